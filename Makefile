@@ -1,0 +1,45 @@
+# Two commands: `make train` and `make test`. Both make .venv first, if it is not there.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY)  ## .venv with everything, at the versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+train: $(READY)  ## train the default model, evaluate it, print the table (ARGS="seed=1 ..." for other settings)
+	$(BIN)/inpaint-train $(ARGS)
+
+test: lint types $(READY)  ## everything that must hold, in less than 10 minutes on 2 cores
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the long variants: a clean clone, the default run
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy
+	$(BIN)/mypy
+
+format: $(READY)  ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## cost and quality as ratios of one run (10 minutes)
+	$(BIN)/python experiments/001-first-light/bench.py
+
+clean:  ## remove .venv and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
+
+.PHONY: help install train test test-slow lint types format bench clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,68 @@
+"""Keyed randomness: every random number is a pure function of a key, and this is the only file that seeds.
+
+Lightning seeds all ranks alike and stores no generator state, so anything drawn from the global generator is the same
+on every rank and different after a resume. Here a sample's numbers depend on (seed, epoch, index) and an update's on
+(seed, rank, update), hence not on batch size, worker count, world size or the point of a resume.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+_MASK_64 = (1 << 64) - 1
+
+
+def _signed(value: int) -> int:
+    """The 64-bit pattern of `value` as the signed integer that torch.int64 stores."""
+    value &= _MASK_64
+    return value - (1 << 64) if value >> 63 else value
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15)
+_MIX_1 = _signed(0xBF58476D1CE4E5B9)
+_MIX_2 = _signed(0x94D049BB133111EB)
+
+
+def key(*parts: int | str) -> int:
+    """A signed 64-bit key of any sequence of integers and words, the same on every machine and in every process."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift (torch's is arithmetic)."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """The output function of SplitMix64 (Steele, Lea, Flood 2014); int64 products wrap, which is what it wants."""
+    x = (x ^ _shift(x, 30)) * _MIX_1
+    x = (x ^ _shift(x, 27)) * _MIX_2
+    return x ^ _shift(x, 31)
+
+
+def fold(keys: Tensor, stream: str) -> Tensor:
+    """An independent family of keys for the purpose `stream`: int64 ``(B,)`` to int64 ``(B,)``."""
+    return _mix(keys + key(stream))
+
+
+def uniform(keys: Tensor, count: int) -> Tensor:
+    """`count` numbers in [0, 1) for each key: int64 ``(B,)`` to float32 ``(B, count)`` on the keys' device.
+
+    Integer arithmetic up to the last step, so CPU and GPU agree to the bit, and no host synchronisation.
+    """
+    counter = torch.arange(1, count + 1, device=keys.device, dtype=torch.int64)
+    bits = _mix(keys[:, None] + counter * _GOLDEN)
+    return _shift(bits, 40).to(torch.float32) * 2.0**-24
+
+
+def permutation(key: int, length: int) -> list[int]:
+    """0 .. length - 1 in an order that only the key decides."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(key & _MASK_64)).tolist()
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global generators of this process: before networks are built, and once an update."""
+    torch.manual_seed(seed & _MASK_64)

@@ -1,0 +1,64 @@
+"""What several tests need: small photographs, a small run, and a check that no test leaves anything behind."""
+
+import os
+from pathlib import Path
+
+import kornia  # noqa: F401  these two set variables of their own when they are imported
+import lightning  # noqa: F401
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """Environment, generator states and Hydra's global are as they were."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    environment = dict(os.environ)
+    yield
+    GlobalHydra.instance().clear()
+    # Lightning marks the process for its workers; everything else that a test sets, it must unset.
+    allowed = {"PL_GLOBAL_SEED", "PYTEST_CURRENT_TEST", "WANDB_SERVICE", "KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK"}
+    left = {
+        name
+        for name in set(environment) | set(os.environ)
+        if environment.get(name) != os.environ.get(name) and name not in allowed
+    }
+    os.environ.clear()
+    os.environ.update(environment)
+    assert not left, f"the test changed the environment: {sorted(left)}"
+
+
+def smooth_picture(seed: int, height: int, width: int) -> np.ndarray:
+    """A coloured picture with structure: uint8 (H, W, 3)."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 16.0
+    waves = [np.sin(generator.uniform(0.3, 2) * x + generator.uniform(0.3, 2) * y + phase) for phase in range(3)]
+    return (
+        (127.5 + 100 * np.stack(waves, axis=-1) + generator.normal(0, 3, (height, width, 3))).clip(0, 255).astype("u1")
+    )
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Twelve small photographs in three formats, two of them in a sub-folder with a space and an accent."""
+    root = tmp_path / "photos"
+    (root / "ein Bündel").mkdir(parents=True)
+    for number in range(12):
+        folder = root / "ein Bündel" if number % 6 == 0 else root
+        suffix = (".png", ".jpg", ".webp")[number % 3]
+        Image.fromarray(smooth_picture(number, 80 + number, 100)).save(folder / f"photo {number:02d}{suffix}")
+    return root
+
+
+@pytest.fixture
+def batch():
+    """Four random images with one box hole each: image, mask, index."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(4, 3, 16, 16, generator=generator) * 2 - 1
+    mask = torch.zeros(4, 1, 16, 16)
+    for sample in range(4):
+        mask[sample, :, 2 + sample : 9 + sample, 3:12] = 1
+    return {"image": image, "mask": mask, "index": torch.arange(4)}

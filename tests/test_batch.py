@@ -1,0 +1,27 @@
+import torch
+
+from inpaint.batch import compose, from_uint8, to_uint8
+
+
+def test_every_byte_survives_the_round_trip():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(from_uint8(levels)), levels)
+    assert from_uint8(levels).min() == -1 and from_uint8(levels).max() == 1
+
+
+def test_to_uint8_rounds_and_clamps():
+    values = torch.tensor([-2.0, -1.0, -0.9, 0.0, 0.002, 1.0, 7.0])
+    expected = [0, 0, 13, 128, 128, 255, 255]  # -0.9 is level 12.75, 0 is 127.5 (to even: 128)
+    assert to_uint8(values).tolist() == expected
+
+
+def test_composite_equals_the_image_bit_for_bit_outside_the_hole(batch):
+    image, mask = batch["image"], batch["mask"]
+    image[0, 0, 0, 0] = -0.0
+    output = torch.full_like(image, torch.inf)
+    for dtype in (torch.float32, torch.bfloat16):
+        composite = compose(output.to(dtype), image, mask).composite
+        known = (mask == 0).expand_as(image)
+        assert torch.equal(composite[known], image.to(dtype)[known])
+        assert torch.signbit(composite[0, 0, 0, 0])
+        assert composite[~known].isinf().all()

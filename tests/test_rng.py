@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import torch
+
+from inpaint import rng
+
+
+def test_key_is_the_same_in_another_process_and_tells_types_and_places_apart():
+    code = "from inpaint import rng; print(rng.key(7, 'mask', 3))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(other.stdout) == rng.key(7, "mask", 3)
+    assert len({rng.key(1, 23), rng.key(12, 3), rng.key("1", 23), rng.key(1, 2, 3), rng.key(123)}) == 5
+
+
+def test_uniform_is_a_pure_function_of_each_key():
+    keys = torch.tensor([rng.key("sample", index) for index in range(64)])
+    numbers = rng.uniform(keys, 9)
+    order = torch.randperm(64)
+    assert torch.equal(rng.uniform(keys[order], 9), numbers[order])
+    assert torch.equal(rng.uniform(keys[5:6], 4), numbers[5:6, :4])
+
+
+def test_splitmix64_against_its_reference_values():
+    # First outputs of SplitMix64 seeded with 1234567 (Vigna's splitmix64.c); `uniform` keeps their top 24 bits.
+    reference = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    numbers = rng.uniform(torch.tensor([1234567]), 3)[0].double()
+    assert (numbers * 2**24).long().tolist() == [value >> 40 for value in reference]
+
+
+def test_uniform_is_uniform_and_independent():
+    keys = torch.tensor([rng.key(index) for index in range(20_000)])
+    numbers = rng.uniform(keys, 6).double()
+    assert numbers.min() >= 0 and numbers.max() < 1
+    counts = torch.stack([torch.histc(column, 20, 0, 1) for column in numbers.T])
+    chi_square = ((counts - 1000) ** 2 / 1000).sum(1)
+    assert chi_square.max() < 50  # 19 degrees of freedom: 50 has a chance of 1e-4
+    correlations = torch.corrcoef(numbers.T) - torch.eye(6)
+    assert correlations.abs().max() < 0.04
+    other = rng.uniform(rng.fold(keys, "other"), 1).double()
+    assert torch.corrcoef(torch.cat([numbers[:, :1], other], dim=1).T)[0, 1].abs() < 0.03
+
+
+def test_permutation():
+    assert sorted(rng.permutation(5, 100)) == list(range(100))
+    assert rng.permutation(5, 100) == rng.permutation(5, 100) != rng.permutation(6, 100)
+
+
+def test_seed_all_takes_negative_keys():
+    rng.seed_all(-5)
+    first = torch.rand(3)
+    rng.seed_all(-5)
+    assert torch.equal(first, torch.rand(3))
