@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: generators, discriminators and what they share."""

@@ -1,0 +1,1 @@
+"""Networks that paint holes: ``(image, mask) -> Outputs``; one file a published family."""
