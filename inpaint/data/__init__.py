@@ -1,0 +1,1 @@
+"""Photographs and masks on disk, their order, and the batches made of them."""
