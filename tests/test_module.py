@@ -1,0 +1,340 @@
+"""The alternating update, driven by a real Trainer on tiny networks."""
+
+import copy
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from inpaint import rng
+from inpaint.losses.adversarial import Hinge, NonSaturating
+from inpaint.losses.reconstruction import L1, L2
+from inpaint.module import InpaintingGAN, NonFiniteError
+from inpaint.networks.discriminators import Patch
+from inpaint.networks.generators.context_encoder import ContextEncoder
+from inpaint.networks.generators.residual_unet import ResidualUNet
+
+
+def samples(count=64, size=16):
+    generator = torch.Generator().manual_seed(3)
+    rows = []
+    for index in range(count):
+        mask = torch.zeros(1, size, size)
+        mask[:, index % 5 : index % 5 + 6, 4:12] = 1
+        rows.append({"image": torch.rand(3, size, size, generator=generator) * 2 - 1, "mask": mask, "index": index})
+    return rows
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.01)
+
+
+def make(adversarial=True, seed=0, **settings):
+    rng.seed_all(seed)
+    parts = {
+        "generator": ResidualUNet(width=4, levels=1),
+        "losses": {"l1": L1()},
+        "generator_optimizer": sgd,
+        "discriminator": Patch(width=4, layers=1),
+        "adversarial": NonSaturating(weight=0.1),
+        "discriminator_optimizer": sgd,
+    }
+    if not adversarial:
+        parts |= {"discriminator": None, "adversarial": None, "discriminator_optimizer": None}
+    return InpaintingGAN(**(parts | settings))
+
+
+def fit(module, updates, rows=None, callbacks=(), batch_size=4, **settings):
+    trainer = L.Trainer(
+        max_steps=updates,
+        max_epochs=-1,
+        accelerator="cpu",
+        logger=False,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **settings,
+    )
+    trainer.fit(module, DataLoader(rows or samples(), batch_size=batch_size))
+    return trainer
+
+
+def weights(network):
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def changed(before, network):
+    return {name for name, value in network.named_parameters() if not torch.equal(before[name], value)}
+
+
+# ---- the clock --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"generator_every": 3}, {"discriminator_every": 2}, {"adversarial": False}])
+def test_one_clock(settings):
+    """global_step counts updates whatever steps within them. Fails when Lightning changes what `_one_clock` uses."""
+
+    class Count(L.Callback):
+        batches = 0
+
+        def on_train_batch_end(self, trainer, *_):
+            self.batches += 1
+            assert trainer.global_step == self.batches
+
+    count = Count()
+    trainer = fit(make(**settings), 7, callbacks=[count])
+    assert trainer.global_step == count.batches == 7
+
+
+def test_the_cadence():
+    module = make(generator_every=3, discriminator_every=2, adversarial_start=4)
+    steps = {"generator": [], "discriminator": []}
+    original = InpaintingGAN._phase
+
+    def spy(self, name, parts, terms_of):
+        steps[name].append(self.updates)
+        return original(self, name, parts, terms_of)
+
+    InpaintingGAN._phase = spy
+    try:
+        fit(module, 12)
+    finally:
+        InpaintingGAN._phase = original
+    assert steps == {"generator": [0, 3, 6, 9], "discriminator": [4, 6, 8, 10]}
+
+
+# ---- the phases -------------------------------------------------------------------------------------------------
+
+
+def test_each_phase_changes_only_its_own_network():
+    module = make()
+    seen = []
+    original = InpaintingGAN._phase
+
+    def spy(self, name, parts, terms_of):
+        other = "generator" if name == "discriminator" else "discriminator"
+        own_before, other_before = weights(getattr(self, name)), weights(getattr(self, other))
+        gradients = [None if p.grad is None else p.grad.clone() for p in getattr(self, other).parameters()]
+        result = original(self, name, parts, terms_of)
+        assert changed(own_before, getattr(self, name)), f"{name} did not move"
+        assert not changed(other_before, getattr(self, other)), f"{name}'s phase moved the {other}"
+        for parameter, before in zip(getattr(self, other).parameters(), gradients, strict=True):
+            assert parameter.requires_grad
+            same = before is None if parameter.grad is None else torch.equal(parameter.grad, before)
+            assert same, f"{name}'s phase left gradients in the {other}"
+        seen.append(name)
+        return result
+
+    InpaintingGAN._phase = spy
+    try:
+        fit(module, 3)
+    finally:
+        InpaintingGAN._phase = original
+    assert seen == ["discriminator", "generator"] * 3
+
+
+def hand_written(module, rows, updates, batch_size=4):
+    """The same training as a plain PyTorch loop: separate forward passes, no Lightning."""
+    generator, discriminator = module.generator, module.discriminator
+    g_optimizer, d_optimizer = sgd(generator.parameters()), sgd(discriminator.parameters())
+    batches = list(DataLoader(rows, batch_size=batch_size))
+    for update in range(updates):
+        batch = batches[update % len(batches)]
+        image, mask = batch["image"], batch["mask"]
+        with torch.no_grad():
+            fake = generator(image * (1 - mask), mask).composite
+        logits = discriminator(torch.cat([image, fake]), torch.cat([mask, mask]))
+        d_optimizer.zero_grad()
+        module.adversarial.discriminator(*logits.chunk(2)).backward()
+        d_optimizer.step()
+        outputs = generator(image * (1 - mask), mask)
+        loss = sum(term.weight * term(outputs, batch) for term in module.losses.values())
+        loss = loss + module.adversarial.weight * module.adversarial.generator(discriminator(outputs.composite, mask))
+        g_optimizer.zero_grad()
+        loss.backward()
+        g_optimizer.step()
+
+
+def test_equals_a_hand_written_loop():
+    module, by_hand = make(), make()
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), by_hand.parameters(), strict=True))
+    fit(module, 20)
+    hand_written(by_hand, samples(), 20)
+    for name in ("generator", "discriminator"):
+        pairs = zip(getattr(module, name).parameters(), getattr(by_hand, name).parameters(), strict=True)
+        assert max((a - b).abs().max() for a, b in pairs) < 1e-6
+
+
+def test_weight_zero_equals_no_discriminator():
+    """The discriminator's presence draws nothing from the generator's randomness."""
+    with_zero = make(adversarial=True)
+    with_zero.adversarial.weight = 0.0
+    without = make(adversarial=False)
+    without.generator.load_state_dict(with_zero.generator.state_dict())
+    fit(with_zero, 8)
+    fit(without, 8)
+    for a, b in zip(with_zero.generator.parameters(), without.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_batch_norm_statistics_move_once_an_update():
+    module = make(generator=ContextEncoder(width=4, levels=2, bottleneck=8))
+    fit(module, 5)
+    (tracked, *_) = [m.num_batches_tracked for m in module.generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert tracked == 5
+
+
+def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
+    whole, parts = make(losses={"l2": L2()}), make(losses={"l2": L2()}, accumulate=4)
+    fit(whole, 3, batch_size=8)
+    fit(parts, 3, batch_size=8)
+    # Spectral norm iterates at every forward pass, so the discriminators differ a little: hence the tolerance.
+    for a, b in zip(whole.generator.parameters(), parts.generator.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-4)
+
+
+def test_r1_is_lazy_and_scaled():
+    module = make(r1_gamma=2.0, r1_every=4, adversarial=True)
+    seen = []
+    original = InpaintingGAN._phase
+
+    def spy(self, name, parts, terms_of):
+        def watched(part):
+            terms = terms_of(part)
+            seen.append((self.updates, name, sorted(terms)))
+            return terms
+
+        return original(self, name, parts, watched)
+
+    InpaintingGAN._phase = spy
+    try:
+        fit(module, 6)
+    finally:
+        InpaintingGAN._phase = original
+    with_r1 = [update for update, name, terms in seen if "r1" in terms]
+    assert with_r1 == [0, 4] and all(name == "discriminator" for update, name, terms in seen if "r1" in terms)
+
+
+def test_clipping_bounds_the_step():
+    module = make(generator_clip=1e-3, adversarial=False)
+    before = weights(module.generator)
+    fit(module, 1)
+    step = torch.cat([(value.detach() - before[name]).flatten() for name, value in module.generator.named_parameters()])
+    assert step.norm().item() == pytest.approx(0.01 * 1e-3, rel=1e-3)
+
+
+def test_schedules_step_with_their_optimizer():
+    def halving(optimizer):
+        return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+
+    module = make(generator_scheduler=halving, generator_every=2)
+    trainer = fit(module, 6)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.01 / 2**3
+    assert trainer.optimizers[1].param_groups[0]["lr"] == 0.01
+
+
+# ---- the moving average -----------------------------------------------------------------------------------------
+
+
+def test_the_moving_average_is_there_from_the_start_and_follows():
+    module = make(ema_decay=0.9)
+    names = set(module.state_dict())
+    assert {f"ema.network.{name}" for name in module.generator.state_dict()} < names
+    average = copy.deepcopy(module.ema)
+
+    class Follow(L.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            average.update(module.generator, trainer.global_step - 1)
+
+    fit(module, 6, callbacks=[Follow()])
+    for a, b in zip(module.ema.parameters(), average.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert set(module.state_dict()) == names
+
+
+def test_validation_measures_the_moving_average():
+    module = make(adversarial=False)
+    rows = samples(8)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    (before,) = trainer.validate(module, DataLoader(rows, batch_size=4), verbose=False)
+    for parameter in module.generator.parameters():
+        parameter.data.add_(1.0)
+    (after,) = trainer.validate(module, DataLoader(rows, batch_size=3), verbose=False)
+    assert before == pytest.approx(after, rel=1e-5)
+    assert set(before) == {"val/hole_l1", "val/hole_psnr", "val/psnr", "val/ssim"}
+
+
+# ---- what must not happen ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient", "discriminator"])
+def test_not_finite_stops_before_any_weight_changes(where):
+    class Poison(nn.Module):
+        weight, needs = 1.0, frozenset()
+
+        def forward(self, outputs, batch):
+            value = outputs.output.abs().mean()
+            if where == "gradient":
+                # sqrt has an infinite slope at 0, and 0 * inf is NaN: the value is finite, the gradient is not.
+                return value + 0 * torch.sqrt(outputs.output - outputs.output.detach()).sum()
+            return value * torch.nan
+
+    module = make(losses={"l1": L1()} if where == "discriminator" else {"poison": Poison()}, adversarial=True)
+    if where == "discriminator":
+        module.discriminator.network[0].bias.data.fill_(torch.nan)
+    before = weights(module.generator)
+    expected = {"loss": "loss poison", "gradient": "a gradient", "discriminator": "loss discriminator"}[where]
+    with pytest.raises(NonFiniteError, match=rf"update 0, (generator|discriminator) phase: (the )?{expected} is NaN"):
+        fit(module, 2)
+    assert not changed(before, module.generator)
+    assert all(p.requires_grad for p in module.generator.parameters())
+
+
+def test_an_error_in_a_phase_unfreezes_the_other_network():
+    class Broken(nn.Module):
+        weight, needs = 1.0, frozenset()
+
+        def forward(self, outputs, batch):
+            raise RuntimeError("broken term")
+
+    module = make(losses={"broken": Broken()})
+    with pytest.raises(RuntimeError, match="broken term"):
+        fit(module, 1)
+    assert all(p.requires_grad for p in module.discriminator.parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"adversarial": None}, "discriminator, adversarial"),
+        ({"discriminator": None}, "discriminator, adversarial"),
+        ({"discriminator_optimizer": None}, "discriminator_optimizer"),
+        ({"losses": {}, "discriminator": None, "adversarial": None}, "losses: empty"),
+        ({"accumulate": 0}, r"module\.accumulate"),
+        ({"r1_every": 0}, r"module\.r1_every"),
+        ({"generator": nn.Identity()}, "no parameters to train"),
+    ],
+)
+def test_impossible_combinations(settings, message):
+    parts = {
+        "generator": ResidualUNet(width=4, levels=1),
+        "losses": {"l1": L1()},
+        "generator_optimizer": sgd,
+        "discriminator": Patch(width=4, layers=1),
+        "adversarial": Hinge(),
+        "discriminator_optimizer": sgd,
+    }
+    with pytest.raises(ValueError, match=message):
+        InpaintingGAN(**(parts | settings))
+
+
+def test_a_loss_that_needs_what_nobody_returns():
+    class Needy(nn.Module):
+        weight, needs = 1.0, frozenset({"features"})
+
+    with pytest.raises(ValueError, match=r"losses\.needy: needs \['features'\]"):
+        make(losses={"needy": Needy()})
