@@ -1,0 +1,220 @@
+"""What watches a run: progress, pictures, checkpoints."""
+
+import json
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from inpaint import checkpoint
+from inpaint.batch import Batch, to_uint8
+from inpaint.progress import Reporter
+
+
+class ProgressBar(Callback):
+    """Updates done, updates a second, remaining time and the named losses; see `progress.Reporter`.
+
+    Args:
+        seconds: between two lines where the output is no terminal.
+    """
+
+    def __init__(self, seconds: float = 20.0) -> None:
+        self.seconds = seconds
+        self.reporter: Reporter | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the bar."""
+        if trainer.is_global_zero:
+            total = trainer.max_steps if trainer.max_steps > 0 else None
+            self.reporter = Reporter("update", "updates", total, trainer.global_step, self.seconds)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move on. Reading a loss waits for the device, so only when there is something to show."""
+        if self.reporter is not None and (self.reporter.due or trainer.global_step == trainer.max_steps):
+            losses = "  ".join(
+                f"{name.removeprefix('train/')} {value:.4f}" for name, value in trainer.progress_bar_metrics.items()
+            )
+            self.reporter.show(trainer.global_step, losses)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Close the bar."""
+        if self.reporter is not None:
+            self.reporter.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        self.on_train_end(trainer, pl_module)
+
+
+PANEL_COLUMNS = ("hole", "output", "composite", "truth")
+
+
+def panel(columns: dict[str, Tensor], scale: int = 2) -> Image.Image:
+    """A sheet of pictures: one row a sample, one titled column a kind, each ``(B, 3, H, W)`` in [-1, 1].
+
+    `scale` enlarges every pixel, for crops that are too small to look at.
+    """
+    rows = [torch.cat(list(row), dim=2) for row in zip(*(to_uint8(images) for images in columns.values()), strict=True)]
+    sheet = torch.cat(rows, dim=1).cpu().permute(1, 2, 0).numpy()
+    pixels = Image.fromarray(sheet)
+    pixels = pixels.resize((pixels.width * scale, pixels.height * scale), Image.Resampling.NEAREST)
+    title = 18
+    page = Image.new("RGB", (pixels.width, pixels.height + title), "white")
+    page.paste(pixels, (0, title))
+    draw = ImageDraw.Draw(page)
+    for place, name in enumerate(columns):
+        draw.text((place * pixels.width // len(columns) + 4, 3), name, fill="black")
+    return page
+
+
+class ImagePanel(Callback):
+    """Shows the same validation samples every `every` updates, as PNG in the run folder and to the logger.
+
+    Columns: the picture with its hole in grey, the raw output, the composite, the truth; by the moving average.
+
+    Args:
+        folder: where ``update_00000500.png`` is written.
+        every: updates between two panels; one also at the end.
+        samples: rows, spread evenly over the validation set.
+    """
+
+    def __init__(self, folder: str, every: int = 500, samples: int = 8) -> None:
+        self.folder, self.every, self.samples = Path(folder), every, samples
+        self.batch: Batch | None = None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw, when it is time."""
+        if trainer.global_step % self.every == 0 and trainer.global_step != trainer.max_steps:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw the finished model."""
+        self._draw(trainer, pl_module)
+
+    @torch.no_grad()
+    def _draw(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        if self.batch is None:
+            self.batch = self._fixed_samples(trainer, pl_module)
+        image, mask = self.batch["image"], self.batch["mask"]
+        outputs = pl_module.repair(image, mask)  # type: ignore[operator]
+        pictures = (image * (1 - mask), outputs.output, outputs.composite, image)
+        page = panel(dict(zip(PANEL_COLUMNS, pictures, strict=True)))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        page.save(self.folder / f"update_{trainer.global_step:08d}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("panel", [page], step=trainer.global_step - 1)
+
+    def _fixed_samples(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Batch:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        return data.validation_batch(self.samples, pl_module.device)
+
+
+class SaveCheckpoint(Callback):
+    """Writes ``update_00000500.ckpt`` every `every` updates and at the end, and keeps the newest `keep`.
+
+    Args:
+        folder: where the checkpoints are.
+        every: updates between two saves.
+        keep: how many stay.
+    """
+
+    def __init__(self, folder: str, every: int = 1000, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"callbacks.checkpoint.keep: {keep} would keep no checkpoint")
+        self.folder, self.every, self.keep = Path(folder), every, keep
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save, when it is time."""
+        if trainer.global_step % self.every == 0:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the finished model."""
+        self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Write a checkpoint of this update, unless it is there, and drop the oldest beyond `keep`."""
+        path = self.folder / f"update_{trainer.global_step:08d}.ckpt"
+        if path.is_file():
+            return
+        temporary = path.with_suffix(".tmp")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            checkpoint.publish(temporary, path)
+            for old in sorted(self.folder.glob("update_*.ckpt"))[: -self.keep]:
+                old.unlink()
+                checkpoint.digest_path(old).unlink(missing_ok=True)
+
+
+class RunRecord(Callback):
+    """Writes down what is needed to repeat a run: resolved config, versions, commit, command line.
+
+    Args:
+        folder: the run folder.
+        config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers.
+    """
+
+    def __init__(self, folder: str, config: dict[str, Any]) -> None:
+        self.folder, self.config = Path(folder), config
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Write ``config.yaml`` and ``versions.json``."""
+        if not trainer.is_global_zero:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        (self.folder / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(self.config, allow_val_change=True)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
+        """Say in the file what it is."""
+        checkpoint.stamp(state, self.config, trainer.global_step)
+
+
+def versions() -> dict[str, Any]:
+    """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
+    packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
+
+    def version(package: str) -> str:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    def git(*arguments: str) -> str | None:
+        here = Path(__file__).resolve().parent
+        try:
+            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "command": sys.argv,
+    }

@@ -1,0 +1,315 @@
+"""Hydra lives here: where the configs are, what is wrong with one, and how it becomes objects.
+
+A command is `main = lambda: command("train", run)`: Hydra's grammar, and one clear line with exit code 2 for bad input.
+"""
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
+    import lightning as L
+    from torch import nn
+
+    from inpaint.data.datamodule import InpaintingData
+    from inpaint.module import InpaintingGAN
+
+# What a config may name with `_target_`. Everything else is refused before it is imported.
+TARGET_ROOTS = ("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "kornia.", "lightning.")
+
+# Arguments that `build` supplies; a config gives the others.
+SUPPLIED = {
+    "data": {"masks"},
+    "module": {"generator", "losses", "generator_optimizer"},
+}
+HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a config, one line each."""
+
+
+def conf_dir() -> Path:
+    """The folder of the configs: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        FileNotFoundError: in neither place.
+    """
+    here = Path(__file__).resolve().parent
+    for place in (here / "conf", here.parent / "conf"):
+        if (place / "train.yaml").is_file():
+            return place
+    raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
+
+
+def nearest(name: str, candidates: list[str]) -> str:
+    """`; did you mean ...?` with the closest candidate, or nothing."""
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+# ---- what is wrong with a config ------------------------------------------------------------------------------------
+
+
+def check(cfg: DictConfig) -> None:
+    """Find every misspelt key, missing argument and impossible combination before anything is built.
+
+    Raises:
+        ConfigError: with all of them.
+    """
+    problems = [f"{key}: needs a value ({key}=...)" for key in sorted(OmegaConf.missing_keys(cfg))]
+    for path, node in _targets(cfg, ""):
+        problems += _check_target(path, node)
+    if not problems:
+        problems += _check_combinations(cfg)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
+    """All nodes with a `_target_`, with their dotted paths."""
+    if isinstance(node, DictConfig):
+        if "_target_" in node:
+            yield path, node
+        children: list[tuple[str, Any]] = [
+            (str(key), node._get_node(key)) for key in node if not OmegaConf.is_missing(node, key)
+        ]
+    elif isinstance(node, ListConfig):
+        children = [(str(place), node._get_node(place)) for place in range(len(node))]
+    else:
+        return
+    for key, child in children:
+        yield from _targets(child, f"{path}.{key}" if path else key)
+
+
+def _check_target(path: str, node: DictConfig) -> list[str]:
+    """Problems of one node: a target that is not allowed or not there, keys it does not take or lacks."""
+    target = str(node._target_)
+    if not target.startswith(TARGET_ROOTS):
+        return [f"{path}._target_: {target} is not below {', '.join(TARGET_ROOTS)}"]
+    try:
+        called = hydra.utils.get_object(target)
+    except Exception:
+        return [f"{path}._target_: there is no {target}"]
+    accepted, required = _arguments(called)
+    given = {str(key) for key in node} - HYDRA_KEYS
+    problems = [
+        f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
+        for key in sorted(given - accepted)
+    ]
+    if not node.get("_partial_"):
+        problems += [f"{path}.{key}: {target} needs it" for key in sorted(required - given - SUPPLIED.get(path, set()))]
+    return problems
+
+
+def _arguments(called: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """Names that may and that must be given; `**settings` stands for the arguments of the class's parent."""
+    accepted: set[str] = set()
+    required: set[str] = set()
+    for level in called.__mro__ if inspect.isclass(called) else [called]:
+        parameters = list(inspect.signature(level.__init__ if inspect.isclass(level) else level).parameters.values())
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]
+        first = level is called
+        accepted |= {p.name for p in named}
+        required |= {p.name for p in named if first and p.default is p.empty}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return accepted, required
+
+
+def _check_combinations(cfg: DictConfig) -> list[str]:
+    """Problems between settings, each as `keys: what is wrong and what to do`."""
+    problems = []
+    if "module" in cfg:
+        if bool(cfg.discriminator) != bool(cfg.adversarial):
+            lacking = "adversarial" if cfg.discriminator else "discriminator"
+            problems.append(
+                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or only "
+                "adversarial=none, which switches both off"
+            )
+        if not cfg.losses and not cfg.adversarial:
+            problems.append("losses: empty, and adversarial=none: there is nothing to train by")
+        if str(cfg.trainer.get("precision", "")).startswith("16"):
+            problems.append("trainer.precision: 16-bit floats overflow in GAN losses; use bf16-mixed or 32-true")
+    options = sorted(path.stem for path in (conf_dir() / "generator").glob("*.yaml"))
+    problems += [
+        f"baselines: there is no generator {name}{nearest(name, options)}"
+        for name in cfg.get("baselines", [])
+        if name not in options
+    ]
+    return problems
+
+
+# ---- from config to objects -----------------------------------------------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """What a training run is made of."""
+
+    module: "InpaintingGAN"
+    data: "InpaintingData"
+    trainer: "L.Trainer"
+
+
+def build(cfg: DictConfig) -> Parts:
+    """A checked config as module, data and trainer; the networks' initial weights are keyed by the seed."""
+    from inpaint import rng
+    from inpaint.callbacks import RunRecord
+
+    def make(node: Any, **supplied: Any) -> Any:
+        """An object, a partial, or None for an option that is empty."""
+        return hydra.utils.instantiate(node, _convert_="all", **supplied) if node else None
+
+    data = build_data(cfg)
+    data.setup("fit")
+    rng.seed_all(rng.key(cfg.seed, "weights"))
+    module = make(
+        cfg.module,
+        generator=make(cfg.generator),
+        discriminator=make(cfg.discriminator),
+        losses={name: make(node) for name, node in cfg.losses.items()},
+        adversarial=make(cfg.adversarial),
+        **{
+            f"{network}_{part}": make(cfg[f"{network}_{part}"])
+            for network in ("generator", "discriminator")
+            for part in ("optimizer", "scheduler")
+        },
+    )
+    record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+    trainer = make(
+        cfg.trainer,
+        callbacks=[record, *(make(node) for node in cfg.callbacks.values())],
+        logger=[make(node) for node in cfg.logger.values()] or False,
+    )
+    return Parts(module, data, trainer)
+
+
+def build_data(cfg: DictConfig) -> "InpaintingData":
+    """The data module with its masks."""
+    return hydra.utils.instantiate(cfg.data, masks=hydra.utils.instantiate(cfg.masks, _convert_="all"), _convert_="all")
+
+
+def build_fill(node: Any) -> "nn.Module":
+    """A generator that needs no training, from its config.
+
+    Raises:
+        ConfigError: it has weights.
+    """
+    generator = hydra.utils.instantiate(node, _convert_="all")
+    if any(True for _ in generator.parameters()):
+        raise ConfigError(f"generator: {type(generator).__name__} must be trained first; give checkpoint=...")
+    return generator.eval()
+
+
+def build_baseline(name: str) -> "nn.Module":
+    """The same by the name of its option in ``conf/generator``."""
+    return build_fill(OmegaConf.load(conf_dir() / "generator" / f"{name}.yaml"))
+
+
+def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
+    """The moving average of the generator in a checkpoint that `checkpoint.load` has read.
+
+    Raises:
+        ConfigError: its config names something that is not allowed or no longer there.
+    """
+    from inpaint.checkpoint import config_of, generator_state
+
+    cfg = OmegaConf.create({"generator": config_of(checkpoint)["generator"]})
+    check(cfg)
+    generator = hydra.utils.instantiate(cfg.generator, _convert_="all")
+    generator.load_state_dict(generator_state(checkpoint))
+    return generator.eval().requires_grad_(False)
+
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+
+def command(name: str, run: Callable[[DictConfig], Any]) -> None:
+    """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
+
+    def task(cfg: DictConfig) -> Any:
+        try:
+            return run(cfg)
+        except Exception as error:
+            # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
+            if HydraConfig.get().mode == RunMode.MULTIRUN or not _is_users(error):
+                raise
+            _leave(name, str(error))
+
+    shown = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if shown:
+            raise
+        _leave(name, explain(name, error))
+    except Exception as error:
+        if shown or not _is_users(error):
+            raise
+        _leave(name, str(error), code=1)
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if shown is not None:
+            os.environ["HYDRA_FULL_ERROR"] = shown
+
+
+def _is_users(error: BaseException) -> bool:
+    """Whether this is a message for the user: a ValueError that our own code raised, not a library below it."""
+    if isinstance(error, HydraException) and error.__cause__ is not None:
+        error = error.__cause__  # `instantiate` wraps what a constructor raises
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
+    return ours and isinstance(error, ValueError)
+
+
+def _leave(name: str, message: str, code: int = 2) -> None:
+    for line in message.splitlines():
+        print(f"inpaint-{name}: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+def explain(name: str, error: Exception) -> str:
+    """One line for an error of Hydra's: what is not there, and the nearest name that is."""
+    text = str(error)
+    if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        group, _, option = found[1].rpartition("/")
+        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
+        if options:
+            return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
+    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
+        key = found[1].split("@")[0]
+        return f"{key}: no such setting{nearest(key, _settings(name))} (inpaint-{name} --cfg job shows all)"
+    return text.strip().splitlines()[0]
+
+
+def _settings(name: str) -> list[str]:
+    """All dotted keys and groups of a command's config."""
+
+    def keys(node: Any, path: str) -> Iterator[str]:
+        for key in node:
+            here = f"{path}.{key}" if path else str(key)
+            yield here
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none():
+                yield from keys(child, here)
+
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra.compose(name)
+    return [*keys(cfg, ""), *(path.name for path in conf_dir().iterdir() if path.is_dir())]

@@ -1,0 +1,87 @@
+"""Progress of long work with rate and remaining time: a live bar on a terminal, a few plain lines elsewhere."""
+
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+
+class Reporter:
+    """Shows how far something is.
+
+    Args:
+        label: what is done.
+        unit: what is counted, in the plural.
+        total: how many there will be; None if nobody knows.
+        done: how many were done before.
+        seconds: between two plain lines.
+        transient: the bar vanishes at the end, and work shorter than `seconds` prints no plain line at all.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        unit: str,
+        total: int | None,
+        done: int = 0,
+        seconds: float = 20.0,
+        transient: bool = False,
+    ) -> None:
+        self.label, self.unit, self.total, self.first, self.seconds = label, unit, total, done, seconds
+        self.transient = transient
+        self.console = Console(highlight=False)
+        self.started = self.spoken = time.monotonic()
+        self.bar: Progress | None = None
+        self.task: TaskID | None = None
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn(label),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn(f"{{task.fields[rate]:.1f}} {unit}/s"),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[notes]}"),
+                console=self.console,
+                transient=transient,
+            )
+            self.bar.start()
+            self.task = self.bar.add_task("", total=total, completed=done, rate=0.0, notes="")
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time has gone by to say something again."""
+        return time.monotonic() - self.spoken >= (0.2 if self.bar is not None else self.seconds)
+
+    def show(self, done: int, notes: str = "") -> None:
+        """Say that `done` are done, now."""
+        self.spoken = time.monotonic()
+        rate = (done - self.first) / max(self.spoken - self.started, 1e-9)
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=done, rate=rate, notes=notes)
+            return
+        left = f"  {(self.total - done) / rate:.0f} s left" if self.total is not None and rate > 0 else ""
+        of = f"/{self.total}" if self.total is not None else ""
+        line = f"{self.label} {done}{of}  {rate:.1f} {self.unit}/s{left}  {notes}".rstrip()
+        self.console.print(line, soft_wrap=True)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def track(items: Iterable[Item], label: str, unit: str = "batches") -> Iterator[Item]:
+    """The items, with progress while they are worked on; nothing stays on the terminal afterwards."""
+    reporter = Reporter(label, unit, len(items) if isinstance(items, Sized) else None, transient=True)
+    try:
+        for done, item in enumerate(items, start=1):
+            yield item
+            if reporter.due:
+                reporter.show(done)
+    finally:
+        reporter.close()

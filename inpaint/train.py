@@ -1,0 +1,142 @@
+"""Train one model, evaluate it, and say where everything is.
+
+    inpaint-train                                                    # the default run, on whatever machine
+    inpaint-train data=folder data.root=DIR trainer.max_steps=100000 # your own photographs
+    inpaint-train +experiment=context_encoder                        # a recipe of the literature
+    inpaint-train hydra.run.dir=runs/mine                            # again in this folder: goes on where it stopped
+    inpaint-train -m generator=context_encoder,residual_unet 'losses=[l1],[l2]'    # a sweep
+
+The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, results.csv, results.md and
+summary.json. The settings are in conf/train.yaml, each with its unit.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from inpaint.config import Parts, build, build_baseline, check, command
+from inpaint.evaluate import evaluate, write_results
+
+
+def run(cfg: DictConfig) -> float:
+    """Train and evaluate; returns the hole PSNR over all validation crops, which searches maximise."""
+    check(cfg)
+    _quiet()
+    parts = build(cfg)
+    folder = _shown(cfg.paths.run)
+    _introduce(cfg, parts)
+
+    start = time.monotonic()
+    parts.trainer.fit(parts.module, parts.data, ckpt_path=_resume_from(cfg), weights_only=True)
+    seconds = time.monotonic() - start
+    if parts.trainer.interrupted:
+        raise SystemExit(130)
+    return _report(cfg, parts, folder, seconds)
+
+
+def _quiet() -> None:
+    """Lightning's notices about what is so by design here are for those who write a Trainer."""
+    import logging
+    import warnings
+
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for notice in (
+        "does not have many workers",  # the bundled photographs need none
+        "in eval mode at the start of training",  # the moving average
+        "Experiment logs directory .* exists and is not empty",  # the run folder
+        "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=f".*{notice}")
+
+
+def _introduce(cfg: DictConfig, parts: Parts) -> None:
+    """Three lines before the first update: what plays against what, on which data, and where it will be."""
+    module, data = parts.module, parts.data
+    against = f"against {_named(module.discriminator)}" if module.discriminator is not None else "without discriminator"
+    losses = [*cfg.losses, *(["adversarial"] if module.adversarial is not None else [])]
+    print(f"{_named(module.generator)} {against}; losses {', '.join(losses)}")
+    train, validation = data.tiles["train"], data.tiles["validation"]
+    print(
+        f"{len(train.names)} photographs to train, {len(validation.names)} to validate: "
+        f"{len(train)} and {len(validation)} crops of {data.crop} px"
+    )
+    print(f"run folder: {_shown(cfg.paths.run)}", flush=True)
+
+
+def _shown(folder: str) -> Path:
+    """Relative to where the user is, if it is below."""
+    path = Path(folder)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _named(network: object) -> str:
+    parameters = sum(p.numel() for p in network.parameters())  # type: ignore[attr-defined]
+    return f"{type(network).__name__} ({parameters / 1e6:.2f} M parameters)"
+
+
+def _resume_from(cfg: DictConfig) -> Path | None:
+    """The checkpoint to go on from."""
+    from inpaint import checkpoint
+
+    if cfg.resume == "never":
+        return None
+    if cfg.resume == "auto":
+        found = checkpoint.latest_valid(cfg.paths.run)
+        if found is not None:
+            print(f"going on from {found}")
+        return found
+    checkpoint.load(cfg.resume)  # says what is wrong with it, if anything is
+    return Path(cfg.resume)
+
+
+def _report(cfg: DictConfig, parts: Parts, folder: Path, seconds: float) -> float:
+    """The table on held-out photographs, the files of the run folder, and what to do next."""
+    from inpaint import table
+
+    module = parts.module
+    if not parts.trainer.is_global_zero:
+        return float("nan")
+    methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
+    rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
+    write_results(rows, folder)
+    mine = next(row for row in rows if row.area == table.ALL and row.method == cfg.name)
+    summary = {
+        "method": cfg.name,
+        "parameters": sum(p.numel() for p in module.generator.parameters()),
+        "updates": parts.trainer.global_step,
+        "train_seconds": round(seconds, 1),
+        "overrides": _overrides(),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    for logger in parts.trainer.loggers:
+        logger.log_metrics(
+            {f"test/{name}": value for name, value in mine.means.items()}, step=parts.trainer.global_step
+        )
+    for logger in parts.trainer.loggers:
+        logger.finalize("success")
+
+    table.print_table(rows)
+    print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")
+    print("next:")
+    print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
+    print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
+    print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
+    return mine.means["hole_psnr"]
+
+
+def _overrides() -> list[str]:
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task)
+
+
+def main() -> None:
+    """`inpaint-train`."""
+    command("train", run)
+
+
+if __name__ == "__main__":
+    main()

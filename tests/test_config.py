@@ -1,0 +1,119 @@
+import json
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from inpaint import checkpoint
+from inpaint.config import ConfigError, build_baseline, build_fill, check, conf_dir, load_generator, nearest
+
+LAPLACE = "inpaint.fills.Harmonic"
+UNET = "inpaint.networks.generators.residual_unet.ResidualUNet"
+
+
+def problems(config):
+    with pytest.raises(ConfigError) as caught:
+        check(OmegaConf.create(config))
+    return str(caught.value).splitlines()
+
+
+def test_all_problems_at_once_with_the_nearest_names():
+    found = problems(
+        {
+            "generator": {"_target_": UNET, "widht": 3, "levels": 2},
+            "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "beta": [0.5, 0.9]},
+            "scheduler": {"_target_": "torch.optim.Adamm", "_partial_": True},
+            "data": {"root": "???"},
+        }
+    )
+    assert found == [
+        "data.root: needs a value (data.root=...)",
+        f"generator.widht: {UNET} takes no such argument; did you mean width?",
+        "optimizer.beta: torch.optim.Adam takes no such argument; did you mean betas?",
+        "scheduler._target_: there is no torch.optim.Adamm",
+    ]
+
+
+def test_missing_arguments_except_those_that_are_supplied():
+    found = problems(
+        {
+            "data": {"_target_": "inpaint.data.datamodule.FolderData"},
+            "other": {"_target_": "torch.optim.lr_scheduler.StepLR"},
+        }
+    )
+    assert found == [
+        "data.root: inpaint.data.datamodule.FolderData needs it",
+        "other.optimizer: torch.optim.lr_scheduler.StepLR needs it",
+        "other.step_size: torch.optim.lr_scheduler.StepLR needs it",
+    ]
+
+
+def test_arguments_of_the_parent_class_count():
+    check(OmegaConf.create({"data": {"_target_": "inpaint.data.datamodule.FolderData", "root": "x", "crop": 64}}))
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "builtins.eval", "subprocess.run", "functools.partial", "inpaintx.y", "posix.system"]
+)
+def test_targets_outside_the_list_are_refused_before_they_are_imported(target):
+    (line,) = problems({"losses": {"x": {"_target_": target}}})
+    assert line.startswith(f"losses.x._target_: {target} is not below inpaint., torch.optim.")
+
+
+def test_targets_in_lists_are_found():
+    (line,) = problems({"callbacks": [{"_target_": "os.system"}]})
+    assert line.startswith("callbacks.0._target_")
+
+
+def test_half_precision_floats_are_refused():
+    config = {
+        "module": {},
+        "discriminator": {},
+        "adversarial": {},
+        "losses": {"l1": {}},
+        "trainer": {"precision": "16-mixed"},
+    }
+    assert problems(config) == ["trainer.precision: 16-bit floats overflow in GAN losses; use bf16-mixed or 32-true"]
+
+
+def test_nearest():
+    assert nearest("generater", ["generator", "masks"]) == "; did you mean generator?"
+    assert nearest("xyz", ["generator"]) == ""
+
+
+def test_conf_dir_is_this_checkouts():
+    assert (conf_dir() / "train.yaml").is_file()
+
+
+def test_baselines_are_fills_and_networks_are_not():
+    image, mask = torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
+    mask[..., 4:9, 4:9] = 1
+    assert build_baseline("mean")(image, mask).composite.shape == image.shape
+    with pytest.raises(ConfigError, match="ResidualUNet must be trained first"):
+        build_fill(OmegaConf.create({"_target_": UNET}))
+
+
+def stored(config, network):
+    state = {"state_dict": {f"ema.network.{name}": value for name, value in network.state_dict().items()}}
+    checkpoint.stamp(state, config, 1)
+    return state
+
+
+def test_a_generator_comes_back_from_its_checkpoint():
+    from inpaint.networks.generators.residual_unet import ResidualUNet
+
+    torch.manual_seed(0)
+    network = ResidualUNet(width=4)
+    for parameter in network.parameters():
+        parameter.data.add_(torch.randn(parameter.shape) * 0.1)
+    loaded = load_generator(stored({"generator": {"_target_": UNET, "width": 4}}, network))
+    image, mask = torch.rand(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    assert torch.equal(loaded(image, mask).output, network.eval()(image, mask).output)
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_a_config_inside_a_checkpoint_is_checked_like_any_other():
+    with pytest.raises(ConfigError, match=r"os\.system is not below"):
+        load_generator(stored({"generator": {"_target_": "os.system", "command": "true"}}, nn.Linear(1, 1)))
+    assert json.loads(stored({"a": 1}, nn.Linear(1, 1))["inpaint"]["config"]) == {"a": 1}

@@ -1,0 +1,47 @@
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from inpaint import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that goes by only when the test says so."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_plain_lines_with_rate_and_remaining_time(clock, capsys):
+    reporter = progress.Reporter("update", "updates", total=100, done=20, seconds=10)
+    assert reporter.bar is None and not reporter.due
+    clock[0] = 10.0
+    assert reporter.due
+    reporter.show(40, "l1 0.1234")
+    assert capsys.readouterr().out == "update 40/100  2.0 updates/s  30 s left  l1 0.1234\n"
+    assert not reporter.due
+    reporter.close()
+
+
+def test_a_live_bar_on_a_terminal(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=out, force_terminal=True, width=120))
+    reporter = progress.Reporter("update", "updates", total=4)
+    reporter.show(3, "l1 0.5000")
+    reporter.close()
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
+    assert "3/4" in text and "updates/s" in text and "l1 0.5000" in text
+
+
+def test_track_hands_everything_through_and_is_silent_when_quick(capsys):
+    assert list(progress.track([1, 2, 3], "work")) == [1, 2, 3]
+    assert capsys.readouterr().out == ""
+
+
+def test_track_speaks_when_it_takes_long(clock, capsys):
+    for _ in progress.track(range(3), "repairing", "pictures"):
+        clock[0] += 30.0
+    assert capsys.readouterr().out.splitlines()[0] == "repairing 1/3  0.0 pictures/s  60 s left"
