@@ -18,7 +18,8 @@ class Patch(nn.Module):
     Args:
         width: channels of the first layer; they double up to 8 times that.
         layers: strided layers.
-        spectral: spectral norm on every layer.
+        spectral: spectral norm on every layer but the last (as in AOT-GAN): with a norm of 1 there as well, the logits
+            of blurred and of sharp patches stay so close that short trainings learn nothing from them.
         sees_mask: the mask is a fourth input channel, so that known pixels help to judge the painted ones.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; returns logits ``(B, 1, h, w)``.
@@ -38,7 +39,7 @@ class Patch(nn.Module):
         self.network = nn.Sequential(*network)
         normal_init(self)
         if spectral:
-            for layer in self.network:
+            for layer in list(self.network)[:-1]:
                 if isinstance(layer, nn.Conv2d):
                     spectral_norm(layer)
 

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEAST_CONTRAST = 0.01  # of the range [-1, 1]
+
 
 def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor, Tensor]:
     """Extend both by their border pixels, right and below, until each side is a multiple and at least `minimum`.
@@ -18,6 +20,17 @@ def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1
         return image, mask
     border = (0, right, 0, below)
     return F.pad(image, border, mode="replicate"), F.pad(mask, border, mode="replicate")
+
+
+def standardise(image: Tensor) -> tuple[Tensor, Tensor]:
+    """The picture with its mean colour taken off and divided by its contrast, and the contrast ``(B, 1, 1, 1)``.
+
+    The contrast is the standard deviation over pixels and channels, at least about one 8-bit level, so that a picture
+    of one colour is not blown up into noise.
+    """
+    centred = image - image.mean(dim=(2, 3), keepdim=True)
+    contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).add(LEAST_CONTRAST**2).sqrt()
+    return centred / contrast, contrast
 
 
 def normal_init(network: nn.Module, deviation: float = 0.02) -> None:

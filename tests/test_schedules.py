@@ -1,0 +1,35 @@
+import math
+
+import pytest
+import torch
+
+from inpaint.schedules import cosine
+
+
+def rates(steps, count, state=None):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = cosine(optimizer, steps)
+    if state is not None:
+        schedule.load_state_dict(state)
+    found = []
+    for _ in range(count):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found, schedule.state_dict()
+
+
+def test_half_a_cosine_then_zero():
+    found, _ = rates(10, 13)
+    assert found == pytest.approx([1 + math.cos(math.pi * step / 10) for step in range(10)] + [0, 0, 0])
+
+
+def test_a_longer_run_follows_the_longer_schedule():
+    _, state = rates(10, 5)
+    found, _ = rates(20, 6, state)
+    assert found[1:] == pytest.approx(rates(20, 11)[0][6:11])
+
+
+def test_a_run_without_length():
+    with pytest.raises(ValueError, match=r"trainer\.max_steps is -1"):
+        rates(-1, 1)
