@@ -37,12 +37,12 @@ class Outputs:
 
 
 def compose(output: Tensor, image: Tensor, mask: Tensor) -> Outputs:
-    """Paste `output` into the hole of `image`.
+    """Paste `output`, in the precision of `image`, into the hole of `image`.
 
     A selection rather than ``mask * output + (1 - mask) * image``: it is exact in every precision, and an infinite or
     NaN output inside the hole cannot leak into the known pixels.
     """
-    return Outputs(output=output, composite=torch.where(mask > 0.5, output, image.to(output.dtype)))
+    return Outputs(output=output, composite=torch.where(mask > 0.5, output.to(image.dtype), image))
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,8 @@ class ImagePanel(Callback):
     """
 
     def __init__(self, folder: str, every: int = 500, samples: int = 8) -> None:
+        if every < 1:
+            raise ValueError(f"callbacks.panel.every: {every} is less than 1")
         self.folder, self.every, self.samples = Path(folder), every, samples
         self.batch: Batch | None = None
 
@@ -138,24 +141,32 @@ class SaveCheckpoint(Callback):
     def __init__(self, folder: str, every: int = 1000, keep: int = 2) -> None:
         if keep < 1:
             raise ValueError(f"callbacks.checkpoint.keep: {keep} would keep no checkpoint")
+        if every < 1:
+            raise ValueError(f"callbacks.checkpoint.every: {every} is less than 1")
         self.folder, self.every, self.keep = Path(folder), every, keep
+        self.last = -1
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save, when it is time."""
-        if trainer.global_step % self.every == 0:
+        """Save, when it is time and after the last update.
+
+        In `on_train_end` it would be too late: by then Lightning counts the epoch that `max_steps` cut short as done,
+        and a run that is continued with a larger `max_steps` would leave out the rest of it.
+        """
+        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
             self.save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the finished model."""
+        """Save a run that ended otherwise, by `max_epochs` or `max_time`."""
         self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write a checkpoint of this update, unless it is there, and drop the oldest beyond `keep`."""
-        path = self.folder / f"update_{trainer.global_step:08d}.ckpt"
-        if path.is_file():
+        """Write a checkpoint of this update, once, and drop the oldest beyond `keep`."""
+        if self.last == trainer.global_step:
             return
+        self.last = trainer.global_step
+        path = self.folder / f"update_{trainer.global_step:08d}.ckpt"
         temporary = path.with_suffix(".tmp")
         self.folder.mkdir(parents=True, exist_ok=True)
         trainer.save_checkpoint(temporary)
@@ -176,6 +187,25 @@ class RunRecord(Callback):
 
     def __init__(self, folder: str, config: dict[str, Any]) -> None:
         self.folder, self.config = Path(folder), config
+        self.before = 0.0
+        self.started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, what was spent before a resume included."""
+        return self.before + (time.monotonic() - self.started if self.started is not None else 0.0)
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
+        """Take over the time that was spent before."""
+        self.before = float(state["inpaint"].get("seconds", 0.0))
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop the clock."""
+        self.before, self.started = self.seconds, None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write ``config.yaml`` and ``versions.json``."""
@@ -190,7 +220,7 @@ class RunRecord(Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Say in the file what it is."""
-        checkpoint.stamp(state, self.config, trainer.global_step)
+        checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
 
 
 def versions() -> dict[str, Any]:
@@ -203,18 +233,23 @@ def versions() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             return "not installed"
 
+    here = Path(__file__).resolve().parent
+    checkout = (here.parent / "pyproject.toml").is_file()  # once installed, it may lie in another repository
+
     def git(*arguments: str) -> str | None:
-        here = Path(__file__).resolve().parent
+        if not checkout:
+            return None
         try:
             done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
+    changes = git("status", "--porcelain", "--untracked-files=no")
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
         "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": None if changes is None else bool(changes),
         "command": sys.argv,
     }

@@ -18,9 +18,10 @@ class CheckpointError(ValueError):
     """A file that cannot be used as a checkpoint; the message names it and says why."""
 
 
-def stamp(checkpoint: dict[str, Any], config: dict[str, Any], update: int) -> None:
+def stamp(checkpoint: dict[str, Any], config: dict[str, Any], update: int, seconds: float = 0.0) -> None:
     """Write into a checkpoint what it is. The config is JSON text: pickled objects could not be read back safely."""
     checkpoint["inpaint"] = {"kind": KIND, "version": __version__, "config": json.dumps(config), "update": update}
+    checkpoint["inpaint"]["seconds"] = seconds
 
 
 def digest_path(path: Path) -> Path:
@@ -48,18 +49,27 @@ def publish(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+def find(path: str | Path) -> Path:
+    """The file that `path` means: itself, or the newest valid checkpoint of a run folder.
+
+    Raises:
+        CheckpointError: a folder without one.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if (found := latest_valid(path)) is None:
+        raise CheckpointError(f"checkpoint: no valid checkpoint in {path}")
+    return found
+
+
 def load(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint, or the newest valid one of a run folder, onto the CPU.
 
     Raises:
         CheckpointError: no such file, a checksum that does not fit, or a file that is no checkpoint of this project.
     """
-    path = Path(path)
-    if path.is_dir():
-        found = latest_valid(path)
-        if found is None:
-            raise CheckpointError(f"checkpoint: no valid checkpoint in {path}")
-        path = found
+    path = find(path)
     if not path.is_file():
         raise CheckpointError(f"checkpoint: {path} does not exist")
     if digest_path(path).is_file():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,7 +35,7 @@ SUPPLIED = {
     "data": {"masks"},
     "module": {"generator", "losses", "generator_optimizer"},
 }
-HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
 class ConfigError(ValueError):
@@ -53,6 +53,11 @@ def conf_dir() -> Path:
         if (place / "train.yaml").is_file():
             return place
     raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
+
+
+def config_folder(name: str) -> Path:
+    """Where a command's config is: ``conf``, or a folder of its own in there."""
+    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
 
 
 def nearest(name: str, candidates: list[str]) -> str:
@@ -105,6 +110,8 @@ def _check_target(path: str, node: DictConfig) -> list[str]:
     except Exception:
         return [f"{path}._target_: there is no {target}"]
     accepted, required = _arguments(called)
+    if not str(getattr(called, "__module__", "")).startswith(TARGET_ROOTS) or "_args_" in node:
+        return [f"{path}._target_: {target} is no part of {', '.join(TARGET_ROOTS)}, or is given `_args_`"]
     given = {str(key) for key in node} - HYDRA_KEYS
     problems = [
         f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
@@ -130,25 +137,39 @@ def _arguments(called: Callable[..., Any]) -> tuple[set[str], set[str]]:
     return accepted, required
 
 
+def _chosen(node: Any) -> bool:
+    """Whether a group has an option other than `none`, of which a recipe may leave single settings without effect."""
+    return bool(node) and "_target_" in node
+
+
 def _check_combinations(cfg: DictConfig) -> list[str]:
     """Problems between settings, each as `keys: what is wrong and what to do`."""
     problems = []
     if "module" in cfg:
-        if bool(cfg.discriminator) != bool(cfg.adversarial):
-            lacking = "adversarial" if cfg.discriminator else "discriminator"
+        if _chosen(cfg.discriminator) != _chosen(cfg.adversarial):
+            lacking = "adversarial" if _chosen(cfg.discriminator) else "discriminator"
             problems.append(
                 f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or only "
                 "adversarial=none, which switches both off"
             )
-        if not cfg.losses and not cfg.adversarial:
+        if not cfg.losses and not _chosen(cfg.adversarial):
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
-        if str(cfg.trainer.get("precision", "")).startswith("16"):
-            problems.append("trainer.precision: 16-bit floats overflow in GAN losses; use bf16-mixed or 32-true")
+        if str(cfg.trainer.get("precision", "")) not in ("32", "32-true", "bf16-mixed"):
+            problems.append("trainer.precision: 32-true and bf16-mixed are what GAN losses and the fills are made for")
+        for theirs, ours in (("gradient_clip_val", "generator_clip"), ("accumulate_grad_batches", "accumulate")):
+            if cfg.trainer.get(theirs):
+                problems.append(f"trainer.{theirs}: has no effect on alternating updates; use module.{ours}")
+        target = str(cfg.generator._target_) if _chosen(cfg.get("generator")) else ""
+        if target.startswith("inpaint.fills."):
+            problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")
+        elif cfg.get("name") in cfg.get("baselines", []):
+            problems.append(f"name: {cfg.name} is one of the baselines; give the run another name")
+    fills = [("baselines", name) for name in cfg.get("baselines", [])]
+    if isinstance(cfg.get("generator"), str):
+        fills.append(("generator", cfg.generator))
     options = sorted(path.stem for path in (conf_dir() / "generator").glob("*.yaml"))
     problems += [
-        f"baselines: there is no generator {name}{nearest(name, options)}"
-        for name in cfg.get("baselines", [])
-        if name not in options
+        f"{key}: there is no generator {name}{nearest(name, options)}" for key, name in fills if name not in options
     ]
     return problems
 
@@ -171,7 +192,7 @@ def build(cfg: DictConfig) -> Parts:
 
     def make(node: Any, **supplied: Any) -> Any:
         """An object, a partial, or None for an option that is empty."""
-        return hydra.utils.instantiate(node, _convert_="all", **supplied) if node else None
+        return hydra.utils.instantiate(node, _convert_="all", **supplied) if _chosen(node) else None
 
     data = build_data(cfg)
     data.setup("fit")
@@ -239,41 +260,49 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
 
 def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
+    folder = config_folder(name)
 
     def task(cfg: DictConfig) -> Any:
         try:
             return run(cfg)
         except Exception as error:
             # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
-            if HydraConfig.get().mode == RunMode.MULTIRUN or not _is_users(error):
+            message = _for_the_user(error)
+            if message and HydraConfig.get().mode == RunMode.MULTIRUN:
+                print(f"inpaint-{name}: job {HydraConfig.get().job.num} failed: {message}", file=sys.stderr)  # noqa: T201
+            if message is None and isinstance(error, InstantiationException):
+                message = explain(name, error)
+            if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            _leave(name, str(error))
+            _leave(name, message)
 
     shown = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
-    except (HydraException, OmegaConfBaseException) as error:
+        hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
+    except Exception as error:
         if shown:
             raise
-        _leave(name, explain(name, error))
-    except Exception as error:
-        if shown or not _is_users(error):
+        if message := _for_the_user(error):
+            _leave(name, message, code=1)
+        if not isinstance(error, HydraException | OmegaConfBaseException):
             raise
-        _leave(name, str(error), code=1)
+        _leave(name, explain(name, error))
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if shown is not None:
             os.environ["HYDRA_FULL_ERROR"] = shown
 
 
-def _is_users(error: BaseException) -> bool:
-    """Whether this is a message for the user: a ValueError that our own code raised, not a library below it."""
-    if isinstance(error, HydraException) and error.__cause__ is not None:
+def _for_the_user(error: BaseException) -> str | None:
+    """The message of a ValueError that our own code raised; None for what a library below it raised."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # `instantiate` wraps what a constructor raises
+    if isinstance(error, ValueError) and str(error).startswith("Caught ValueError in DataLoader worker"):
+        return str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
     last = traceback.extract_tb(error.__traceback__)[-1:]
     ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
-    return ours and isinstance(error, ValueError)
+    return str(error) if ours and isinstance(error, ValueError) else None
 
 
 def _leave(name: str, message: str, code: int = 2) -> None:
@@ -285,6 +314,10 @@ def _leave(name: str, message: str, code: int = 2) -> None:
 def explain(name: str, error: Exception) -> str:
     """One line for an error of Hydra's: what is not there, and the nearest name that is."""
     text = str(error)
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        where = re.search(r"full_key: (\S+)", text)
+        reason = str(error.__cause__).strip().splitlines() or [type(error.__cause__).__name__]
+        return f"{where[1] if where else 'config'}: {reason[0]}"
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, option = found[1].rpartition("/")
         options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
@@ -310,6 +343,7 @@ def _settings(name: str) -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    folder = config_folder(name)
+    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
         cfg = hydra.compose(name)
-    return [*keys(cfg, ""), *(path.name for path in conf_dir().iterdir() if path.is_dir())]
+    return [*keys(cfg, ""), *(path.name for path in folder.iterdir() if path.is_dir())]

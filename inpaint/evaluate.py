@@ -11,7 +11,7 @@ rounded to 8 bits. Data and masks are those the checkpoint was trained with, exc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from inpaint.config import ConfigError, build_baseline, build_data, build_fill, check, command, load_generator
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from inpaint.data.datamodule import InpaintingData
 
-FROM_CHECKPOINT = ("data", "masks", "seed")  # the groups that a checkpoint decides unless the command line does
+FROM_CHECKPOINT = ("data", "masks")  # the groups that a checkpoint decides unless the command line does
 
 
 def evaluate(methods: dict[str, "nn.Module"], data: "InpaintingData", device: str = "cpu") -> list[dict[str, Any]]:
@@ -40,7 +40,11 @@ def evaluate(methods: dict[str, "nn.Module"], data: "InpaintingData", device: st
     records: list[dict[str, Any]] = []
     for name, method in methods.items():
         method = method.to(device).eval()
-        for raw in track(data.val_dataloader(), f"evaluating {name}"):
+        if device.startswith("cuda"):  # the first call chooses kernels; it is not timed
+            warm = data.validation_batch(data.batch_size, torch.device(device))
+            with torch.inference_mode():
+                method(warm["image"] * (1 - warm["mask"]), warm["mask"])
+        for raw in track(data.evaluation_dataloader(), f"evaluating {name}"):
             batch = data.on_after_batch_transfer({key: value.to(device) for key, value in raw.items()}, 0)
             image, mask = batch["image"], batch["mask"]
             with torch.inference_mode():
@@ -82,7 +86,7 @@ def run(cfg: DictConfig) -> None:
     """Evaluate, print the table, and write it into the run folder of this command."""
     from inpaint import checkpoint, table
 
-    if not cfg.checkpoint and not cfg.generator and not cfg.baselines:
+    if not cfg.checkpoint and not cfg.get("generator") and not cfg.baselines:
         raise ConfigError("checkpoint: nothing to evaluate; give checkpoint=..., generator=... or baselines=[...]")
     methods: dict[str, Any] = {}
     if cfg.checkpoint:
@@ -91,7 +95,7 @@ def run(cfg: DictConfig) -> None:
         cfg = _with_checkpoint(cfg, trained)
         methods[trained["name"]] = load_generator(loaded)
     check(cfg)
-    if cfg.generator:
+    if cfg.get("generator"):
         methods[_choice("generator")] = build_fill(cfg.generator)
     methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
 
@@ -99,22 +103,45 @@ def run(cfg: DictConfig) -> None:
     data.setup("validate")
     rows = table.aggregate(evaluate(methods, data, choose_device(cfg.device)))
     folder = Path(cfg.paths.run)
-    write_results(rows, folder)
+    write_results(rows, data, folder)
     table.print_table(rows)
-    print(f"written to {folder}/results.csv and results.md")
+    print(f"written to {folder}: results.csv, results.md, validation.csv")
 
 
-def write_results(rows: list[Any], folder: Path) -> None:
-    """The table as ``results.csv`` and ``results.md``."""
+def write_results(rows: list[Any], data: "InpaintingData", folder: Path) -> None:
+    """The table as ``results.csv`` and ``results.md``, and the manifest of what it was measured on.
+
+    ``validation.csv`` names each crop's photograph, its hole area, and the sha256 of its pixels and of its mask (8-bit,
+    row by row), so that two tables can be checked to speak of the same crops under the same holes.
+    """
+    import csv
+    import hashlib
+
     from inpaint import table
+    from inpaint.batch import to_uint8
+    from inpaint.metrics.image import hole_area
 
     folder.mkdir(parents=True, exist_ok=True)
     table.write_csv(rows, folder / "results.csv")
     (folder / "results.md").write_text(table.markdown(rows), encoding="utf-8")
+    with (folder / "validation.csv").open("w", newline="", encoding="utf-8") as file:
+        manifest = csv.writer(file, lineterminator="\n")
+        manifest.writerow(["index", "photograph", "hole_area", "image_sha256", "mask_sha256"])
+        for raw in data.evaluation_dataloader():
+            batch = data.on_after_batch_transfer(raw, 0)
+            pixels, holes = to_uint8(batch["image"]), batch["mask"].mul(255).byte()
+            for index, area, *both in zip(
+                batch["index"].tolist(), hole_area(batch["mask"]).tolist(), pixels, holes, strict=True
+            ):
+                digests = [hashlib.sha256(part.permute(1, 2, 0).numpy().tobytes()).hexdigest() for part in both]
+                manifest.writerow([index, data.tiles["validation"].name(index), area, *digests])
 
 
 def _with_checkpoint(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
-    """Data, masks and seed from the checkpoint; what the command line names from there, and it is said."""
+    """Data and masks from the checkpoint; what the command line names from there, and it is said.
+
+    Another data set keeps the crop that the model was trained with, unless the command line names that too.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     overrides = list(HydraConfig.get().overrides.task)
@@ -124,9 +151,9 @@ def _with_checkpoint(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
         if not any(o.startswith(f"{group}=") for o in named):
             with open_dict(cfg):
                 cfg[group] = trained[group]
-            for override in named:  # single settings on top of the checkpoint's
-                key, _, value = override.partition("=")
-                OmegaConf.update(cfg, key, OmegaConf.create({"value": value}).value, force_add=True)
+                cfg.merge_with_dotlist(named)  # single settings on top of the checkpoint's
+        elif group == "data" and not any(o.startswith("data.crop=") for o in named):
+            cfg.data.crop = trained["data"]["crop"]
         if named:
             print(f"{group}: {', '.join(named)}, not as in training")
     return cfg

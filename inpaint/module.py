@@ -50,7 +50,7 @@ class InpaintingGAN(L.LightningModule):
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
         r1_gamma: weight of the R1 penalty, ``gamma / 2 * |grad|^2``; 0 is off.
-        r1_every: apply it at every n-th update, n times as strong (lazy regularisation, Karras et al. 2020).
+        r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
         ema_decay: see `MovingAverage`.
@@ -172,7 +172,7 @@ class InpaintingGAN(L.LightningModule):
         fake = getattr(shared, self.adversarial.of).detach().to(image.dtype)
         real_logits, fake_logits = self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).chunk(2)
         terms = {"discriminator": self.adversarial.discriminator(real_logits, fake_logits)}
-        if self.r1_gamma > 0 and update % self.r1_every == 0:
+        if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
         self.log_dict({"train/logits_real": real_logits.mean(), "train/logits_fake": fake_logits.mean()})
         return terms

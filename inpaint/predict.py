@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from inpaint.config import ConfigError, check, command, load_generator
+from inpaint.config import ConfigError, build_baseline, check, command, load_generator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,8 +39,14 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
     candidates = [] if masks.is_file() else find_images(masks, "masks")
-    by_name = {path.relative_to(masks).with_suffix("").as_posix(): path for path in candidates}
-    if not masks.is_file() and masks.resolve() == images.resolve():  # NAME.png beside NAME_mask.png
+    by_name: dict[str, Path] = {}
+    for path in candidates:
+        name = path.relative_to(masks).with_suffix("").as_posix()
+        if by_name.setdefault(name, path) != path:
+            raise ValueError(f"masks: {by_name[name]} and {path} are both masks of {name}; remove one")
+    if masks.resolve() != images.resolve():  # masks in a sub-folder are no pictures
+        found = [path for path in found if not path.resolve().is_relative_to(masks.resolve())]
+    elif not masks.is_file():  # NAME.png beside NAME_mask.png
         found = [path for path in found if not path.stem.endswith("_mask")]
         by_name = {name: path for name, path in by_name.items() if name.endswith("_mask")}
 
@@ -102,7 +108,6 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint import checkpoint
-    from inpaint.config import build_fill
     from inpaint.data.files import read_mask
     from inpaint.evaluate import choose_device
     from inpaint.progress import track
@@ -114,7 +119,7 @@ def run(cfg: DictConfig) -> None:
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
     device = choose_device(cfg.device)
-    generator = load_generator(checkpoint.load(cfg.checkpoint)) if cfg.checkpoint else build_fill(cfg.generator)
+    generator = load_generator(checkpoint.load(cfg.checkpoint)) if cfg.checkpoint else build_baseline(cfg.generator)
     generator = generator.to(device)
     for job in track(jobs, "repairing", "pictures"):
         repair(job, generator, device, cfg.mask_threshold)

@@ -10,30 +10,46 @@ The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoin
 summary.json. The settings are in conf/train.yaml, each with its unit.
 """
 
+import csv
 import json
-import time
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import evaluate, write_results
+
+if TYPE_CHECKING:
+    import lightning as L
 
 
 def run(cfg: DictConfig) -> float:
     """Train and evaluate; returns the hole PSNR over all validation crops, which searches maximise."""
     check(cfg)
     _quiet()
+    resume = _resume_from(cfg)
     parts = build(cfg)
     folder = _shown(cfg.paths.run)
     _introduce(cfg, parts)
 
-    start = time.monotonic()
-    parts.trainer.fit(parts.module, parts.data, ckpt_path=_resume_from(cfg), weights_only=True)
-    seconds = time.monotonic() - start
-    if parts.trainer.interrupted:
-        raise SystemExit(130)
-    return _report(cfg, parts, folder, seconds)
+    if resume is not None:
+        _continue_csv(parts.trainer, folder, resume)
+    failed = True
+    try:
+        parts.trainer.fit(parts.module, parts.data, ckpt_path=resume, weights_only=True)
+        psnr = _report(cfg, parts, folder)
+        failed = False
+        return psnr
+    finally:
+        _finish_wandb(failed)
+
+
+def _finish_wandb(failed: bool) -> None:
+    """End the run at wandb, marked failed if it is; left open, the next job of a sweep would write into it."""
+    if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
+        wandb.finish(exit_code=int(failed))
 
 
 def _quiet() -> None:
@@ -77,31 +93,88 @@ def _named(network: object) -> str:
     return f"{type(network).__name__} ({parameters / 1e6:.2f} M parameters)"
 
 
+# What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
+SAID_ALOUD = ("losses", "adversarial", "module")
+MAY_CHANGE = ("name", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
+
+
 def _resume_from(cfg: DictConfig) -> Path | None:
-    """The checkpoint to go on from."""
+    """The checkpoint to go on from, after a look at what has changed since it was written.
+
+    Raises:
+        ValueError: it is none, the run would be another one, or ``resume=never`` would write over a run.
+    """
     from inpaint import checkpoint
 
+    newest = checkpoint.latest_valid(cfg.paths.run)
     if cfg.resume == "never":
+        if newest is not None:
+            raise ValueError(f"resume: never, but {_shown(cfg.paths.run)} holds a run; choose another hydra.run.dir")
         return None
-    if cfg.resume == "auto":
-        found = checkpoint.latest_valid(cfg.paths.run)
-        if found is not None:
-            print(f"going on from {found}")
-        return found
-    checkpoint.load(cfg.resume)  # says what is wrong with it, if anything is
-    return Path(cfg.resume)
+    if cfg.resume == "auto" and newest is None:
+        return None
+    path = newest if cfg.resume == "auto" else checkpoint.find(cfg.resume)
+    assert path is not None
+    before = _flat(checkpoint.config_of(checkpoint.load(path)))
+    now = _flat(OmegaConf.to_container(cfg, resolve=True))
+    # `steps` is the length of a schedule, which follows trainer.max_steps.
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and not key.endswith(".steps")]
+    other = [key for key in changed if key.split(".")[0] not in MAY_CHANGE]
+    if other:
+        listed = ", ".join(f"{key} {before.get(key)} -> {now.get(key)}" for key in other[:4])
+        raise ValueError(
+            f"resume: {_shown(str(path))} belongs to another run ({listed}{', ...' if len(other) > 4 else ''}); "
+            "choose another hydra.run.dir, or take the change back"
+        )
+    print(f"going on from {_shown(str(path))}")
+    for key in changed:
+        if key.split(".")[0] in SAID_ALOUD:
+            print(f"  changed since: {key} {before.get(key)} -> {now.get(key)}")
+    return path
 
 
-def _report(cfg: DictConfig, parts: Parts, folder: Path, seconds: float) -> float:
+def _flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts by their dotted keys."""
+    if not isinstance(node, dict) or not node:
+        return {path: node}
+    return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else str(key)).items()}
+
+
+def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
+    """Keep the rows of ``metrics.csv`` up to the checkpoint; Lightning's logger would begin an empty file."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    from inpaint import checkpoint
+
+    update = checkpoint.load(resume)["inpaint"]["update"]
+    file = folder / "metrics.csv"
+    if not file.is_file():
+        return
+    with file.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["step"].isdigit() and int(row["step"]) < update]
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger) and rows:
+            writer = logger.experiment  # deletes the file
+            writer.metrics_keys = list(rows[0])
+            with file.open("w", newline="") as lines:
+                table = csv.DictWriter(lines, writer.metrics_keys)
+                table.writeheader()
+                table.writerows(rows)
+
+
+def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
+    from inpaint.callbacks import RunRecord
 
     module = parts.module
+    record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
+    seconds = record.seconds
     if not parts.trainer.is_global_zero:
         return float("nan")
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
-    write_results(rows, folder)
+    write_results(rows, parts.data, folder)
     mine = next(row for row in rows if row.area == table.ALL and row.method == cfg.name)
     summary = {
         "method": cfg.name,

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from kornia.geometry.transform import crop_and_resize
+from kornia.geometry.transform import warp_affine
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -85,19 +85,20 @@ class InpaintingData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, number in (
-            ("crop", crop),
-            ("batch_size", batch_size),
-            ("crops_per_image", crops_per_image),
-            ("validation_crops", validation_crops),
+        for name, number, least in (
+            ("crop", crop, 2),
+            ("batch_size", batch_size, 1),
+            ("crops_per_image", crops_per_image, 1),
+            ("validation_crops", validation_crops, 1),
         ):
-            if number < 1:
-                raise ValueError(f"data.{name}: {number} is less than 1")
+            if number < least:
+                raise ValueError(f"data.{name}: {number} is less than {least}")
         if not 1 <= zoom[0] <= zoom[1]:
             raise ValueError(f"data.zoom: {tuple(zoom)} is not [smallest, largest] with 1 <= smallest <= largest")
         self.source, self.masks = source, masks
         self.crop, self.zoom, self.flip = crop, zoom, flip
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.checked = False
         self.tiles: dict[Split, Tiles] = {
             "train": Tiles(source, "train", crops_per_image, round(crop * zoom[1]), seed),
             "validation": Tiles(source, "validation", validation_crops, crop, seed),
@@ -105,6 +106,9 @@ class InpaintingData(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Check every photograph's size against the crop before anything is trained."""
+        if self.checked:
+            return
+        self.checked = True
         splits: tuple[Split, ...] = ("train", "validation") if stage == "fit" else ("validation",)
         names = [name for split in splits for name in self.source.names(split)]
         small = [name for name in names if min(self.source.size(name)) < self.crop]
@@ -128,9 +132,14 @@ class InpaintingData(L.LightningDataModule):
         """All validation crops in order."""
         return self._loader("validation")
 
-    def _loader(self, split: Split) -> ResumableLoader:
+    def evaluation_dataloader(self) -> ResumableLoader:
+        """All validation crops in order, on one process whatever the trainer's ranks."""
+        return self._loader("validation", alone=True)
+
+    def _loader(self, split: Split, alone: bool = False) -> ResumableLoader:
         training = split == "train"
-        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        trainer = None if alone else self.trainer
+        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         tiles = self.tiles[split]
         return ResumableLoader(
             tiles,
@@ -170,9 +179,10 @@ class InpaintingData(L.LightningDataModule):
         right, bottom = left + side - 1, top + side - 1
         if self.flip:
             left, right = torch.where(mirror < 0.5, left, right), torch.where(mirror < 0.5, right, left)
-        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-        boxes = torch.stack([torch.stack(corner, dim=1) for corner in corners], dim=1)
-        return crop_and_resize(tiles, boxes, (self.crop, self.crop), align_corners=True)
+        # Not kornia's `crop_and_resize`: it reads the boxes back to the host to check them.
+        scale_x, scale_y, zero = (self.crop - 1) / (right - left), (self.crop - 1) / (bottom - top), torch.zeros_like(x)
+        matrix = torch.stack([scale_x, zero, -left * scale_x, zero, scale_y, -top * scale_y], dim=1).view(-1, 2, 3)
+        return warp_affine(tiles, matrix, (self.crop, self.crop), align_corners=True)
 
 
 class PhotosData(InpaintingData):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 FORMATS = ("JPEG", "PNG", "WEBP")
-LARGEST = 200_000_000  # pixels; more is refused from the header, since a small file can claim any size
+LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
 
 
 def find_images(root: Path, setting: str) -> list[Path]:
@@ -50,7 +50,8 @@ def open_image(path: Path) -> Image.Image:
         raise ValueError(f"{path}: {error}") from None
     if picture.width * picture.height > LARGEST:
         raise ValueError(f"{path}: {picture.width} x {picture.height} pixels, more than {LARGEST // 10**6} million")
-    if picture.mode.startswith(("I", "F")):
+    # Pillow shows 16-bit colour as mode RGB and would cut it to 8 bits; only the decoder's name for it tells.
+    if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):
         raise ValueError(f"{path}: {picture.mode} pixels with more than 8 bits a channel; convert it to 8 bits first")
     return picture
 
@@ -71,7 +72,10 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width as shown (EXIF orientation applied), from the header alone."""
     with open_image(path) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(0x0112, 1) >= 5
+        exif = Image.Exif()  # not `picture.getexif`, which decodes a PNG to look for more
+        if "exif" in picture.info:
+            exif.load(picture.info["exif"])
+        turned = exif.get(0x0112, 1) >= 5
     return (width, height) if turned else (height, width)
 
 
