@@ -13,7 +13,7 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind():
-    """Environment, generator states and Hydra's global are as they were."""
+    """The environment is as it was, and no Hydra is left initialised."""
     from hydra.core.global_hydra import GlobalHydra
 
     environment = dict(os.environ)

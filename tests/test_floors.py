@@ -17,6 +17,7 @@ FLOORS = {
     "inpaint.masks": 1,
     "inpaint.fills": 1,
     "inpaint.losses": 1,
+    "inpaint.schedules": 1,
     "inpaint.metrics": 1,
     "inpaint.table": 1,
     "inpaint.progress": 1,
