@@ -1,0 +1,191 @@
+"""What the design promises, measured in one run: `make bench`.
+
+1. Cost: one update through Lightning against a plain PyTorch loop over the same networks, losses and batches.
+2. Quality: hole PSNR of the default run and of the same run with L1 alone, beside the classical fills, and how much
+   fine structure each paints.
+3. Start: seconds until `inpaint-train --help` and `--cfg job` have answered.
+
+Everything is a ratio or a difference within this run, since machines differ and are shared.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import hydra
+import lightning as L
+import torch
+from kornia.filters import laplacian
+from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
+
+from inpaint import checkpoint, table
+from inpaint.config import build, build_baseline, conf_dir, load_generator
+
+
+def compose(*overrides):
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra.compose("train", ["logger={}", *overrides])
+    OmegaConf.set_struct(cfg, False)
+    cfg.name, cfg.paths.run = "bench", tempfile.mkdtemp()
+    cfg.callbacks = {}
+    return cfg
+
+
+class Timer(L.Callback):
+    """Seconds from the end of one update to the end of the next: everything that Lightning does is in it."""
+
+    def __init__(self):
+        self.seconds = []
+
+    def on_train_start(self, *_):
+        self.last = time.perf_counter()
+
+    def on_train_batch_end(self, *_):
+        now = time.perf_counter()
+        self.seconds.append(now - self.last)
+        self.last = now
+
+
+def batches(parts, count):
+    """The first batches of the default run, made beforehand so that both loops get them for nothing."""
+    loader = parts.data.train_dataloader()
+    found = []
+    while len(found) < count:
+        found += [parts.data.on_after_batch_transfer(raw, 0) for raw in loader]
+    return found[:count]
+
+
+def through_lightning(module, made):
+    timer = Timer()
+    trainer = L.Trainer(
+        max_steps=len(made),
+        accelerator="cpu",
+        logger=False,
+        callbacks=[timer],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(module, DataLoader(made, batch_size=None))
+    return timer.seconds
+
+
+def by_hand(module, made):
+    """What one would write without a framework: two phases, the moving average, nothing watched."""
+    generator, discriminator = module.generator.train(), module.discriminator.train()
+    optimizers = {
+        name: module.optimizer_factories[name](list(getattr(module, name).parameters()))
+        for name in ("generator", "discriminator")
+    }
+    schedule = module.scheduler_factories["generator"](optimizers["generator"])
+    seconds = []
+    for update, batch in enumerate(made):
+        start = time.perf_counter()
+        image, mask = batch["image"], batch["mask"]
+        outputs = generator(image * (1 - mask), mask)
+        fake = outputs.composite.detach()
+        optimizers["discriminator"].zero_grad()
+        real_logits, fake_logits = discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).chunk(2)
+        module.adversarial.discriminator(real_logits, fake_logits).backward()
+        optimizers["discriminator"].step()
+        optimizers["generator"].zero_grad()
+        discriminator.requires_grad_(False)
+        loss = sum(term.weight * term(outputs, batch) for term in module.losses.values())
+        logits = discriminator(outputs.composite, mask)
+        (loss + module.adversarial.weight * module.adversarial.generator(logits)).backward()
+        discriminator.requires_grad_(True)
+        optimizers["generator"].step()
+        schedule.step()
+        module.ema.update(generator, update)
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def cost(rounds, updates):
+    """Medians of alternating rounds, so that both loops meet the same neighbours on a shared machine."""
+    cfg = compose(f"trainer.max_steps={updates}")
+    made = batches(build(cfg), updates)
+    pairs = []
+    for _ in range(rounds):
+        plain = statistics.median(by_hand(build(cfg).module, made)[3:])
+        lightning = statistics.median(through_lightning(build(cfg).module, made)[3:])
+        pairs.append((lightning / plain, plain, lightning))
+        print(
+            f"  plain {1000 * plain:6.1f} ms, through Lightning {1000 * lightning:6.1f} ms: {pairs[-1][0]:.3f}",
+            flush=True,
+        )
+    ratio = statistics.median(pair[0] for pair in pairs)
+    print(
+        f"an update through Lightning costs {ratio:.3f} x a plain PyTorch loop (promised: at most 1.05)\n", flush=True
+    )
+
+
+def quality(folder, updates):
+    """Train the default run and L1 alone, and compare them with the fills on the same holes."""
+    psnr, sharpness = {}, {}
+    for name, overrides in (("default", []), ("l1 alone", ["adversarial=none", "baselines=[]"])):
+        run = folder / name.replace(" ", "_")
+        command = [sys.executable, "-m", "inpaint.train", f"hydra.run.dir={run}", "resume=never", *overrides]
+        if updates:
+            command.append(f"trainer.max_steps={updates}")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        for row in table.read_csv(run / "results.csv"):
+            if row.area == table.ALL:
+                psnr[name if row.method == "residual_unet" else row.method] = row.means["hole_psnr"]
+        sharpness[name] = detail(load_generator(checkpoint.load(run)))
+    sharpness |= {name: detail(build_baseline(name)) for name in psnr if name not in sharpness}
+    print("                  hole PSNR   detail in the hole, truth = 1")
+    for name in sorted(psnr, key=psnr.__getitem__, reverse=True):
+        print(f"  {name:14} {psnr[name]:8.2f} dB {sharpness[name]:11.2f}")
+    best = max(psnr["telea"], psnr["navier_stokes"])
+    print(f"default run minus the better of Telea and Navier-Stokes: {psnr['default'] - best:+.2f} dB (promised: >= 0)")
+    print(f"l1 alone minus the harmonic fill: {psnr['l1 alone'] - psnr['harmonic']:+.2f} dB (promised: >= -0.1)")
+
+
+def detail(method):
+    """How much fine structure a method paints: energy of the Laplacian inside the holes, over that of the truth."""
+    data = build(compose()).data
+    painted = real = 0.0
+    with torch.inference_mode():
+        for raw in data.val_dataloader():
+            batch = data.on_after_batch_transfer(raw, 0)
+            image, mask = batch["image"], batch["mask"]
+            composite = method(image * (1 - mask), mask).composite
+            inside = 1 - torch.nn.functional.max_pool2d(1 - mask, 3, 1, 1)  # the seam is not counted
+            painted += (laplacian(composite, 3, normalized=False).square() * inside).sum().item()
+            real += (laplacian(image, 3, normalized=False).square() * inside).sum().item()
+    return painted / real
+
+
+def start():
+    """Cold starts of the command, the fastest of three."""
+    for arguments in (["--help"], ["--cfg", "job"]):
+        seconds = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "inpaint.train", *arguments], check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - begin)
+        print(f"inpaint-train {' '.join(arguments)} answers in {min(seconds):.2f} s (promised: under 3)", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="of the cost comparison")
+    parser.add_argument("--updates", type=int, default=0, help="of the quality runs (0: as in the default run)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/bench"), help="folder of the quality runs")
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    start()
+    print()
+    cost(arguments.rounds, updates=25)
+    quality(arguments.runs, arguments.updates)
+
+
+if __name__ == "__main__":
+    main()
