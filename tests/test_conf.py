@@ -19,14 +19,14 @@ MIRRORED = {
         *(f"inpaint.networks.generators.{p.stem}" for p in Path("inpaint/networks/generators").glob("[a-z]*.py")),
     ],
     "discriminator": ["inpaint.networks.discriminators"],
-    "masks": ["inpaint.masks"],
+    "masks": [f"inpaint.masks.{p.stem}" for p in Path("inpaint/masks").glob("[a-z]*.py")],
     "losses": ["inpaint.losses.reconstruction"],
     "adversarial": ["inpaint.losses.adversarial"],
     "data": ["inpaint.data.datamodule"],
     "module": ["inpaint.module"],
 }
 # Public classes that are parts of others and no option of their own.
-NOT_OPTIONS = {"Block", "Shapes", "Masks", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
+NOT_OPTIONS = {"Block", "Shapes", "Masks", "Drawn", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
 
 
 def options(group):
@@ -65,7 +65,7 @@ def test_every_public_class_has_a_yaml_and_the_reverse(group):
             and name not in NOT_OPTIONS
         }
     named = {
-        target
+        f"{(found := hydra.utils.get_object(target)).__module__}.{found.__qualname__}"
         for path in (CONF / group).glob("*.yaml")
         for target in targets(OmegaConf.load(path))
         if target.startswith("inpaint.")
