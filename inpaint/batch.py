@@ -5,7 +5,7 @@ A *mask* is float32 ``(B, 1, H, W)``, exactly 0 or 1, and **1 is the hole**, the
 """
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -17,11 +17,15 @@ class Batch(TypedDict):
     image: the truth, float32 ``(B, 3, H, W)`` in [-1, 1].
     mask: float32 ``(B, 1, H, W)``, exactly 0 or 1, 1 = hole.
     index: int64 ``(B,)``, the row of each sample in its data set.
+    label: int64 ``(B,)``, the number of each picture's class, where the data set has classes.
+    caption: a text for each picture, where the data set has texts.
     """
 
     image: Tensor
     mask: Tensor
     index: Tensor
+    label: NotRequired[Tensor]
+    caption: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ TARGET_ROOTS = ("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "korni
 
 # Arguments that `build` supplies; a config gives the others.
 SUPPLIED = {
-    "data": {"masks"},
+    "data": {"masks", "validation_masks"},
     "module": {"generator", "losses", "generator_optimizer"},
 }
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
@@ -220,7 +220,11 @@ def build(cfg: DictConfig) -> Parts:
 
 def build_data(cfg: DictConfig) -> "InpaintingData":
     """The data module with its masks."""
-    return hydra.utils.instantiate(cfg.data, masks=hydra.utils.instantiate(cfg.masks, _convert_="all"), _convert_="all")
+    masks = {
+        name: hydra.utils.instantiate(cfg[name], _convert_="all") if _chosen(cfg.get(name)) else None
+        for name in ("masks", "validation_masks")
+    }
+    return hydra.utils.instantiate(cfg.data, **masks, _convert_="all")
 
 
 def build_fill(node: Any) -> "nn.Module":

@@ -45,7 +45,7 @@ def evaluate(methods: dict[str, "nn.Module"], data: "InpaintingData", device: st
             with torch.inference_mode():
                 method(warm["image"] * (1 - warm["mask"]), warm["mask"])
         for raw in track(data.evaluation_dataloader(), f"evaluating {name}"):
-            batch = data.on_after_batch_transfer({key: value.to(device) for key, value in raw.items()}, 0)
+            batch = data.to_batch(raw, device)
             image, mask = batch["image"], batch["mask"]
             with torch.inference_mode():
                 _wait(device)
@@ -128,7 +128,7 @@ def write_results(rows: list[Any], data: "InpaintingData", folder: Path) -> None
         manifest = csv.writer(file, lineterminator="\n")
         manifest.writerow(["index", "photograph", "hole_area", "image_sha256", "mask_sha256"])
         for raw in data.evaluation_dataloader():
-            batch = data.on_after_batch_transfer(raw, 0)
+            batch = data.to_batch(raw, "cpu")
             pixels, holes = to_uint8(batch["image"]), batch["mask"].mul(255).byte()
             for index, area, *both in zip(
                 batch["index"].tolist(), hole_area(batch["mask"]).tolist(), pixels, holes, strict=True
@@ -146,6 +146,7 @@ def _with_checkpoint(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
 
     overrides = list(HydraConfig.get().overrides.task)
     cfg = cfg.copy()
+    trained = trained | {"masks": trained.get("validation_masks") or trained["masks"]}
     for group in FROM_CHECKPOINT:
         named = [o.lstrip("+~") for o in overrides if o.lstrip("+~").split("=")[0].split(".")[0] == group]
         if not any(o.startswith(f"{group}=") for o in named):

@@ -12,6 +12,10 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
 
 
+class BadImage(ValueError):
+    """A picture that cannot be read, or is refused; names its file."""
+
+
 def find_images(root: Path, setting: str) -> list[Path]:
     """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
 

@@ -56,7 +56,7 @@ def batches(parts, count):
     loader = parts.data.train_dataloader()
     found = []
     while len(found) < count:
-        found += [parts.data.on_after_batch_transfer(raw, 0) for raw in loader]
+        found += [parts.data.to_batch(raw, "cpu") for raw in loader]
     return found[:count]
 
 
@@ -154,7 +154,7 @@ def detail(method):
     painted = real = 0.0
     with torch.inference_mode():
         for raw in data.val_dataloader():
-            batch = data.on_after_batch_transfer(raw, 0)
+            batch = data.to_batch(raw, "cpu")
             image, mask = batch["image"], batch["mask"]
             composite = method(image * (1 - mask), mask).composite
             inside = 1 - torch.nn.functional.max_pool2d(1 - mask, 3, 1, 1)  # the seam is not counted

@@ -1,55 +1,27 @@
 """From photographs to masked batches, which are made on the device.
 
-Workers only cut a tile of 8-bit pixels out of each photograph. Once it is on the device, `on_after_batch_transfer`
-crops, flips and scales the batch with kornia and paints the masks. All of it is keyed by (seed, epoch, index).
+Workers only cut a tile of 8-bit pixels out of each photograph, and not even that where the collection lives on the
+device. There, `on_after_batch_transfer` makes training crops of the tiles (`Augmentation`) and paints the masks. All of
+it is keyed by (seed, epoch, index).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
 
 import lightning as L
 import torch
-from kornia.geometry.transform import warp_affine
-from torch import Tensor
-from torch.utils.data import Dataset
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import default_collate
 
 from inpaint import rng
 from inpaint.batch import Batch, from_uint8
+from inpaint.data.augmentation import Augmentation
 from inpaint.data.loader import KeyedSampler, ResumableLoader
 from inpaint.data.sources import Folder, Photos, Source, Split
+from inpaint.data.store import SHARE, free_memory
+from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
-
-
-class Tiles(Dataset):
-    """Rows of uint8 tiles ``(3, tile, tile)``: `per_image` of each photograph of a split, cut at keyed places.
-
-    Row `index` comes from photograph ``index // per_image``. A training tile has room for the crop to move in; where
-    the photograph is smaller than that, it fills the upper left part and `extent` says how much. A validation tile is
-    the crop itself.
-    """
-
-    def __init__(self, source: Source, split: Split, per_image: int, tile: int, seed: int) -> None:
-        self.source, self.split, self.per_image, self.tile, self.seed = source, split, per_image, tile, seed
-        self.names = source.names(split)
-
-    def __len__(self) -> int:
-        return len(self.names) * self.per_image
-
-    def name(self, index: int) -> str:
-        """The photograph that row `index` comes from."""
-        return self.names[index // self.per_image]
-
-    def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
-        epoch, index = row
-        # Validation does not depend on the epoch: the same crops under the same masks, always.
-        key = rng.key(self.seed, "train", epoch, index) if self.split == "train" else rng.key("validation", index)
-        picture = self.source.read(self.name(index))
-        height, width = (min(side, self.tile) for side in picture.shape[-2:])
-        y, x = rng.uniform(rng.fold(torch.tensor([key]), "tile"), 2)[0].tolist()
-        top, left = int(y * (picture.shape[-2] - height + 1)), int(x * (picture.shape[-1] - width + 1))
-        tile = torch.zeros(3, self.tile, self.tile, dtype=torch.uint8)
-        tile[:, :height, :width] = picture[:, top : top + height, left : left + width]
-        sample = {"tile": tile, "key": key, "index": index}
-        return sample | {"extent": torch.tensor([height, width])} if self.split == "train" else sample
 
 
 class InpaintingData(L.LightningDataModule):
@@ -57,31 +29,41 @@ class InpaintingData(L.LightningDataModule):
 
     Args:
         source: where the photographs come from.
-        masks: draws and paints the holes: ``masks(keys, size)``.
+        masks: draws and paints the holes, ``masks(keys, size)``; None where the photographs come with masks.
+        validation_masks: the same for validation; None takes `masks`.
         crop: side of the training and validation crops in pixels.
-        zoom: training crops show `zoom` times as many pixels a side, drawn uniformly between the two, scaled to `crop`.
-        flip: mirror half of the training crops.
+        augmentation: how training crops are made.
+        ramp: early in training, smaller pictures: pairs [until which update, side in pixels], both rising; the same
+            windows are shown with fewer pixels. Validation crops always have `crop` pixels.
         batch_size: samples a batch on each device.
         crops_per_image: training crops of each photograph an epoch.
         validation_crops: validation crops of each photograph; their places and masks never change.
         workers: processes that read ahead.
+        cache: where decoded photographs are kept: ``device`` (and cut there), ``ram``, ``none`` (decoded anew each
+            time), or ``auto``, which takes the first of these that needs at most a quarter of the free memory.
+        on_bad_image: ``raise``, or ``skip``: the next readable photograph stands in, and they are counted.
+        max_bad_fraction: share of a split's photographs that may be skipped.
         seed: keys order, crops and masks of training (validation is the same for every seed).
 
     Raises:
-        ValueError: an impossible number, or photographs smaller than the crop (all named, in `setup`).
+        ValueError: an impossible number, or photographs that cannot be used (named, in `setup`).
     """
 
     def __init__(
         self,
         source: Source,
-        masks: Masks,
+        masks: Masks | None,
+        validation_masks: Masks | None = None,
         crop: int = 64,
-        zoom: tuple[float, float] = (1.0, 1.5),
-        flip: bool = True,
+        augmentation: Augmentation | None = None,
+        ramp: Sequence[tuple[int, int]] = (),
         batch_size: int = 16,
         crops_per_image: int = 64,
         validation_crops: int = 32,
         workers: int = 0,
+        cache: Literal["device", "ram", "none", "auto"] = "auto",
+        on_bad_image: Literal["raise", "skip"] = "raise",
+        max_bad_fraction: float = 0.01,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -90,39 +72,75 @@ class InpaintingData(L.LightningDataModule):
             ("batch_size", batch_size, 1),
             ("crops_per_image", crops_per_image, 1),
             ("validation_crops", validation_crops, 1),
+            ("workers", workers, 0),
         ):
             if number < least:
                 raise ValueError(f"data.{name}: {number} is less than {least}")
-        if not 1 <= zoom[0] <= zoom[1]:
-            raise ValueError(f"data.zoom: {tuple(zoom)} is not [smallest, largest] with 1 <= smallest <= largest")
-        self.source, self.masks = source, masks
-        self.crop, self.zoom, self.flip = crop, zoom, flip
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.checked = False
+        for name, value, words in (
+            ("cache", cache, ("device", "ram", "none", "auto")),
+            ("on_bad_image", on_bad_image, ("raise", "skip")),
+        ):
+            if value not in words:
+                raise ValueError(f"data.{name}: {value} is none of {', '.join(words)}")
+        if not 0 <= max_bad_fraction < 1:
+            raise ValueError(f"data.max_bad_fraction: {max_bad_fraction} is not at least 0 and less than 1")
+        steps = [(0, 1), *((int(until), int(side)) for until, side in ramp), (1 << 62, crop + 1)]
+        if any(a >= c or b >= d for (a, b), (c, d) in pairwise(steps)):
+            raise ValueError(f"data.ramp: {list(ramp)} is not [[until update, side], ...], both rising, side <= crop")
+        if source.masked == (masks is not None):
+            raise ValueError(
+                "masks: the photographs come with masks of their own; choose masks=paired"
+                if source.masked
+                else "masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)"
+            )
+        if source.shards("train") is not None and crops_per_image != 1:
+            raise ValueError("data.crops_per_image: shards are read in sequence, one crop a photograph; set it to 1")
+        self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
+        self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
+        self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
+        self.checked: set[Split] = set()
+        bad = max_bad_fraction if on_bad_image == "skip" else None
         self.tiles: dict[Split, Tiles] = {
-            "train": Tiles(source, "train", crops_per_image, round(crop * zoom[1]), seed),
-            "validation": Tiles(source, "validation", validation_crops, crop, seed),
+            "train": Tiles(source, "train", crops_per_image, self.augmentation.tile(crop), crop, seed, bad),
+            "validation": Tiles(source, "validation", validation_crops, crop, crop, seed, bad),
         }
 
     def setup(self, stage: str) -> None:
-        """Check every photograph's size against the crop before anything is trained."""
-        if self.checked:
-            return
-        self.checked = True
+        """Look at every photograph's header, and decode them where they are kept, before anything is trained.
+
+        Raises:
+            ValueError: photographs that cannot be used, or too few for a batch.
+        """
         splits: tuple[Split, ...] = ("train", "validation") if stage == "fit" else ("validation",)
-        names = [name for split in splits for name in self.source.names(split)]
-        small = [name for name in names if min(self.source.size(name)) < self.crop]
-        if small:
-            shown = ", ".join(f"{name} ({'x'.join(map(str, self.source.size(name)))})" for name in small[:5])
-            raise ValueError(
-                f"data.crop: {len(small)} of {len(names)} photographs are smaller than the crop of {self.crop} pixels: "
-                f"{shown}{', ...' if len(small) > 5 else ''}"
-            )
+        for split in splits:
+            if split not in self.checked:
+                self.checked.add(split)
+                sizes = self.tiles[split].check()
+                if self._keeps(split, sizes):
+                    assert sizes is not None
+                    self.tiles[split].keep(sizes)
         if stage == "fit" and len(self.train_dataloader()) == 0:
+            ranks = self.trainer.world_size if self.trainer is not None else 1
             raise ValueError(
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "
-                f"{self.batch_size} on each device; raise data.crops_per_image"
+                f"{self.batch_size} on each of {ranks} devices; raise data.crops_per_image"
             )
+
+    def _keeps(self, split: Split, sizes: list[tuple[int, int]] | None) -> bool:
+        """Whether a split's photographs are decoded once and kept; an automatic choice is said aloud."""
+        if sizes is None:
+            if self.cache in ("device", "ram"):
+                raise ValueError(f"data.cache: shards are streamed, not kept; cache={self.cache} needs another source")
+            return False
+        if self.cache != "auto":
+            return self.cache != "none"
+        needed, free = (3 + self.source.masked) * sum(height * width for height, width in sizes), free_memory()
+        kept = needed <= SHARE * free
+        rank_zero_info(
+            f"data.cache=auto: {split} photographs {'kept in memory' if kept else 'decoded anew each time'}, "
+            f"{needed / 2**20:.0f} MB of {free / 2**20:.0f} MB free"
+        )
+        return kept
 
     def train_dataloader(self) -> ResumableLoader:
         """Whole batches in keyed order."""
@@ -138,51 +156,76 @@ class InpaintingData(L.LightningDataModule):
 
     def _loader(self, split: Split, alone: bool = False) -> ResumableLoader:
         training = split == "train"
-        trainer = None if alone else self.trainer
-        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
-        tiles = self.tiles[split]
+        trainer, tiles = self.trainer, self.tiles[split]
+        rank, ranks = (0, 1) if trainer is None or alone else (trainer.global_rank, trainer.world_size)
+        tiles.on_device = self._moved(tiles, None if trainer is None else trainer.strategy.root_device)
+        workers = 0 if tiles.on_device else self.workers  # there is nothing to read
         return ResumableLoader(
             tiles,
             KeyedSampler(len(tiles), self.seed, shuffle=training, rank=rank, ranks=ranks),
             self.batch_size,
             drop_last=training,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def _moved(self, tiles: Tiles, device: torch.device | None) -> bool:
+        """Whether the photographs are on `device`, a GPU, where they go if they should and fit."""
+        if tiles.store is None or device is None or device.type == "cpu" or self.cache == "ram":
+            return False
+        if tiles.store.data.device != device:
+            free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+            if self.cache == "auto" and tiles.store.bytes > SHARE * free:
+                return False
+            tiles.store.to(device)
+            rank_zero_info(f"data.cache: {tiles.split} photographs on {device}, {tiles.store.bytes / 2**20:.0f} MB")
+        return True
 
     def validation_batch(self, samples: int, device: torch.device) -> Batch:
         """`samples` validation crops spread evenly over the set, with their frozen masks, on `device`."""
         tiles = self.tiles["validation"]
         samples = min(samples, len(tiles))
         rows = [tiles[0, place * len(tiles) // samples] for place in range(samples)]
-        batch = torch.utils.data.default_collate(rows)
-        return self.on_after_batch_transfer({name: value.to(device) for name, value in batch.items()}, 0)
+        return self.to_batch(default_collate(rows), device)
+
+    def to_batch(self, raw: dict[str, Any], device: torch.device | str) -> Batch:
+        """What Lightning does with what a loader hands out, for loops without a trainer."""
+        raw = self.transfer_batch_to_device(self.on_before_batch_transfer(raw, 0), torch.device(device), 0)
+        return self.on_after_batch_transfer(raw, 0)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Count the photographs that workers had to leave out."""
+        tiles = self._tiles_of(batch)
+        for index, taken in zip(batch["index"].tolist(), batch["photograph"].tolist(), strict=True):
+            while (row := tiles.usable(index // tiles.per_image)) != taken:
+                tiles.skip({row: f"{self.source.name(tiles.split, row)} cannot be read"})
+        return batch
 
     @torch.no_grad()
-    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Batch:
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
         """Tiles to images in [-1, 1], masks painted, all on the device."""
-        keys = batch["key"]
-        image = from_uint8(batch["tile"])
-        if "extent" in batch:
-            image = self._crop(image, batch["extent"], rng.fold(keys, "crop"))
-        mask = self.masks(rng.fold(keys, "mask"), (self.crop, self.crop))
-        return Batch(image=image, mask=mask, index=batch["index"])
+        tiles, keys, extent = self._tiles_of(batch), batch["key"], batch.get("extent")
+        tile = batch["tile"] if "tile" in batch else tiles.cut(batch["photograph"], batch["place"], extent)
+        image, mask, masks, side = from_uint8(tile[:, :3]), tile[:, 3:].float(), self.validation_masks, self.crop
+        if extent is not None:
+            masks, side = self.masks, self._side()
+            image, mask = self.augmentation(image, mask, extent, rng.fold(keys, "crop"), self.crop, side)
+        if masks is not None:
+            mask = masks(rng.fold(keys, "mask"), (side, side))
+        made = Batch(image=image, mask=mask, index=batch["index"])
+        for name in ("label", "caption"):
+            if name in batch:
+                made[name] = batch[name]
+        return made
 
-    def _crop(self, tiles: Tensor, extent: Tensor, keys: Tensor) -> Tensor:
-        """One window of each tile, scaled to the crop: ``(B, 3, tile, tile)`` to ``(B, 3, crop, crop)``."""
-        zoom, x, y, mirror = rng.uniform(keys, 4).T
-        height, width = extent.T
-        side = (self.crop * (self.zoom[0] + zoom * (self.zoom[1] - self.zoom[0]))).round()
-        side = torch.minimum(side, extent.amin(dim=1))
-        left, top = (x * (width - side + 1)).floor(), (y * (height - side + 1)).floor()
-        right, bottom = left + side - 1, top + side - 1
-        if self.flip:
-            left, right = torch.where(mirror < 0.5, left, right), torch.where(mirror < 0.5, right, left)
-        # Not kornia's `crop_and_resize`: it reads the boxes back to the host to check them.
-        scale_x, scale_y, zero = (self.crop - 1) / (right - left), (self.crop - 1) / (bottom - top), torch.zeros_like(x)
-        matrix = torch.stack([scale_x, zero, -left * scale_x, zero, scale_y, -top * scale_y], dim=1).view(-1, 2, 3)
-        return warp_affine(tiles, matrix, (self.crop, self.crop), align_corners=True)
+    def _tiles_of(self, batch: dict[str, Any]) -> Tiles:
+        return self.tiles["train" if "extent" in batch else "validation"]
+
+    def _side(self) -> int:
+        """Side of the training crops at this update."""
+        update = self.trainer.global_step if self.trainer is not None else 0
+        return next((side for until, side in self.ramp if update < until), self.crop)
 
 
 class PhotosData(InpaintingData):

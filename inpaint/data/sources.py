@@ -3,7 +3,7 @@
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -14,20 +14,25 @@ from inpaint.files import find_images, image_size, read_image
 Split = Literal["train", "validation"]
 
 
+class Picture(TypedDict):
+    """What a source reads."""
+
+    image: Tensor
+    mask: NotRequired[Tensor]
+    label: NotRequired[int]
+    caption: NotRequired[str]
+
+
 class Source(Protocol):
     """What a data module asks of a collection."""
 
-    def names(self, split: Split) -> list[str]:
-        """The pictures of a split, in a fixed order."""
-        ...
+    masked: bool
 
-    def size(self, name: str) -> tuple[int, int]:
-        """Height and width of a picture in pixels."""
-        ...
-
-    def read(self, name: str) -> Tensor:
-        """The picture as uint8 ``(3, H, W)``."""
-        ...
+    def count(self, split: Split) -> int: ...
+    def name(self, split: Split, row: int) -> str: ...
+    def size(self, split: Split, row: int) -> tuple[int, int] | None: ...
+    def read(self, split: Split, row: int) -> Picture: ...
+    def shards(self, split: Split) -> list[int] | None: ...
 
 
 class Photos:
@@ -54,18 +59,26 @@ class Photos:
         "validation": ["chelsea", "coffee", "grass", "rocket"],
     }
 
-    def names(self, split: Split) -> list[str]:
-        """The pictures of a split."""
-        return self.SPLITS[split]
+    masked = False
 
-    def size(self, name: str) -> tuple[int, int]:
-        """Height and width in pixels."""
-        height, width = self.read(name).shape[-2:]
-        return height, width
+    def count(self, split):
+        return len(self.SPLITS[split])
+
+    def name(self, split, row):
+        return self.SPLITS[split][row]
+
+    def shards(self, split):
+        return None
+
+    def size(self, split, row):
+        return tuple(self.read(split, row)["image"].shape[-2:])
+
+    def read(self, split, row):
+        return {"image": self._read(self.name(split, row))}
 
     @staticmethod
     @cache
-    def read(name: str) -> Tensor:
+    def _read(name: str) -> Tensor:
         """uint8 ``(3, H, W)``; grey ones become three equal channels. All fifteen stay in memory (20 MB)."""
         import skimage.data
 
@@ -108,18 +121,19 @@ class Folder:
                     "give more pictures or another share"
                 )
 
-    def names(self, split: Split) -> list[str]:
-        """Paths relative to the root, with forward slashes, sorted."""
-        return self.splits[split]
+    masked = False
 
-    def size(self, name: str) -> tuple[int, int]:
-        """Height and width in pixels, from the header."""
-        return image_size(self.root / name)
+    def count(self, split):
+        return len(self.splits[split])
 
-    def read(self, name: str) -> Tensor:
-        """uint8 ``(3, H, W)``, upright.
+    def name(self, split, row):
+        return self.splits[split][row]
 
-        Raises:
-            ValueError: naming the file, if it cannot be read.
-        """
-        return read_image(self.root / name)
+    def shards(self, split):
+        return None
+
+    def size(self, split, row):
+        return image_size(self.root / self.name(split, row))
+
+    def read(self, split, row):
+        return {"image": read_image(self.root / self.name(split, row))}

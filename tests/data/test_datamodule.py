@@ -1,16 +1,21 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from PIL import Image
 
 from inpaint.batch import from_uint8
+from inpaint.data.augmentation import Augmentation
 from inpaint.data.datamodule import FolderData, InpaintingData, PhotosData
+from inpaint.data.store import free_memory
+from inpaint.files import BadImage
 from inpaint.masks import Boxes
 
 
 def batches(data, split, epoch=0):
     loader = data.train_dataloader() if split == "train" else data.val_dataloader()
     loader.batch_sampler.sampler.set_epoch(epoch)
-    return [data.on_after_batch_transfer(raw, 0) for raw in loader]
+    return [data.to_batch(raw, "cpu") for raw in loader]
 
 
 def by_index(data, split, epoch=0):
@@ -27,6 +32,7 @@ def same(a, b, atol=0.0):
     )
 
 
+PLAIN = Augmentation(zoom=(1, 1), flip=False)
 SETTINGS = {"crop": 32, "crops_per_image": 4, "validation_crops": 3}
 
 
@@ -65,7 +71,7 @@ def test_validation_is_frozen():
 def test_validation_crops_are_cut_from_their_photograph_pixel_for_pixel():
     data = PhotosData(Boxes(), **SETTINGS)
     for index, (image, _) in by_index(data, "validation").items():
-        photograph = from_uint8(data.source.read(data.tiles["validation"].name(index)))
+        photograph = from_uint8(data.source.read("validation", index // 3)["image"])
         windows = photograph.unfold(1, 32, 1).unfold(2, 32, 1)  # (3, y, x, 32, 32)
         candidates = (windows[:, :, :, 0, 0] == image[:, 0, 0, None, None]).all(0).nonzero()
         assert any(torch.equal(windows[:, y, x], image) for y, x in candidates.tolist())
@@ -78,14 +84,22 @@ class Ramp:
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         self.picture = torch.stack([x, y, x * 0]).to(torch.uint8)
 
-    def names(self, split):
-        return [f"{split} ramp"]
+    masked = False
 
-    def size(self, name):
+    def count(self, split):
+        return 1
+
+    def name(self, split, row):
+        return f"{split} ramp"
+
+    def shards(self, split):
+        return None
+
+    def size(self, split, row):
         return tuple(self.picture.shape[-2:])
 
-    def read(self, name):
-        return self.picture
+    def read(self, split, row):
+        return {"image": self.picture}
 
 
 def corners(image):
@@ -95,7 +109,7 @@ def corners(image):
 
 
 def test_training_crops_move_zoom_and_flip_within_the_picture():
-    data = InpaintingData(Ramp(60, 90), Boxes(), crop=32, zoom=(1.0, 1.5), crops_per_image=400, batch_size=400)
+    data = InpaintingData(Ramp(60, 90), Boxes(), crop=32, crops_per_image=400, batch_size=400)
     (batch,) = batches(data, "train")
     left, right, top, bottom = corners(batch["image"])
     sides = (right - left).abs() + 1
@@ -106,9 +120,7 @@ def test_training_crops_move_zoom_and_flip_within_the_picture():
 
 
 def test_without_zoom_and_flip_a_crop_is_the_photographs_pixels():
-    data = InpaintingData(
-        Ramp(60, 90), Boxes(), crop=32, zoom=(1.0, 1.0), flip=False, crops_per_image=50, batch_size=50
-    )
+    data = InpaintingData(Ramp(60, 90), Boxes(), crop=32, augmentation=PLAIN, crops_per_image=50, batch_size=50)
     (batch,) = batches(data, "train")
     left, right, top, _bottom = corners(batch["image"])
     assert torch.allclose(right - left, torch.tensor(31.0), atol=1e-3)
@@ -117,22 +129,203 @@ def test_without_zoom_and_flip_a_crop_is_the_photographs_pixels():
 
 
 def test_flips_without_zoom():
-    data = InpaintingData(Ramp(60, 90), Boxes(), crop=32, zoom=(1.0, 1.0), crops_per_image=50, batch_size=50)
+    data = InpaintingData(
+        Ramp(60, 90), Boxes(), crop=32, augmentation=Augmentation(zoom=(1, 1)), crops_per_image=50, batch_size=50
+    )
     left, right, *_ = corners(batches(data, "train")[0]["image"])
     assert 0.2 < (right < left).float().mean() < 0.8
 
 
 def test_a_picture_smaller_than_the_tile_shows_no_border():
-    data = InpaintingData(Ramp(33, 40), Boxes(), crop=32, zoom=(1.0, 1.5), crops_per_image=50, batch_size=50)
+    data = InpaintingData(Ramp(33, 40), Boxes(), crop=32, crops_per_image=50, batch_size=50)
     left, right, top, bottom = corners(batches(data, "train")[0]["image"])
     assert bottom.max() <= 32.01 and torch.maximum(left, right).max() <= 39.01 and (bottom > top + 30).all()
+
+
+# ------------------------------------------------------------------------------------- where photographs are kept
+
+
+def kept_on_device(data):
+    """What happens where photographs live on a GPU, on the CPU: rows say where to cut, and the store cuts."""
+    data.setup("fit")
+    for tiles in data.tiles.values():
+        tiles.store.to(torch.device("cpu"))
+    data._moved = lambda tiles, device: True
+    return data
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_every_cache_gives_the_same_batches(photo_folder, split):
+    settings = {"validation": 0.4, "crop": 48, "crops_per_image": 3, "validation_crops": 2, "batch_size": 3}
+    reference = by_index(FolderData(Boxes(), str(photo_folder), cache="none", **settings), split)
+    kept = FolderData(Boxes(), str(photo_folder), cache="ram", **settings)
+    kept.setup("fit")
+    assert kept.tiles[split].store is not None
+    assert same(reference, by_index(kept, split))
+    assert same(reference, by_index(FolderData(Boxes(), str(photo_folder), cache="ram", workers=2, **settings), split))
+    device = kept_on_device(FolderData(Boxes(), str(photo_folder), cache="device", **settings))
+    raw = next(iter(device.train_dataloader()))
+    assert "tile" not in raw and raw["place"].shape == (3, 2)
+    assert same(reference, by_index(device, split))
+
+
+def test_an_automatic_choice_is_said_and_depends_on_memory(photo_folder, monkeypatch, caplog):
+    for free, kept in ((10**9, True), (10**5, False), (0, False)):
+        monkeypatch.setattr("inpaint.data.datamodule.free_memory", lambda free=free: free)
+        data = FolderData(Boxes(), str(photo_folder), validation=0.4, crop=48, crops_per_image=4)
+        with caplog.at_level("INFO"):
+            data.setup("fit")
+        assert (data.tiles["train"].store is not None) == kept
+        assert ("kept in memory" if kept else "decoded anew") in caplog.messages[-1]
+    assert free_memory() > 2**20
+
+
+# ---------------------------------------------------------------------------------------------- photographs that fail
+
+
+class Broken(Ramp):
+    """Ten pictures, of which some cannot be read: known from the header, or only when they are decoded."""
+
+    def __init__(self, headers=(), pixels=(), count=10):
+        super().__init__(40, 40)
+        self.headers, self.pixels, self.number, self.reads = headers, pixels, count, 0
+
+    def count(self, split):
+        return self.number
+
+    def name(self, split, row):
+        return f"{split}/{row}.png"
+
+    def size(self, split, row):
+        if row in self.headers:
+            raise BadImage(f"{self.name(split, row)}: no picture")
+        return super().size(split, row)
+
+    def read(self, split, row):
+        self.reads += 1
+        if row in self.headers or row in self.pixels:
+            raise BadImage(f"{self.name(split, row)}: broken picture")
+        picture = self.picture.clone()
+        picture[2] = row
+        return {"image": picture, "label": row, "caption": f"number {row}"}
+
+
+def seen(data, split="train"):
+    """Which picture each index was cut from."""
+    found = {}
+    for batch in batches(data, split):
+        blue = ((batch["image"][:, 2, 0, 0] + 1) * 127.5).round().int().tolist()
+        assert batch["label"].tolist() == blue and batch["caption"] == [f"number {row}" for row in blue]
+        found |= dict(zip(batch["index"].tolist(), blue, strict=True))
+    return [found[index] for index in sorted(found)]
+
+
+SKIP = {"on_bad_image": "skip", "crop": 32, "crops_per_image": 1, "validation_crops": 1, "batch_size": 2}
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_a_skipped_photograph_is_replaced_by_the_next(cache):
+    source = Broken(headers={2, 3}, pixels={9})
+    data = InpaintingData(source, Boxes(), max_bad_fraction=0.3, cache=cache, **SKIP)
+    data.setup("fit")
+    for split in ("train", "validation"):
+        assert seen(data, split) == [0, 1, 4, 4, 4, 5, 6, 7, 8, 0]
+        assert set(data.tiles[split].bad) == {2, 3, 9}
+    assert data.tiles["train"].name(3) == "train/4.png"
+    reads = source.reads
+    assert seen(data) == seen(data) and source.reads <= reads + 40, "what is known to be bad is not tried again"
+
+
+def test_what_workers_skip_is_counted():
+    data = InpaintingData(Broken(pixels={4, 5}), Boxes(), max_bad_fraction=0.2, cache="none", workers=2, **SKIP)
+    assert seen(data) == [0, 1, 2, 3, 6, 6, 6, 7, 8, 9]
+    assert set(data.tiles["train"].bad) == {4, 5}
+    data = InpaintingData(Broken(pixels={1, 4, 5}), Boxes(), max_bad_fraction=0.2, cache="none", workers=2, **SKIP)
+    with pytest.raises(ValueError, match=r"data\.max_bad_fraction: 3 of 10 train photographs .* train/"):
+        seen(data)
+
+
+@pytest.mark.parametrize(("headers", "pixels"), [({1, 2, 3}, ()), ((), {1, 2, 3})])
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_too_many_stop_the_run(headers, pixels, cache):
+    data = InpaintingData(Broken(headers, pixels), Boxes(), max_bad_fraction=0.2, cache=cache, **SKIP)
+    with pytest.raises(
+        ValueError, match=r"data\.max_bad_fraction: 3 of 10 train .*; 0\.2 allows fewer: train/1\.png: "
+    ):
+        data.setup("fit")
+        seen(data)
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_a_bad_photograph_is_named_with_its_row(cache):
+    for broken in ({"headers": {7}}, {"pixels": {7}}):
+        data = InpaintingData(Broken(**broken), Boxes(), cache=cache, **SKIP | {"on_bad_image": "raise"})
+        with pytest.raises(ValueError, match=r"train/7\.png: .* picture"):
+            data.setup("fit")
+            seen(data)
 
 
 def test_photographs_smaller_than_the_crop_are_named(photo_folder):
     Image.new("RGB", (70, 20)).save(photo_folder / "tiny.png")
     data = FolderData(Boxes(), str(photo_folder), validation=0.4, crop=64)
-    with pytest.raises(ValueError, match=r"data\.crop: 1 of 13 photographs .* 64 pixels: tiny\.png \(20x70\)"):
+    with pytest.raises(ValueError, match=r"data\.on_bad_image: 1 of 9 train .* tiny\.png \(20x70\) .* data\.crop=64"):
         data.setup("fit")
+
+
+# ------------------------------------------------------------------------------------------------- masks, resolutions
+
+
+class Masked(Ramp):
+    """A ramp whose left part is a hole."""
+
+    masked = True
+
+    def read(self, split, row):
+        return {"image": self.picture, "mask": (self.picture[:1] < 45).to(torch.uint8)}
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_masks_beside_the_photographs_are_cut_with_them(cache):
+    data = InpaintingData(Masked(60, 90), None, crop=32, crops_per_image=40, batch_size=8, cache=cache)
+    data.setup("fit")
+    for split in ("train", "validation"):
+        for batch in batches(data, split):
+            assert batch["mask"].shape == (8, 1, 32, 32)
+            left = (batch["image"][:, :1] + 1) * 127.5 < 44.5
+            assert (left != (batch["mask"] > 0.5)).float().mean() < 0.02
+            assert set(batch["mask"].unique().tolist()) <= {0.0, 1.0}
+
+
+def test_masks_are_drawn_or_paired_not_both():
+    with pytest.raises(ValueError, match="choose masks=paired"):
+        InpaintingData(Masked(60, 90), Boxes())
+    with pytest.raises(ValueError, match="masks=paired needs"):
+        InpaintingData(Ramp(60, 90), None)
+
+
+def test_validation_may_have_masks_of_its_own():
+    centre = Boxes(count=(1, 1), side=(0.5, 0.5), position=(0.5, 0.5))
+    data = PhotosData(Boxes(), validation_masks=centre, **SETTINGS)
+    assert batches(data, "validation")[0]["mask"][:, 0, 8:24, 8:24].all()
+    assert not batches(data, "train")[0]["mask"][:, 0, 8:24, 8:24].all()
+    assert data.validation_batch(2, torch.device("cpu"))["mask"].mean() == 0.25
+
+
+def test_a_ramp_shows_the_same_windows_with_fewer_pixels_at_first():
+    data = PhotosData(Boxes(), ramp=[[10, 16], [20, 24]], batch_size=4, **SETTINGS)
+    plain = batches(PhotosData(Boxes(), batch_size=4, **SETTINGS), "train")[0]["image"]
+    for update, side in ((0, 16), (9, 16), (10, 24), (19, 24), (20, 32), (10**6, 32)):
+        data.trainer = SimpleNamespace(
+            global_step=update, global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+        )
+        batch = batches(data, "train")[0]
+        assert batch["image"].shape[-2:] == batch["mask"].shape[-2:] == (side, side)
+        smaller = torch.nn.functional.interpolate(plain, (side, side), mode="area")
+        assert (batch["image"] - smaller).abs().mean() < 0.05
+    assert batches(data, "validation")[0]["image"].shape[-1] == 32
+
+
+# -------------------------------------------------------------------------------------------------------- bad settings
 
 
 def test_fewer_crops_than_a_batch(photo_folder):
@@ -141,8 +334,22 @@ def test_fewer_crops_than_a_batch(photo_folder):
         data.setup("fit")
 
 
-@pytest.mark.parametrize("wrong", [{"crop": 0}, {"batch_size": 0}, {"crops_per_image": 0}, {"zoom": (1.5, 1.0)}])
-def test_impossible_numbers_name_their_key(wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"crop": 0},
+        {"batch_size": 0},
+        {"crops_per_image": 0},
+        {"workers": -1},
+        {"cache": "disk"},
+        {"on_bad_image": "ignore"},
+        {"max_bad_fraction": 1},
+        {"ramp": [[10, 16], [5, 32]]},
+        {"ramp": [[10, 65]]},
+        {"ramp": [[10, 32], [20, 16]]},
+    ],
+)
+def test_impossible_settings_name_their_key(wrong):
     (key,) = wrong
     with pytest.raises(ValueError, match=rf"data\.{key}: "):
         PhotosData(Boxes(), **wrong)

@@ -1,0 +1,159 @@
+"""Training crops out of tiles: one window of each, moved, scaled, turned, tilted, mirrored, recoloured on the device.
+
+Every number is keyed by the sample, as the masks are. All geometry is one map from the crop's pixels to the tile's, so
+a picture is resampled once, whatever is switched on. kornia's `AugmentationSequential` would resample it once for each
+step, draws from the global generator (hence other numbers for another batch size, rank or resume point), and makes the
+host wait for a GPU to count the samples that a step applies to.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_hue,
+    adjust_saturation_with_gray_subtraction,
+)
+from torch import Tensor
+
+from inpaint import rng
+
+
+class Augmentation:
+    """What is done to training crops, each sample with its own numbers, uniform between the limits.
+
+    Args:
+        zoom: a crop shows a window `zoom` times as many pixels a side as it has itself, between the two, from 1 up.
+        flip: mirror half of the crops.
+        rotate: greatest angle to either side, degrees, 0..180.
+        shear: greatest angle by which upright lines lean to either side, degrees, below 45.
+        perspective: greatest tilt: how much nearer one edge of the window is than its middle, 0..0.5.
+        brightness: greatest relative change of brightness, 0..1; of 0.2, a factor of 0.8 to 1.2.
+        contrast: greatest relative change of the distances to the mean, 0..1.
+        saturation: greatest relative change of the distances to grey, 0..1.
+        hue: greatest turn of the colours to either side, as a share of a full turn, 0..0.5.
+
+    Raises:
+        ValueError: a number outside these ranges.
+    """
+
+    def __init__(
+        self,
+        zoom: Sequence[float] = (1.0, 1.5),
+        flip: bool = True,
+        rotate: float = 0.0,
+        shear: float = 0.0,
+        perspective: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+    ) -> None:
+        if len(zoom) != 2 or not 1 <= zoom[0] <= zoom[1]:
+            raise ValueError(
+                f"data.augmentation.zoom: {list(zoom)} is not [smallest, largest] with 1 <= smallest <= largest"
+            )
+        for name, value, most in (
+            ("rotate", rotate, 180),
+            ("shear", shear, 44),
+            ("perspective", perspective, 0.5),
+            ("brightness", brightness, 1),
+            ("contrast", contrast, 1),
+            ("saturation", saturation, 1),
+            ("hue", hue, 0.5),
+        ):
+            if not 0 <= value <= most:
+                raise ValueError(f"data.augmentation.{name}: {value} is not between 0 and {most:g}")
+        self.zoom, self.flip = (zoom[0], zoom[1]), flip
+        self.rotate, self.lean, self.perspective = math.radians(rotate), math.tan(math.radians(shear)), perspective
+        self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
+        # How many times its side the upright box around a turned and sheared window measures at most.
+        turn = min(self.rotate, math.pi / 4)
+        self.spread = (math.cos(turn) + math.sin(turn)) * (1 + self.lean)
+
+    def tile(self, crop: int) -> int:
+        """Side of the tile that holds the largest window of a crop, in pixels."""
+        return math.ceil(round(crop * self.zoom[1]) * self.spread)
+
+    def __call__(
+        self, image: Tensor, mask: Tensor, extent: Tensor, keys: Tensor, crop: int, side: int
+    ) -> tuple[Tensor, Tensor]:
+        """One window of each tile.
+
+        Args:
+            image: tiles, float32 ``(B, 3, tile, tile)`` in [-1, 1].
+            mask: their masks, float32 ``(B, 1, tile, tile)``, or ``(B, 0, tile, tile)`` if they have none.
+            extent: int64 ``(B, 2)``, height and width of the part of each tile that holds picture, at least `crop`.
+            keys: int64 ``(B,)``.
+            crop: pixels a side that a window of zoom 1 shows.
+            side: of the result in pixels; `crop`, or less early in a resolution ramp.
+
+        Returns:
+            Crops ``(B, 3, side, side)`` and their masks, still exactly 0 or 1, ``(B, 1 or 0, side, side)``.
+        """
+        # A window of more than 1.5 times the result's pixels is sampled finer and averaged, or fine detail would alias.
+        finer = max(1, round(crop * self.zoom[1] / side / 1.5))
+        columns, rows = self._sources(extent, keys, crop, side * finer)
+        # grid_sample's coordinates: -1 and 1 are the outer edges of the outermost pixels.
+        tile = image.shape[-1]
+        grid = torch.stack([(2 * columns + 1) / tile - 1, (2 * rows + 1) / tile - 1], dim=-1)
+        image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        image = self._recolour(F.avg_pool2d(image, finer) if finer > 1 else image, keys)
+        if not mask.shape[1]:
+            return image, mask.new_zeros(len(mask), 0, side, side)
+        middle = grid[:, finer // 2 :: finer, finer // 2 :: finer]
+        return image, F.grid_sample(mask, middle, mode="nearest", padding_mode="border", align_corners=False)
+
+    def _sources(self, extent: Tensor, keys: Tensor, crop: int, points: int) -> tuple[Tensor, Tensor]:
+        """Where in its tile each of ``points x points`` samples of a window lies: columns and rows, in pixels."""
+        zoom, across, down, mirror, turn, lean, tilt_x, tilt_y = rng.uniform(rng.fold(keys, "geometry"), 8).T
+        height, width = extent.T
+        window = (crop * (self.zoom[0] + zoom * (self.zoom[1] - self.zoom[0]))).round().minimum(extent.amin(dim=1))
+
+        def first(place: Tensor, room: Tensor) -> Tensor:  # the window's first column or row
+            # As far from the edge as a turned window needs, where the picture is large enough.
+            margin = (window * (self.spread - 1) / 2).ceil().minimum(((room - window) / 2).floor())
+            return margin + (place * (room - window - 2 * margin + 1)).floor()
+
+        left, top = first(across, width), first(down, height)
+        steps = (torch.arange(points, device=keys.device) + 0.5) * (2 / points) - 1
+        u, v = steps.view(1, 1, -1), steps.view(1, -1, 1)  # the window is [-1, 1] x [-1, 1]
+        if self.flip:
+            u = u * torch.where(mirror < 0.5, 1.0, -1.0).view(-1, 1, 1)
+        if self.perspective:
+            a, b = (self.perspective * (tilt.view(-1, 1, 1) - 0.5) for tilt in (tilt_x, tilt_y))
+            depth = (1 + a * u + b * v) / (1 - a.abs() - b.abs())  # at least 1, so nothing leaves the window
+            u, v = u / depth, v / depth
+        if self.lean:
+            u = u + self.lean * (2 * lean.view(-1, 1, 1) - 1) * v
+        if self.rotate:
+            angle = self.rotate * (2 * turn.view(-1, 1, 1) - 1)
+            u, v = angle.cos() * u - angle.sin() * v, angle.sin() * u + angle.cos() * v
+
+        def source(unit: Tensor, begin: Tensor, room: Tensor) -> Tensor:
+            begin, half, room = (part.view(-1, 1, 1) for part in (begin, window / 2, room))
+            place = torch.remainder(begin + half * (unit + 1), 2 * room)
+            # Beyond the picture's edge it is mirrored; the outermost half pixel repeats.
+            return (room - (place - room).abs() - 0.5).clamp(min=0).minimum(room - 1.0)
+
+        columns, rows = source(u, left, width), source(v, top, height)
+        return columns.expand(-1, points, points), rows.expand(-1, points, points)
+
+    def _recolour(self, image: Tensor, keys: Tensor) -> Tensor:
+        """Brightness, contrast, saturation, hue, in this order; each clips."""
+        if not (self.brightness or self.contrast or self.saturation or self.hue):
+            return image
+        brightness, contrast, saturation, hue = (2 * rng.uniform(rng.fold(keys, "colour"), 4) - 1).T
+        image = ((image + 1) / 2).clamp(0, 1)  # as kornia wants it
+        if self.brightness:
+            image = adjust_brightness_accumulative(image, 1 + self.brightness * brightness)
+        if self.contrast:
+            image = adjust_contrast_with_mean_subtraction(image, 1 + self.contrast * contrast)
+        if self.saturation:
+            image = adjust_saturation_with_gray_subtraction(image, 1 + self.saturation * saturation)
+        if self.hue:
+            image = adjust_hue(image, 2 * math.pi * self.hue * hue)
+        return 2 * image - 1

@@ -1,0 +1,107 @@
+"""A collection kept in memory, decoded once: one flat buffer of bytes, in the host's memory or the device's."""
+
+import os
+from collections.abc import Callable, Container
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inpaint.files import BadImage
+from inpaint.progress import track
+
+SHARE = 0.25  # of the free memory that an automatic choice may take
+
+
+class Store:
+    """Pictures of any sizes, uint8 ``(C, H, W)`` each, one after another.
+
+    Args:
+        sizes: height and width of every picture.
+        channels: C, 3 or 4.
+        read: gives picture `row` and what else is known of it (label, caption), kept in `extras`, or raises BadImage,
+            whose words are kept in `broken`; called from several threads.
+        label: what the progress line says.
+        left_out: rows that are not read.
+    """
+
+    def __init__(
+        self,
+        sizes: list[tuple[int, int]],
+        channels: int,
+        read: Callable[[int], tuple[Tensor, dict[str, Any]]],
+        label: str,
+        left_out: Container[int] = (),
+    ) -> None:
+        self.sizes, self.channels = sizes, channels
+        lengths = [channels * height * width for height, width in sizes]
+        self.begins = [0, *torch.tensor(lengths).cumsum(0).tolist()]
+        self.data = torch.empty(self.begins[-1], dtype=torch.uint8)
+
+        self.extras: list[dict[str, Any]] = [{} for _ in sizes]
+        self.broken: dict[int, str] = {}
+
+        def fill(row: int) -> None:
+            if row in left_out:
+                return
+            try:
+                pixels, self.extras[row] = read(row)
+                self.picture(row).copy_(pixels)
+            except BadImage as error:
+                self.broken[row] = str(error)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the interpreter's lock
+            filled = pool.map(fill, range(len(sizes)))
+            for _ in track(range(len(sizes)), label, "photographs"):
+                next(filled)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the buffer."""
+        return self.data.numel()
+
+    def picture(self, row: int) -> Tensor:
+        """A view of one picture, uint8 ``(C, H, W)``."""
+        return self.data[self.begins[row] : self.begins[row + 1]].view(self.channels, *self.sizes[row])
+
+    def to(self, device: torch.device) -> None:
+        """Move the buffer."""
+        self.data = self.data.to(device)
+        self.begin_of = torch.tensor(self.begins[:-1], device=device)
+        self.size_of = torch.tensor(self.sizes, device=device)
+
+    def tiles(self, rows: Tensor, place: Tensor, extent: Tensor | None, tile: int) -> Tensor:
+        """Cut a tile out of each of several pictures, on the buffer's device (after `to`), without waiting for it.
+
+        Args:
+            rows: int64 ``(B,)``.
+            place: int64 ``(B, 2)``, first row and column of each tile.
+            extent: int64 ``(B, 2)``, height and width of the picture's part in each, beyond which the edge repeats; None
+                where they are all picture.
+            tile: side of the tiles.
+
+        Returns:
+            uint8 ``(B, C, tile, tile)``.
+        """
+        height, width = (part.view(-1, 1, 1, 1) for part in self.size_of[rows].T)
+        offsets = torch.arange(tile, device=rows.device).view(1, -1)
+        inside = offsets.expand(2, -1, -1) if extent is None else offsets.minimum(extent.T[..., None] - 1)
+        y, x = place.T[..., None] + inside
+        pixel = y[:, None, :, None] * width + x[:, None, None, :]
+        plane = torch.arange(self.channels, device=rows.device).view(1, -1, 1, 1) * (height * width)
+        return self.data[self.begin_of[rows].view(-1, 1, 1, 1) + plane + pixel]
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take, as Linux tells it, within its container; elsewhere 0."""
+    found = []
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        found.append(int(lines["MemAvailable"].split()[0]) * 1024)
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        found.append(int(limit) - int(used))
+    except (OSError, KeyError, ValueError):  # no such file, or a limit of "max"
+        pass
+    return max(0, min(found, default=0))

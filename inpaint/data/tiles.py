@@ -1,0 +1,180 @@
+"""Rows of tiles: a square part of a photograph, at a place that only the sample's key decides."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from inpaint import rng
+from inpaint.data.sources import Picture, Source, Split
+from inpaint.data.store import Store
+from inpaint.files import BadImage
+from inpaint.progress import track
+
+
+class Tiles(Dataset):
+    """`per_image` uint8 tiles ``(C, tile, tile)`` of each photograph of a split.
+
+    Row `index` comes from photograph ``index // per_image``; the fourth channel, where there is one, is its mask. A
+    training tile has room for the crop to move in; where the photograph is smaller than that, it fills the upper left
+    part and `extent` says how much. A validation tile is the crop itself.
+
+    Args:
+        source: where the photographs come from.
+        split: which of them.
+        per_image: rows of each photograph.
+        tile: side of the tiles in pixels.
+        crop: the least side that a photograph may have.
+        seed: keys the places of training tiles.
+        max_bad_fraction: share of the photographs that may be unreadable, or smaller than the crop; the next readable
+            photograph stands in for them. None allows none.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        split: Split,
+        per_image: int,
+        tile: int,
+        crop: int,
+        seed: int,
+        max_bad_fraction: float | None,
+    ) -> None:
+        self.source, self.split, self.per_image, self.tile, self.crop = source, split, per_image, tile, crop
+        self.seed, self.max_bad_fraction = seed, max_bad_fraction
+        self.count = source.count(split)
+        self.bad: dict[int, str] = {}  # photographs that cannot be used, and why
+        self.store: Store | None = None
+        self.on_device = False  # rows then say where to cut, and `Store.tiles` cuts
+
+    def __len__(self) -> int:
+        return self.count * self.per_image
+
+    def name(self, index: int) -> str:
+        """The photograph that row `index` comes from."""
+        return self.source.name(self.split, self.usable(index // self.per_image))
+
+    def check(self) -> list[tuple[int, int]] | None:
+        """Look at every photograph's header; their sizes, or None where only reading would tell.
+
+        Raises:
+            ValueError: too many cannot be used.
+        """
+        if self.source.shards(self.split) is not None:
+            return None
+        sizes, bad = [], {}
+        with ThreadPoolExecutor(16) as pool:
+            found = pool.map(self._size, range(self.count))
+            for row in track(range(self.count), f"headers ({self.split})", "photographs"):
+                size = next(found)
+                if isinstance(size, str):
+                    bad[row] = size
+                sizes.append((0, 0) if isinstance(size, str) else size)
+        self.skip(bad)
+        return sizes
+
+    def _size(self, row: int) -> tuple[int, int] | str:
+        """Height and width of a photograph, or what is wrong with it."""
+        try:
+            size = self.source.size(self.split, row)
+            assert size is not None, "only shards may hide their sizes"
+            self._large_enough(row, size)
+        except BadImage as error:
+            return str(error)
+        return size
+
+    def _large_enough(self, row: int, size: Sequence[int]) -> None:
+        if min(size) < self.crop:
+            shape = f"{size[0]}x{size[1]}"
+            raise BadImage(f"{self.source.name(self.split, row)} ({shape}) is smaller than data.crop={self.crop}")
+
+    def skip(self, bad: dict[int, str]) -> None:
+        """Leave photographs out.
+
+        Raises:
+            ValueError: those are more than `max_bad_fraction` allows.
+        """
+        self.bad |= bad
+        if len(self.bad) > (self.max_bad_fraction or 0) * self.count:
+            reasons = [*self.bad.values()]
+            key, remedy = ("on_bad_image", "skip leaves them out")
+            if self.max_bad_fraction is not None:
+                key, remedy = "max_bad_fraction", f"{self.max_bad_fraction:g} allows fewer"
+            raise ValueError(
+                f"data.{key}: {len(self.bad)} of {self.count} {self.split} photographs cannot be used; {remedy}: "
+                + "; ".join(reasons[:5] + ["..."] * (len(reasons) > 5))
+            )
+
+    def usable(self, row: int) -> int:
+        """The photograph itself, or the next that is not left out."""
+        while row in self.bad:
+            row = (row + 1) % self.count
+        return row
+
+    def _read(self, row: int) -> tuple[int, Picture]:
+        """A photograph, or the next that can be read, and which one it is."""
+        while True:
+            row = self.usable(row)
+            try:
+                picture = self.source.read(self.split, row)
+                self._large_enough(row, picture["image"].shape[-2:])
+            except BadImage as error:
+                if self.max_bad_fraction is None:
+                    raise BadImage(f"{error} ({self.split} photograph {row})") from None
+                self.skip({row: str(error)})
+            else:
+                return row, picture
+
+    def keep(self, sizes: list[tuple[int, int]]) -> Store:
+        """Decode all photographs now, and cut tiles out of memory from now on."""
+
+        def read(row: int) -> tuple[Tensor, dict[str, Any]]:
+            picture = self.source.read(self.split, row)
+            return _pixels(picture), _extras(picture)
+
+        self.store = Store(sizes, 3 + self.source.masked, read, f"reading ({self.split})", left_out=self.bad)
+        self.skip(self.store.broken)
+        return self.store
+
+    def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = row
+        # Validation does not depend on the epoch: the same crops under the same masks, always.
+        key = rng.key(self.seed, "train", epoch, index) if self.split == "train" else rng.key("validation", index)
+        sample: dict[str, Any] = {"key": key, "index": index}
+        if self.store is not None:
+            taken = self.usable(index // self.per_image)
+            pixels = self.store.picture(taken)
+            sample |= self.store.extras[taken]
+        else:
+            taken, picture = self._read(index // self.per_image)
+            pixels = _pixels(picture)
+            sample |= _extras(picture)
+        height, width = (min(side, self.tile) for side in pixels.shape[-2:])
+        y, x = rng.uniform(rng.fold(torch.tensor([key]), "tile"), 2)[0].tolist()
+        top, left = int(y * (pixels.shape[-2] - height + 1)), int(x * (pixels.shape[-1] - width + 1))
+        sample["photograph"] = taken
+        if self.split == "train":
+            sample["extent"] = torch.tensor([height, width])
+        if self.on_device:
+            return sample | {"place": torch.tensor([top, left])}
+        tile = torch.zeros(len(pixels), self.tile, self.tile, dtype=torch.uint8)
+        tile[:, :height, :width] = pixels[:, top : top + height, left : left + width]
+        return sample | {"tile": tile}
+
+    def cut(self, photographs: Tensor, place: Tensor, extent: Tensor | None) -> Tensor:
+        """The tiles of a batch of rows that say where to cut, on the device: uint8 ``(B, C, tile, tile)``."""
+        assert self.store is not None
+        return self.store.tiles(photographs, place, extent, self.tile)
+
+
+def _pixels(picture: Picture) -> Tensor:
+    """Image and mask, if there is one, as channels: uint8 ``(3 or 4, H, W)``."""
+    return torch.cat([picture["image"], picture["mask"]]) if "mask" in picture else picture["image"]
+
+
+def _extras(picture: Picture) -> dict[str, Any]:
+    """Label and caption, where there are some."""
+    return {name: picture[name] for name in ("label", "caption") if name in picture}  # type: ignore[literal-required]
