@@ -34,7 +34,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
         ValueError: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.data.files import find_images, image_size
+    from inpaint.files import find_images, image_size
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
@@ -85,7 +85,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     from PIL import Image
 
     from inpaint.batch import from_uint8, to_uint8
-    from inpaint.data.files import decode, open_image, read_mask
+    from inpaint.files import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
         mode, profile = picture.mode, picture.info.get("icc_profile")
@@ -108,8 +108,8 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint import checkpoint
-    from inpaint.data.files import read_mask
     from inpaint.evaluate import choose_device
+    from inpaint.files import read_mask
     from inpaint.progress import track
 
     check(cfg)

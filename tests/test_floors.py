@@ -14,6 +14,7 @@ FLOORS = {
     "inpaint.batch": 0,
     "inpaint.rng": 0,
     "inpaint.networks": 1,
+    "inpaint.files": 1,
     "inpaint.masks": 1,
     "inpaint.fills": 1,
     "inpaint.losses": 1,

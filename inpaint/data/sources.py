@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.data.files import find_images, image_size, read_image
+from inpaint.files import find_images, image_size, read_image
 
 Split = Literal["train", "validation"]
 

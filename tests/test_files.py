@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint.data.files import find_images, image_size, read_image, read_mask
+from inpaint.files import find_images, image_size, read_image, read_mask
 
 
 def picture(height=6, width=9, seed=0):
@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path, damage, monkeypatch):
     elif damage == "16 bit":
         Image.fromarray(picture(8, 8)[..., 0].astype(np.uint16)).save(path)
     elif damage == "bomb":
-        monkeypatch.setattr("inpaint.data.files.LARGEST", 64 * 64 - 1)
+        monkeypatch.setattr("inpaint.files.LARGEST", 64 * 64 - 1)
     with pytest.raises(ValueError, match=r"bad one\.png"):
         read_image(path)
 
