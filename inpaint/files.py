@@ -1,5 +1,7 @@
 """Pictures and masks on disk: found, checked by their header, read as 8-bit RGB or refused by name."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,21 @@ def find_images(root: Path, setting: str) -> list[Path]:
     if not found:
         raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
     return found
+
+
+def refuse_links_out(paths: Sequence[Path], root: Path, setting: str) -> None:
+    """Refuse files below `root` that are links to somewhere else: a copy of the folder would not hold them.
+
+    Raises:
+        ValueError: naming `setting`, how many there are, and the first.
+    """
+    home = root.resolve()
+    out = [path for path in paths if path.is_symlink() and not path.resolve().is_relative_to(home)]
+    if out:
+        raise ValueError(
+            f"{setting}: {len(out)} of {len(paths)} files in {root} are links that leave it ({out[0].name} -> "
+            f"{out[0].resolve()}); copy the files into the folder, or give the folder they are in"
+        )
 
 
 def _hidden(path: Path) -> bool:
@@ -85,12 +102,13 @@ def read_image(path: Path) -> Tensor:
         return torch.from_numpy(decode(picture, "RGB")).permute(2, 0, 1).contiguous()
 
 
-def read_mask(path: Path, threshold: int | None = None) -> Tensor:
+def read_mask(path: Path, threshold: int | None = None, setting: str = "mask_threshold") -> Tensor:
     """float32 ``(1, H, W)``, exactly 0 or 1, 1 = hole, from a picture that is white (255, or 1) where the hole is.
 
     Args:
         path: the mask's file.
         threshold: grey levels at or above it are hole; None demands a mask of two levels.
+        setting: what the threshold is called where the user sets it.
 
     Raises:
         ValueError: naming the file and what was found in it, if it has more than two levels.
@@ -105,7 +123,12 @@ def read_mask(path: Path, threshold: int | None = None) -> Tensor:
         if not np.isin(found, (0, top)).all():
             raise ValueError(
                 f"{path}: not a binary mask, it has {len(found)} grey levels from {found[0]} to {found[-1]}; a mask is "
-                "0 (known) and 255 (hole), saved without JPEG; mask_threshold=128 makes one of it"
+                f"0 (known) and 255 (hole), saved without JPEG; {setting}=128 makes one of it"
             )
         hole = levels == top
     return torch.from_numpy(hole.astype(np.float32))[None]
+
+
+def digest(pixels: Tensor) -> str:
+    """sha256 of 8-bit pixels ``(C, H, W)``, row by row, as a hexadecimal word: that of the bytes any viewer decodes."""
+    return hashlib.sha256(pixels.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()
