@@ -1,7 +1,5 @@
 """Pictures and masks on disk: found, checked by their header, read as 8-bit RGB or refused by name."""
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ def find_images(root: Path, setting: str) -> list[Path]:
     """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
 
     Raises:
-        ValueError: naming `setting`, if `root` is not a folder or holds none.
+        ValueError: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it.
     """
     if not root.is_dir():
         raise ValueError(f"{setting}: {root} is not a folder")
@@ -29,22 +27,13 @@ def find_images(root: Path, setting: str) -> list[Path]:
     )
     if not found:
         raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
-    return found
-
-
-def refuse_links_out(paths: Sequence[Path], root: Path, setting: str) -> None:
-    """Refuse files below `root` that are links to somewhere else: a copy of the folder would not hold them.
-
-    Raises:
-        ValueError: naming `setting`, how many there are, and the first.
-    """
-    home = root.resolve()
-    out = [path for path in paths if path.is_symlink() and not path.resolve().is_relative_to(home)]
-    if out:
+    leaving = [path for path in found if not path.resolve().is_relative_to(root.resolve())]
+    if leaving:
         raise ValueError(
-            f"{setting}: {len(out)} of {len(paths)} files in {root} are links that leave it ({out[0].name} -> "
-            f"{out[0].resolve()}); copy the files into the folder, or give the folder they are in"
+            f"{setting}: {len(leaving)} links in {root} leave it or lead nowhere: {', '.join(map(str, leaving[:5]))}; "
+            "copy the files into it, or give the folder that holds them"
         )
+    return found
 
 
 def _hidden(path: Path) -> bool:
@@ -127,8 +116,3 @@ def read_mask(path: Path, threshold: int | None = None, setting: str = "mask_thr
             )
         hole = levels == top
     return torch.from_numpy(hole.astype(np.float32))[None]
-
-
-def digest(pixels: Tensor) -> str:
-    """sha256 of 8-bit pixels ``(C, H, W)``, row by row, as a hexadecimal word: that of the bytes any viewer decodes."""
-    return hashlib.sha256(pixels.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()

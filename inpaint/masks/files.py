@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import find_images, read_mask, refuse_links_out
+from inpaint.files import find_images, read_mask
 from inpaint.masks.frozen import MANIFEST, Frozen
 from inpaint.masks.kind import EVERY_AREA, Masks, between, sine, span, whole
 from inpaint.masks.pool import Pool, from_centre, grown, reduced
@@ -100,7 +100,6 @@ class Files(Masks):
     def _read(self, polarity: Polarity, threshold: int | None, side: int) -> Pool:
         """All files as one pool, 1 = hole; says what was found and decided."""
         paths = find_images(self.root, "masks.root")
-        refuse_links_out(paths, self.root, "masks.root")
         sizes, white = [], []  # of each file: (height, width), and the share of it that is white
 
         def pictures() -> Iterator[np.ndarray]:

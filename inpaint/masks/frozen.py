@@ -5,13 +5,14 @@
     FOLDER/images/000007.png    the crop of row 7: 8-bit RGB, if images were asked for
 
 Columns of the manifest: `index` (row in the validation set), `photograph` (its name in the collection), `height` and
-`width` in pixels, `hole_area` (share of the crop, 0..1), `image_sha256` and `mask_sha256` (`files.digest`), `mask_key`
+`width` in pixels, `hole_area` (share of the crop, 0..1), `image_sha256` and `mask_sha256` (`digest`), `mask_key`
 (the int64 that the mask generator was called with), `mask` and `image` (files, relative to the folder; `image` is empty
 where the crops were not written). The first, `photograph`, `hole_area` and the digests are those of a run's
 ``validation.csv``.
 """
 
 import csv
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaint.files import digest, read_mask
+from inpaint.files import read_mask
 from inpaint.masks.shapes import Size
 
 MANIFEST = "manifest.csv"
@@ -29,6 +30,11 @@ COLUMNS = (
     *("index", "photograph", "height", "width", "hole_area", "image_sha256", "mask_sha256"),
     *("mask_key", "mask", "image"),
 )
+
+
+def digest(pixels: Tensor) -> str:
+    """sha256 of 8-bit pixels ``(C, H, W)`` in hexadecimal, of the bytes as they are shown: row by row, RGB."""
+    return hashlib.sha256(pixels.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,16 @@ class Crop:
         }
 
 
+def new_folder(folder: Path) -> None:
+    """Refuse a folder that a frozen set cannot be written into.
+
+    Raises:
+        ValueError: it holds something, or is a file.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"freeze: {folder} exists and is not an empty folder; give another one")
+
+
 def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> int:
     """Write a frozen set; returns the number of crops.
 
@@ -72,8 +88,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
     Raises:
         ValueError: `folder` holds something.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"freeze: {folder} exists and is not an empty folder; give another one")
+    new_folder(folder)
     for name in ("masks", *(["images"] if images else [])):
         (folder / name).mkdir(parents=True, exist_ok=True)
     rows = []

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import LARGEST, decode, find_images, open_image, refuse_links_out
+from inpaint.files import LARGEST, decode, find_images, open_image
 from inpaint.masks.kind import EVERY_AREA, Masks, between, span, whole
 from inpaint.masks.pool import Pool, Resident, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
@@ -134,7 +134,6 @@ def _from_folder(root: Path, most: int, left_out: Counter[str]) -> Iterator[np.n
     paths = [path for path in find_images(root, "masks.annotations") if path.suffix.lower() == ".png"]
     if not paths:
         raise ValueError(f"masks.annotations: {root} holds pictures, but none is PNG, as a picture of objects must be")
-    refuse_links_out(paths, root, "masks.annotations")
     for path in track(_spaced(paths, most, left_out, "files"), "reading objects", "files"):
         try:
             with open_image(path) as picture:
