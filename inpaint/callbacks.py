@@ -14,12 +14,11 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
-from PIL import Image, ImageDraw
-from torch import Tensor
 
 from inpaint import checkpoint
-from inpaint.batch import Batch, to_uint8
+from inpaint.batch import Batch
 from inpaint.progress import Reporter
+from inpaint.sheet import panel
 
 
 class ProgressBar(Callback):
@@ -60,24 +59,6 @@ class ProgressBar(Callback):
 
 
 PANEL_COLUMNS = ("hole", "output", "composite", "truth")
-
-
-def panel(columns: dict[str, Tensor], scale: int = 2) -> Image.Image:
-    """A sheet of pictures: one row a sample, one titled column a kind, each ``(B, 3, H, W)`` in [-1, 1].
-
-    `scale` enlarges every pixel, for crops that are too small to look at.
-    """
-    rows = [torch.cat(list(row), dim=2) for row in zip(*(to_uint8(images) for images in columns.values()), strict=True)]
-    sheet = torch.cat(rows, dim=1).cpu().permute(1, 2, 0).numpy()
-    pixels = Image.fromarray(sheet)
-    pixels = pixels.resize((pixels.width * scale, pixels.height * scale), Image.Resampling.NEAREST)
-    title = 18
-    page = Image.new("RGB", (pixels.width, pixels.height + title), "white")
-    page.paste(pixels, (0, title))
-    draw = ImageDraw.Draw(page)
-    for place, name in enumerate(columns):
-        draw.text((place * pixels.width // len(columns) + 4, 3), name, fill="black")
-    return page
 
 
 class ImagePanel(Callback):

@@ -8,6 +8,7 @@ Every method goes through the same path: the same crops, the same holes, the tru
 rounded to 8 bits. Data and masks are those the checkpoint was trained with, except for what the command line names.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inpaint.data.datamodule import InpaintingData
+    from inpaint.masks.frozen import Crop
 
 FROM_CHECKPOINT = ("data", "masks")  # the groups that a checkpoint decides unless the command line does
 
@@ -115,26 +117,33 @@ def write_results(rows: list[Any], data: "InpaintingData", folder: Path) -> None
     row by row), so that two tables can be checked to speak of the same crops under the same holes.
     """
     import csv
-    import hashlib
 
     from inpaint import table
-    from inpaint.batch import to_uint8
-    from inpaint.metrics.image import hole_area
 
     folder.mkdir(parents=True, exist_ok=True)
     table.write_csv(rows, folder / "results.csv")
     (folder / "results.md").write_text(table.markdown(rows), encoding="utf-8")
+    described = [crop.described() for crop in validation_crops(data)]
     with (folder / "validation.csv").open("w", newline="", encoding="utf-8") as file:
-        manifest = csv.writer(file, lineterminator="\n")
-        manifest.writerow(["index", "photograph", "hole_area", "image_sha256", "mask_sha256"])
-        for raw in data.evaluation_dataloader():
-            batch = data.to_batch(raw, "cpu")
-            pixels, holes = to_uint8(batch["image"]), batch["mask"].mul(255).byte()
-            for index, area, *both in zip(
-                batch["index"].tolist(), hole_area(batch["mask"]).tolist(), pixels, holes, strict=True
-            ):
-                digests = [hashlib.sha256(part.permute(1, 2, 0).numpy().tobytes()).hexdigest() for part in both]
-                manifest.writerow([index, data.tiles["validation"].name(index), area, *digests])
+        manifest = csv.DictWriter(file, described[0], lineterminator="\n")
+        manifest.writeheader()
+        manifest.writerows(described)
+
+
+def validation_crops(data: "InpaintingData") -> Iterator["Crop"]:
+    """All validation crops with their holes, in 8 bits, in order."""
+    from inpaint import rng
+    from inpaint.batch import to_uint8
+    from inpaint.masks.frozen import Crop
+    from inpaint.metrics.image import hole_area
+
+    for raw in data.evaluation_dataloader():
+        keys = rng.fold(raw["key"], "mask").tolist()  # what the data module calls its masks with
+        batch = data.to_batch(raw, "cpu")
+        image, mask, index = to_uint8(batch["image"]), batch["mask"].mul(255).byte(), batch["index"].tolist()
+        for row, area in enumerate(hole_area(batch["mask"]).tolist()):
+            name = data.tiles["validation"].name(index[row])
+            yield Crop(index[row], name, area, keys[row], image[row], mask[row])
 
 
 def _with_checkpoint(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:

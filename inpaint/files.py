@@ -20,7 +20,7 @@ def find_images(root: Path, setting: str) -> list[Path]:
     """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
 
     Raises:
-        ValueError: naming `setting`, if `root` is not a folder or holds none.
+        ValueError: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it.
     """
     if not root.is_dir():
         raise ValueError(f"{setting}: {root} is not a folder")
@@ -31,6 +31,12 @@ def find_images(root: Path, setting: str) -> list[Path]:
     )
     if not found:
         raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
+    leaving = [path for path in found if not path.resolve().is_relative_to(root.resolve())]
+    if leaving:
+        raise ValueError(
+            f"{setting}: {len(leaving)} links in {root} leave it or lead nowhere: {', '.join(map(str, leaving[:5]))}; "
+            "copy the files into it, or give the folder that holds them"
+        )
     return found
 
 
@@ -89,12 +95,13 @@ def read_image(path: Path) -> Tensor:
         return torch.from_numpy(decode(picture, "RGB")).permute(2, 0, 1).contiguous()
 
 
-def read_mask(path: Path, threshold: int | None = None) -> Tensor:
+def read_mask(path: Path, threshold: int | None = None, setting: str = "mask_threshold") -> Tensor:
     """float32 ``(1, H, W)``, exactly 0 or 1, 1 = hole, from a picture that is white (255, or 1) where the hole is.
 
     Args:
         path: the mask's file.
         threshold: grey levels at or above it are hole; None demands a mask of two levels.
+        setting: what the threshold is called where the user sets it.
 
     Raises:
         ValueError: naming the file and what was found in it, if it has more than two levels.
@@ -109,7 +116,7 @@ def read_mask(path: Path, threshold: int | None = None) -> Tensor:
         if not np.isin(found, (0, top)).all():
             raise ValueError(
                 f"{path}: not a binary mask, it has {len(found)} grey levels from {found[0]} to {found[-1]}; a mask is "
-                "0 (known) and 255 (hole), saved without JPEG; mask_threshold=128 makes one of it"
+                f"0 (known) and 255 (hole), saved without JPEG; {setting}=128 makes one of it"
             )
         hole = levels == top
     return torch.from_numpy(hole.astype(np.float32))[None]

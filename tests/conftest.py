@@ -54,6 +54,18 @@ def photo_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def mask_folder(tmp_path: Path) -> Path:
+    """Six masks, 255 = hole, of three sizes, one of them in a sub-folder; box holes of 5 to 30 % of the area."""
+    root = tmp_path / "masks"
+    (root / "more").mkdir(parents=True)
+    for number, (height, width) in enumerate(((40, 40), (60, 40), (40, 70)) * 2):
+        mask = np.zeros((height, width), np.uint8)
+        mask[5 : 15 + 2 * number, 8 : 20 + 2 * number] = 255
+        Image.fromarray(mask).save((root / "more" if number == 5 else root) / f"mask {number}.png")
+    return root
+
+
+@pytest.fixture
 def batch():
     """Four random images with one box hole each: image, mask, index."""
     generator = torch.Generator().manual_seed(0)

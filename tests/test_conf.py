@@ -27,6 +27,7 @@ MIRRORED = {
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"Block", "Shapes", "Masks", "Drawn", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
+NOT_OPTIONS |= {"Resident", "Pool", "Crop", "Frozen"}
 
 
 def options(group):
@@ -92,11 +93,13 @@ def every_option():
 
 
 @pytest.mark.parametrize("override", every_option())
-def test_every_option_composes_checks_and_builds(override, photo_folder, monkeypatch, tmp_path):
+def test_every_option_composes_checks_and_builds(override, photo_folder, mask_folder, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     extra = {"data=folder": [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]}
     extra["discriminator=none"] = ["adversarial=none"]
+    extra["masks=files"] = [f"masks.root={mask_folder}"]
+    extra["masks=objects"] = [f"masks.annotations={mask_folder}"]
     cfg = compose(override, *extra.get(override, []))
     check(cfg)
     parts = build(cfg)
@@ -126,7 +129,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
     for group in ("generator", "discriminator", "adversarial", "masks", "losses"):
         for path in (CONF / group).glob("*.yaml"):
             loaded = OmegaConf.load(path)
-            for node in [loaded, *loaded.values()] if loaded else []:
+            for node in [loaded, *map(loaded._get_node, loaded)] if loaded else []:
                 if not isinstance(node, DictConfig) or "_target_" not in node:
                     continue
                 signature = inspect.signature(hydra.utils.get_class(node._target_).__init__)

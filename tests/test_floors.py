@@ -22,6 +22,7 @@ FLOORS = {
     "inpaint.metrics": 1,
     "inpaint.table": 1,
     "inpaint.progress": 1,
+    "inpaint.sheet": 1,
     "inpaint.data": 2,
     "inpaint.module": 2,
     "inpaint.checkpoint": 2,
@@ -31,6 +32,7 @@ FLOORS = {
     "inpaint.evaluate": 4,
     "inpaint.predict": 4,
     "inpaint.compare": 4,
+    "inpaint.preview": 4,
 }
 LOWEST_FLOOR_OF = {"lightning": 2, "hydra": 3, "omegaconf": 3}
 

@@ -164,7 +164,9 @@ def share(updates):
         parts.trainer.fit(parts.module, datamodule=parts.data)
         update, batch = (statistics.median(times[2:]) for times in (watch.updates, watch.batches))
         promised = "<= 3 %" if not overrides else ""
-        rows.append([label, f"{1e3 * update:.1f} ms", f"{1e3 * batch:.2f} ms", f"{100 * batch / update:.1f} %", promised])
+        rows.append(
+            [label, f"{1e3 * update:.1f} ms", f"{1e3 * batch:.2f} ms", f"{100 * batch / update:.1f} %", promised]
+        )
     show("Masks and augmentation in a training update", ["", "update", "its batch", "share", "promised"], rows)
 
 

@@ -16,8 +16,10 @@ IEEE 754 rounds in one way only (+, -, *, /, sqrt, floor): sin and cos differ in
 
 from inpaint.masks.boxes import Boxes
 from inpaint.masks.combine import Inverted, Mixture, Union
+from inpaint.masks.files import Files
 from inpaint.masks.kind import Masks
+from inpaint.masks.objects import Objects
 from inpaint.masks.shapes import Shapes, Size, paint
 from inpaint.masks.strokes import Strokes
 
-__all__ = ["Boxes", "Inverted", "Masks", "Mixture", "Shapes", "Size", "Strokes", "Union", "paint"]
+__all__ = ["Boxes", "Files", "Inverted", "Masks", "Mixture", "Objects", "Shapes", "Size", "Strokes", "Union", "paint"]

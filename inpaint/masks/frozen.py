@@ -1,0 +1,176 @@
+"""A frozen set: the crops and holes of an evaluation as plain files, so that anyone can repeat it with any tool.
+
+    FOLDER/manifest.csv         a header and one line a crop, UTF-8; written last
+    FOLDER/masks/000007.png     the hole of row 7: 8-bit grey, 255 = hole, 0 = known
+    FOLDER/images/000007.png    the crop of row 7: 8-bit RGB, if images were asked for
+
+Columns of the manifest: `index` (row in the validation set), `photograph` (its name in the collection), `height` and
+`width` in pixels, `hole_area` (share of the crop, 0..1), `image_sha256` and `mask_sha256` (`digest`), `mask_key`
+(the int64 that the mask generator was called with), `mask` and `image` (files, relative to the folder; `image` is empty
+where the crops were not written). The first, `photograph`, `hole_area` and the digests are those of a run's
+``validation.csv``.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from inpaint.files import read_mask
+from inpaint.masks.shapes import Size
+
+MANIFEST = "manifest.csv"
+COLUMNS = (
+    *("index", "photograph", "height", "width", "hole_area", "image_sha256", "mask_sha256"),
+    *("mask_key", "mask", "image"),
+)
+
+
+def digest(pixels: Tensor) -> str:
+    """sha256 of 8-bit pixels ``(C, H, W)`` in hexadecimal, of the bytes as they are shown: row by row, RGB."""
+    return hashlib.sha256(pixels.permute(1, 2, 0).contiguous().numpy().tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A validation crop with its hole, in 8 bits.
+
+    index: row in the validation set.
+    photograph: the picture it was cut from.
+    area: share of the crop that the hole covers.
+    key: what the mask generator was called with.
+    image: uint8 ``(3, H, W)``.
+    mask: uint8 ``(1, H, W)``, 255 = hole.
+    """
+
+    index: int
+    photograph: str
+    area: float
+    key: int
+    image: Tensor
+    mask: Tensor
+
+    def described(self) -> dict[str, int | float | str]:
+        """What tells this crop under this hole from any other."""
+        return {
+            "index": self.index,
+            "photograph": self.photograph,
+            "hole_area": self.area,
+            "image_sha256": digest(self.image),
+            "mask_sha256": digest(self.mask),
+        }
+
+
+def new_folder(folder: Path) -> None:
+    """Refuse a folder that a frozen set cannot be written into.
+
+    Raises:
+        ValueError: it holds something, or is a file.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"freeze: {folder} exists and is not an empty folder; give another one")
+
+
+def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> int:
+    """Write a frozen set; returns the number of crops.
+
+    Args:
+        folder: a new or an empty folder.
+        crops: taken one after another.
+        images: write the crops too, for tools that do not cut them themselves.
+
+    Raises:
+        ValueError: `folder` holds something.
+    """
+    new_folder(folder)
+    for name in ("masks", *(["images"] if images else [])):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for crop in crops:
+        height, width = crop.mask.shape[1:]
+        mask, image = f"masks/{crop.index:06d}.png", f"images/{crop.index:06d}.png" if images else ""
+        Image.fromarray(crop.mask[0].numpy()).save(folder / mask)
+        if images:
+            Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(folder / image)
+        place = {"height": height, "width": width, "mask_key": crop.key, "mask": mask, "image": image}
+        rows.append(crop.described() | place)
+    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        manifest = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        manifest.writeheader()
+        manifest.writerows(rows)
+    return len(rows)
+
+
+class Frozen:
+    """The manifest of a frozen set: which of its masks belongs to which key.
+
+    Raises:
+        ValueError: it is no manifest, empty, or names a key twice, crops of several sizes or a file elsewhere.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        where = f"masks.root: {root / MANIFEST}"
+        try:
+            with (root / MANIFEST).open(newline="", encoding="utf-8") as file:
+                lines = list(csv.DictReader(file, strict=True))
+            # In the order of the keys, which is how they are looked up.
+            lines.sort(key=lambda line: int(line["mask_key"]))
+            self.keys = torch.tensor([int(line["mask_key"]) for line in lines], dtype=torch.int64)
+            self.files = [(root / line["mask"], line["mask_sha256"]) for line in lines]
+            sizes = {(int(line["height"]), int(line["width"])) for line in lines}
+        except (KeyError, TypeError, ValueError, RuntimeError, csv.Error):
+            raise ValueError(
+                f"{where} is not the manifest of a frozen set, or is cut short; see inpaint-preview"
+            ) from None
+        if len(sizes) != 1:
+            raise ValueError(f"{where} names crops of {len(sizes)} sizes; a frozen set has one")
+        self.size: Size = sizes.pop()
+        if len(self.keys.unique()) != len(self.keys):
+            raise ValueError(f"{where} names the same mask_key twice")
+        for path, _ in self.files:
+            if not path.resolve().is_relative_to(root.resolve()):
+                raise ValueError(f"{where} names {path}, which lies outside the folder")
+
+    def pictures(self) -> Iterator[np.ndarray]:
+        """The masks in the order of their keys, bool ``(H, W)``, 1 = hole, each checked against its digest.
+
+        Raises:
+            ValueError: a file is missing, unreadable, or not the one that was frozen.
+        """
+        for path, expected in self.files:
+            try:
+                mask = read_mask(path)
+            except ValueError as error:
+                raise ValueError(f"masks.root: {error}") from None
+            if tuple(mask.shape[1:]) != self.size or digest(mask.mul(255).byte()) != expected:
+                raise ValueError(f"masks.root: {path} is not the mask that was frozen: its sha256 is another one")
+            yield mask[0].numpy() > 0.5
+
+    def find(self, keys: Tensor, size: Size) -> Tensor:
+        """The places of `keys` among `pictures`: int64 ``(B,)`` on the device of the keys. Makes the host wait.
+
+        Raises:
+            ValueError: pictures of another size, or a key that was not frozen.
+        """
+        advice = "a frozen set serves the validation crops that it was made of: same data, same crops"
+        if size != self.size:
+            raise ValueError(
+                f"masks.root: the masks in {self.root} have {self.size[1]} x {self.size[0]} pixels, the pictures "
+                f"{size[1]} x {size[0]}; {advice}"
+            )
+        asked = keys.cpu()
+        place = torch.searchsorted(self.keys, asked).clamp_(max=len(self.keys) - 1)
+        lacking = int((self.keys[place] != asked).sum())
+        if lacking:
+            raise ValueError(
+                f"masks.root: {self.root} has no mask for {lacking} of {len(keys)} samples; {advice}. To train with "
+                f"its masks, give masks.root={self.root / 'masks'}"
+            )
+        return place.to(keys.device)

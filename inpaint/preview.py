@@ -1,0 +1,146 @@
+"""Look at what a model will see, before it is trained: crops, their holes, and how large the holes are.
+
+    inpaint-preview masks=strokes masks.width=[0.02,0.1]                # the sheet goes to preview.png
+    inpaint-preview data=folder data.root=DIR masks=files masks.root=DIR output=sheet.png
+    inpaint-preview freeze=DIR                                          # and the validation's crops and holes as files
+
+Samples come from the data module that training takes them from: the same crops, augmentations and masks. A frozen set
+(`inpaint.masks.frozen`) repeats an evaluation with the same holes, here (masks=files masks.root=DIR) or with any tool.
+"""
+
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from inpaint.config import ConfigError, build_data, check, command
+from inpaint.evaluate import validation_crops
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from inpaint.batch import Batch
+    from inpaint.data.datamodule import InpaintingData
+
+SIDE = 128  # pixels; smaller crops are enlarged on the sheet by a whole number up to it
+WIDTH = 1600  # pixels of the sheet at most, where more than one sample is in a row
+BAR = 40  # characters of the longest bar in the terminal
+
+
+def run(cfg: DictConfig) -> None:
+    """Check everything, draw and measure, print, and write what was asked for."""
+    from inpaint.masks.frozen import new_folder, write_frozen
+    from inpaint.progress import track
+
+    check(cfg)
+    output, freeze = Path(cfg.output), Path(cfg.freeze) if cfg.freeze else None
+    if cfg.split not in ("train", "validation"):
+        raise ConfigError(f"split: {cfg.split} is neither train nor validation")
+    for name in ("samples", "measured"):
+        if not (isinstance(cfg[name], int) and cfg[name] >= 1):
+            raise ConfigError(f"{name}: {cfg[name]} is no number from 1 up")
+    if output.suffix.lower() != ".png" or output.is_dir() or not output.parent.is_dir():
+        raise ConfigError(f"output: give a PNG file in a folder that exists; got {output}")
+    if cfg.images and freeze is None:
+        raise ConfigError("images: belongs to a frozen set; give freeze=DIR too")
+    if freeze is not None:
+        new_folder(freeze)
+
+    data = build_data(cfg)
+    data.setup("fit" if cfg.split == "train" else "validate")
+    shown, areas = look(data, cfg.split, cfg.samples, cfg.measured)
+    statistics = Statistics(areas, tuple(shown["mask"].shape[2:]))
+    statistics.print()
+    names = [data.tiles[cfg.split].name(index) for index in shown["index"].tolist()]
+    draw(shown, names, statistics).save(output)
+    print(f"sheet: {output}")
+    if freeze is not None:
+        data.setup("validate")
+        number = write_frozen(freeze, track(validation_crops(data), "freezing", "crops"), cfg.images)
+        print(f"frozen set: {number} crops and their masks in {freeze}; masks=files masks.root={freeze} reads it")
+
+
+def look(data: "InpaintingData", split: str, samples: int, measured: int) -> tuple["Batch", list[float]]:
+    """Samples to show, and the hole areas of as many as are to be measured, in [0, 1].
+
+    Training samples are the first of an epoch, which are spread by its order; validation samples are spread evenly.
+    """
+    import torch
+
+    from inpaint.batch import Batch
+    from inpaint.metrics.image import hole_area
+    from inpaint.progress import track
+
+    loader = data.train_dataloader() if split == "train" else data.evaluation_dataloader()
+    first: list[Batch] = []
+    areas: list[float] = []
+    for raw in track(loader, "measuring holes"):
+        batch = data.to_batch(raw, "cpu")
+        if sum(len(earlier["index"]) for earlier in first) < samples:
+            first.append(batch)
+        areas += hole_area(batch["mask"]).tolist()
+        if len(areas) >= max(measured, samples):
+            break
+    if split == "validation":
+        return data.validation_batch(samples, torch.device("cpu")), areas[:measured]
+    image, mask, index = (torch.cat([batch[name] for batch in first])[:samples] for name in ("image", "mask", "index"))
+    return Batch(image=image, mask=mask, index=index), areas[:measured]
+
+
+class Statistics:
+    """Hole areas of many masks.
+
+    Args:
+        areas: of each mask, in [0, 1].
+        size: height and width of the masks in pixels.
+    """
+
+    def __init__(self, areas: list[float], size: tuple[int, ...]) -> None:
+        from inpaint.table import bucket
+
+        found = [bucket(area) for area in areas]
+        self.counts = {name: found.count(name) for name in (bucket(tenth / 10) for tenth in range(10))}
+        self.total = len(areas)
+        self.summary = (
+            f"hole area of {len(areas)} masks of {size[1]} x {size[0]} pixels: mean {fmean(areas):.1%}, "
+            f"deviation {pstdev(areas):.1%}, {areas.count(0) / len(areas):.1%} empty"
+        )
+
+    def print(self) -> None:
+        """Summary and histogram for a terminal."""
+        from inpaint.table import Cell, print_blocks
+
+        most = max(self.counts.values())
+        lines = [
+            [Cell(name), Cell("█" * round(BAR * count / most)), Cell(str(count)), Cell(f"{count / self.total:.1%}")]
+            for name, count in self.counts.items()
+        ]
+        print(self.summary)
+        print_blocks(["hole area", "", "masks", "share"], [lines], {}, labels=2)
+
+
+def draw(shown: "Batch", names: list[str], statistics: Statistics) -> "Image.Image":
+    """The sheet: image, mask and masked image of each sample, and the histogram below."""
+    from inpaint.metrics.image import hole_area
+    from inpaint.sheet import chart, panel, stacked
+
+    image, mask = shown["image"], shown["mask"]
+    scale = -(-SIDE // min(image.shape[2:]))
+    columns = {"image": image, "mask": (2 * mask - 1).expand_as(image), "masked": image * (1 - mask)}
+    captions = [
+        f"hole {area:.1%}  #{index}  {name}"
+        for area, index, name in zip(hole_area(mask).tolist(), shown["index"].tolist(), names, strict=True)
+    ]
+    samples = panel(columns, captions, across=max(1, WIDTH // (len(columns) * image.shape[3] * scale)), scale=scale)
+    shares = {name: count / statistics.total for name, count in statistics.counts.items()}
+    return stacked([samples, chart(statistics.summary, shares, samples.width)])
+
+
+def main() -> None:
+    """`inpaint-preview`."""
+    command("preview", run)
+
+
+if __name__ == "__main__":
+    main()
