@@ -206,6 +206,20 @@ def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
         return (width, height) if _turn(picture) in SIDEWAYS else (height, width)
 
 
+def paired_size(file: File, mask: File) -> tuple[int, int]:
+    """Height and width of a picture and its mask, from their headers.
+
+    Raises:
+        BadImage: they differ, or one cannot be opened.
+    """
+    size, mask_size = image_size(file), image_size(mask)
+    if size != mask_size:
+        raise BadImage(
+            f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {file} has {size[1]} x {size[0]}"
+        )
+    return size
+
+
 def read_image(file: File, resize: int | None = None) -> Tensor:
     """uint8 ``(3, H, W)`` RGB, upright; transparency is dropped, grey becomes three equal channels.
 

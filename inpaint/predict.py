@@ -34,7 +34,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
         ValueError: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.files import find_images, image_size, pair_masks
+    from inpaint.files import find_images, pair_masks, paired_size
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
@@ -48,11 +48,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
             raise ValueError(f"output: {job.output} is an input and would be overwritten; give another folder")
         if written.setdefault(job.output, job.image) != job.image:
             raise ValueError(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
-        if (size := image_size(job.image)) != (mask_size := image_size(job.mask)):
-            raise ValueError(
-                f"{job.mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, "
-                f"its picture {job.image} has {size[1]} x {size[0]}"
-            )
+        paired_size(job.image, job.mask)
     return jobs
 
 

@@ -76,7 +76,7 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
     print(f"{_named(module.generator)} {against}; losses {', '.join(losses)}")
     train, validation = data.tiles["train"], data.tiles["validation"]
     print(
-        f"{len(train.names)} photographs to train, {len(validation.names)} to validate: "
+        f"{train.count} photographs to train, {validation.count} to validate: "
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
     print(f"run folder: {_shown(cfg.paths.run)}", flush=True)

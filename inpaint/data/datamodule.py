@@ -29,20 +29,20 @@ class Tiles(Dataset):
 
     def __init__(self, source: Source, split: Split, per_image: int, tile: int, seed: int) -> None:
         self.source, self.split, self.per_image, self.tile, self.seed = source, split, per_image, tile, seed
-        self.names = source.names(split)
+        self.count = source.count(split)
 
     def __len__(self) -> int:
-        return len(self.names) * self.per_image
+        return self.count * self.per_image
 
     def name(self, index: int) -> str:
         """The photograph that row `index` comes from."""
-        return self.names[index // self.per_image]
+        return self.source.name(self.split, index // self.per_image)
 
     def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
         epoch, index = row
         # Validation does not depend on the epoch: the same crops under the same masks, always.
         key = rng.key(self.seed, "train", epoch, index) if self.split == "train" else rng.key("validation", index)
-        picture = self.source.read(self.name(index))
+        picture = self.source.read(self.split, index // self.per_image)["image"]
         height, width = (min(side, self.tile) for side in picture.shape[-2:])
         y, x = rng.uniform(rng.fold(torch.tensor([key]), "tile"), 2)[0].tolist()
         top, left = int(y * (picture.shape[-2] - height + 1)), int(x * (picture.shape[-1] - width + 1))
@@ -110,12 +110,17 @@ class InpaintingData(L.LightningDataModule):
             return
         self.checked = True
         splits: tuple[Split, ...] = ("train", "validation") if stage == "fit" else ("validation",)
-        names = [name for split in splits for name in self.source.names(split)]
-        small = [name for name in names if min(self.source.size(name)) < self.crop]
+        sizes = {
+            self.source.name(split, row): size
+            for split in splits
+            for row in range(self.source.count(split))
+            if (size := self.source.size(split, row)) is not None
+        }
+        small = [name for name, size in sizes.items() if min(size) < self.crop]
         if small:
-            shown = ", ".join(f"{name} ({'x'.join(map(str, self.source.size(name)))})" for name in small[:5])
+            shown = ", ".join(f"{name} ({'x'.join(map(str, sizes[name]))})" for name in small[:5])
             raise ValueError(
-                f"data.crop: {len(small)} of {len(names)} photographs are smaller than the crop of {self.crop} pixels: "
+                f"data.crop: {len(small)} of {len(sizes)} photographs are smaller than the crop of {self.crop} pixels: "
                 f"{shown}{', ...' if len(small) > 5 else ''}"
             )
         if stage == "fit" and len(self.train_dataloader()) == 0:
@@ -208,4 +213,4 @@ class FolderData(InpaintingData):
     """
 
     def __init__(self, masks: Masks, root: str, validation: float = 0.1, **settings: Any) -> None:
-        super().__init__(Folder(root, validation), masks, **settings)
+        super().__init__(Folder(root, validation=validation), masks, **settings)
