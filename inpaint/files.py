@@ -1,121 +1,324 @@
-"""Pictures and masks on disk: found, checked by their header, read as 8-bit RGB or refused by name."""
+"""Pictures and masks: found, paired, checked by their header, read as 8-bit RGB or refused by name."""
 
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from kornia_rs.io import decode_image_jpegturbo
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
+GAP = 3.0  # before Lanczos, pictures are reduced by whole numbers to this many times the size: Pillow's `reducing_gap`
+
+# What turns a picture upright, by the Orientation tag of its EXIF data (CIPA DC-008, 4.6.4).
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 
 class BadImage(ValueError):
-    """A picture that cannot be read, or is refused; names its file."""
+    """A picture or mask that cannot be read or is refused; the message begins with its name."""
+
+
+class Encoded(NamedTuple):
+    """A picture that is no file of its own but inside a shard or a table.
+
+    stream: its bytes, from the beginning.
+    name: what messages call it.
+    """
+
+    stream: BinaryIO
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = Path | Encoded
+
+
+# ---- found and paired -----------------------------------------------------------------------------------------------
 
 
 def find_images(root: Path, setting: str) -> list[Path]:
     """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
 
     Raises:
-        ValueError: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it.
+        ValueError: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it or lead
+            nowhere. Links to folders inside are not followed, as what they hold is found anyway.
     """
     if not root.is_dir():
         raise ValueError(f"{setting}: {root} is not a folder")
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path.relative_to(root))
-    )
-    if not found:
-        raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
-    leaving = [path for path in found if not path.resolve().is_relative_to(root.resolve())]
+    found, leaving, home = [], [], root.resolve()
+    try:
+        for entry in _entries(root):
+            is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122  a million of them
+            if entry.is_symlink() and (is_image or Path(entry.path).is_dir()):
+                target = os.path.realpath(entry.path)
+                if not Path(target).is_relative_to(home) or not Path(target).exists():
+                    leaving.append(entry.path)
+                    continue
+            if is_image and entry.is_file():
+                found.append(entry.path)
+    except OSError as error:
+        raise ValueError(f"{setting}: {error.filename} cannot be opened ({error.strerror})") from None
     if leaving:
         raise ValueError(
-            f"{setting}: {len(leaving)} links in {root} leave it or lead nowhere: {', '.join(map(str, leaving[:5]))}; "
+            f"{setting}: {len(leaving)} links in {root} leave it or lead nowhere: {listed(sorted(leaving))}; "
             "copy the files into it, or give the folder that holds them"
         )
-    return found
+    if not found:
+        raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
+    return [Path(path) for path in sorted(found)]
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _entries(folder: Path | str) -> Iterator[os.DirEntry]:
+    """What is below a folder at any depth, without hidden things; links are named but not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path)
+            else:
+                yield entry
 
 
-def open_image(path: Path) -> Image.Image:
+def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> dict[Path, Path]:
+    """The mask of each picture: the file of its relative name below `masks`, with any suffix or with `_mask` before it.
+
+    What is itself a mask is left out of the pictures: files below `masks`, where that is a folder inside `root`, and
+    ``NAME_mask`` where both are one folder.
+
+    Raises:
+        ValueError: naming `setting`, if pictures have no mask (with counts and names) or a mask is there twice.
+    """
+    by_name: dict[str, Path] = {}
+    for path in find_images(masks, setting):
+        name = path.relative_to(masks).with_suffix("").as_posix()
+        if by_name.setdefault(name, path) != path:
+            raise ValueError(f"{setting}: {by_name[name]} and {path} are both masks of {name}; remove one")
+    if masks.resolve() == root.resolve():
+        pictures = [path for path in pictures if not path.stem.endswith("_mask")]
+        by_name = {name: path for name, path in by_name.items() if name.endswith("_mask")}
+    elif masks.resolve().is_relative_to(root.resolve()):
+        inside = root / masks.resolve().relative_to(root.resolve())
+        pictures = [path for path in pictures if not path.is_relative_to(inside)]
+
+    pairs, lacking = {}, []
+    for path in pictures:
+        name = path.relative_to(root).with_suffix("").as_posix()
+        mask = by_name.get(name, by_name.get(f"{name}_mask"))
+        if mask is None:
+            lacking.append(name)
+        else:
+            pairs[path] = mask
+    if lacking:
+        raise ValueError(
+            f"{setting}: {len(lacking)} of {len(pictures)} pictures have no mask of their name in {masks}: "
+            f"{listed(lacking)}"
+        )
+    return pairs
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first five of several names, for a message."""
+    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
+
+
+# ---- opened and decoded ---------------------------------------------------------------------------------------------
+
+
+def open_image(file: File) -> Image.Image:
     """Open a picture without decoding it; its header is checked.
 
     Raises:
-        ValueError: naming the file, if it is missing, no jpg, png or webp, too large, or has 16 bits a channel.
+        BadImage: it is missing, no jpg, png or webp, an animation, too large, or has more than 8 bits a channel.
     """
+    source = file.stream if isinstance(file, Encoded) else file
     try:
-        picture = Image.open(path, formats=FORMATS)
+        picture = Image.open(source, formats=FORMATS)
     except UnidentifiedImageError:
-        raise ValueError(f"{path}: not a readable jpg, png or webp picture") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be opened ({error.strerror or error})") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if picture.width * picture.height > LARGEST:
-        raise ValueError(f"{path}: {picture.width} x {picture.height} pixels, more than {LARGEST // 10**6} million")
-    # Pillow shows 16-bit colour as mode RGB and would cut it to 8 bits; only the decoder's name for it tells.
-    if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):
-        raise ValueError(f"{path}: {picture.mode} pixels with more than 8 bits a channel; convert it to 8 bits first")
+        raise BadImage(f"{file}: not a readable jpg, png or webp picture{_found_instead(file)}") from None
+    except Exception as error:  # a broken header can make Pillow raise nearly anything
+        raise BadImage(f"{file}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
+    if reason := _refused(picture):
+        picture.close()
+        raise BadImage(f"{file}: {reason}")
+    picture.filename = str(file)
     return picture
 
 
-def decode(picture: Image.Image, mode: str) -> np.ndarray:
-    """The pixels of an opened picture in `mode`, turned upright by its EXIF orientation.
+def _found_instead(file: File) -> str:
+    stream = file.stream if isinstance(file, Encoded) else file.open("rb")
+    stream.seek(0)
+    is_gif = stream.read(4) == b"GIF8"
+    if isinstance(file, Path):
+        stream.close()
+    return " but a GIF; save the frame you want as png" if is_gif else ""
+
+
+def _refused(picture: Image.Image) -> str | None:
+    """What speaks against a picture, by its header."""
+    if picture.width * picture.height > LARGEST:
+        return f"{picture.width} x {picture.height} pixels, more than {LARGEST // 10**6} million"
+    # Pillow shows 16-bit colour as mode RGB and would cut it to 8 bits; only the decoder's name for it tells.
+    if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):  # type: ignore[attr-defined]
+        return f"{picture.mode} pixels with more than 8 bits a channel; convert it to 8 bits first"
+    # A JPEG of several pictures (MPO) is a photograph with previews or a second view: the first one is read.
+    if picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False):
+        return f"an animated {picture.format} of {picture.n_frames} frames; save the one you want"  # type: ignore[attr-defined]
+    return None
+
+
+def fit(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
+    """`size` with its shorter side shrunk to `resize` pixels, in proportion; never enlarged."""
+    short = min(size)
+    if resize is None or short <= resize:
+        return size
+    first, second = (max(1, round(side * resize / short)) for side in size)
+    return first, second
+
+
+def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
+    """Height and width as `read_image` gives it (upright, shrunk), from the header alone.
 
     Raises:
-        ValueError: naming the file, if its data is broken. A truncated file is refused, not padded.
+        BadImage: as `open_image`, or its EXIF data is broken.
     """
+    with open_image(file) as picture, _broken_is_refused(picture):
+        width, height = fit(picture.size, resize)
+        return (width, height) if _turn(picture) in SIDEWAYS else (height, width)
+
+
+def paired_size(file: File, mask: File) -> tuple[int, int]:
+    """Height and width of a picture and its mask, from their headers.
+
+    Raises:
+        BadImage: they differ, or one cannot be opened.
+    """
+    size, mask_size = image_size(file), image_size(mask)
+    if size != mask_size:
+        raise BadImage(
+            f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {file} has {size[1]} x {size[0]}"
+        )
+    return size
+
+
+def read_image(file: File, resize: int | None = None) -> Tensor:
+    """uint8 ``(3, H, W)`` RGB, upright; transparency is dropped, grey becomes three equal channels.
+
+    A view of ``(H, W, 3)`` in memory: what only cuts a part of it need not wait for a copy of all.
+
+    Args:
+        file: the picture.
+        resize: the shorter side is shrunk to this many pixels (Lanczos, antialiased); never enlarged.
+
+    Raises:
+        BadImage: it cannot be read.
+    """
+    with open_image(file) as picture:
+        return torch.from_numpy(decode(picture, "RGB", resize)).permute(2, 0, 1)
+
+
+def decode(
+    picture: Image.Image, mode: str, resize: int | None = None, resample: Resampling = Resampling.LANCZOS
+) -> np.ndarray:
+    """The pixels of an opened picture in `mode`: uint8 ``(H, W, channels)``, upright, shrunk to `resize`.
+
+    Raises:
+        BadImage: its data is broken. A truncated file is refused, not padded.
+    """
+    with _broken_is_refused(picture):
+        turn, size, given = _turn(picture), fit(picture.size, resize), picture.size
+        if size != given and resample is Resampling.LANCZOS:
+            # A JPEG that is shrunk to less than a sixth is decoded at an eighth, a quarter or half of its size.
+            picture.draft(None, (int(GAP * size[0]), int(GAP * size[1])))
+        pixels = _decode_jpeg(picture) if mode == "RGB" and picture.size == given else None
+        if pixels is not None and turn is None and size == given:
+            return pixels
+        image = picture.convert(mode) if pixels is None else Image.fromarray(pixels)
+        if _turn(picture) != turn:
+            raise ValueError("its EXIF orientation stands behind the pixels, where a header does not show it")
+        if size != image.size:
+            image = image.resize(size, resample, reducing_gap=GAP)
+        return np.array(image if turn is None else image.transpose(turn))
+
+
+def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:
+    """The pixels of a grey or RGB JPEG by libjpeg-turbo itself, which takes half of Pillow's time.
+
+    The values are Pillow's (it uses the same library), and every truncated file is refused. None for what is no such
+    JPEG, or is damaged: Pillow decides about those.
+    """
+    stream = getattr(picture, "fp", None)
+    if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or stream is None:
+        return None
+    place = stream.tell()
+    stream.seek(0)
     try:
-        return np.array(ImageOps.exif_transpose(picture).convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{getattr(picture, 'filename', 'picture')}: broken picture ({error})") from None
+        pixels = decode_image_jpegturbo(stream.read(), "rgb")
+    except Exception:
+        pixels = None
+    stream.seek(place)
+    return pixels if pixels is not None and pixels.shape == (picture.height, picture.width, 3) else None
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width as shown (EXIF orientation applied), from the header alone."""
-    with open_image(path) as picture:
-        width, height = picture.size
-        exif = Image.Exif()  # not `picture.getexif`, which decodes a PNG to look for more
-        if "exif" in picture.info:
-            exif.load(picture.info["exif"])
-        turned = exif.get(0x0112, 1) >= 5
-    return (width, height) if turned else (height, width)
+def _turn(picture: Image.Image) -> Transpose | None:
+    """What turns a picture upright, by its header."""
+    bare = Image.Image()  # not the picture's own `getexif`, which decodes a PNG to look for more
+    bare.info = picture.info
+    return TURNS.get(bare.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def read_image(path: Path) -> Tensor:
-    """uint8 ``(3, H, W)`` RGB; transparency is dropped, grey becomes three equal channels."""
-    with open_image(path) as picture:
-        return torch.from_numpy(decode(picture, "RGB")).permute(2, 0, 1).contiguous()
+@contextmanager
+def _broken_is_refused(picture: Image.Image) -> Iterator[None]:
+    """Whatever a decoder raises about a broken picture, as BadImage."""
+    try:
+        yield
+    except Exception as error:
+        raise BadImage(f"{getattr(picture, 'filename', 'picture')}: broken picture ({error})") from None
 
 
-def read_mask(path: Path, threshold: int | None = None, setting: str = "mask_threshold") -> Tensor:
+def read_mask(
+    file: File, threshold: int | None = None, setting: str = "mask_threshold", resize: int | None = None
+) -> Tensor:
     """float32 ``(1, H, W)``, exactly 0 or 1, 1 = hole, from a picture that is white (255, or 1) where the hole is.
 
     Args:
-        path: the mask's file.
+        file: the mask.
         threshold: grey levels at or above it are hole; None demands a mask of two levels.
         setting: what the threshold is called where the user sets it.
+        resize: the shorter side is shrunk to this many pixels, taking the nearest of the mask's own.
 
     Raises:
-        ValueError: naming the file and what was found in it, if it has more than two levels.
+        BadImage: naming the file and what was found in it, if it has more than two levels or cannot be read.
     """
-    with open_image(path) as picture:
-        levels = decode(picture, "L" if picture.mode != "1" else "1").astype(np.uint8)
+    with open_image(file) as picture:
+        levels = decode(picture, "L", resize, Resampling.NEAREST)
     if threshold is not None:
         hole = levels >= threshold
     else:
         found = np.unique(levels)
         top = 255 if found[-1] > 1 else 1
         if not np.isin(found, (0, top)).all():
-            raise ValueError(
-                f"{path}: not a binary mask, it has {len(found)} grey levels from {found[0]} to {found[-1]}; a mask is "
+            raise BadImage(
+                f"{file}: not a binary mask, it has {len(found)} grey levels from {found[0]} to {found[-1]}; a mask is "
                 f"0 (known) and 255 (hole), saved without JPEG; {setting}=128 makes one of it"
             )
         hole = levels == top

@@ -34,35 +34,12 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
         ValueError: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.files import find_images, image_size
+    from inpaint.files import find_images, pair_masks, paired_size
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
-    candidates = [] if masks.is_file() else find_images(masks, "masks")
-    by_name: dict[str, Path] = {}
-    for path in candidates:
-        name = path.relative_to(masks).with_suffix("").as_posix()
-        if by_name.setdefault(name, path) != path:
-            raise ValueError(f"masks: {by_name[name]} and {path} are both masks of {name}; remove one")
-    if masks.resolve() != images.resolve():  # masks in a sub-folder are no pictures
-        found = [path for path in found if not path.resolve().is_relative_to(masks.resolve())]
-    elif not masks.is_file():  # NAME.png beside NAME_mask.png
-        found = [path for path in found if not path.stem.endswith("_mask")]
-        by_name = {name: path for name, path in by_name.items() if name.endswith("_mask")}
-
-    jobs, lacking = [], []
-    for image in found:
-        name = image.relative_to(root).with_suffix("").as_posix()
-        mask = masks if masks.is_file() else by_name.get(name, by_name.get(f"{name}_mask"))
-        if mask is None:
-            lacking.append(name)
-        else:
-            jobs.append(Job(image, mask, output / f"{name}.png"))
-    if lacking:
-        raise ValueError(
-            f"masks: {len(lacking)} of {len(found)} pictures have no mask of their name in {masks}: "
-            f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}"
-        )
+    pairs = dict.fromkeys(found, masks) if masks.is_file() else pair_masks(found, root, masks, "masks")
+    jobs = [Job(image, mask, output / image.relative_to(root).with_suffix(".png")) for image, mask in pairs.items()]
 
     inputs = {path.resolve() for job in jobs for path in (job.image, job.mask)}
     written: dict[Path, Path] = {}
@@ -71,11 +48,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
             raise ValueError(f"output: {job.output} is an input and would be overwritten; give another folder")
         if written.setdefault(job.output, job.image) != job.image:
             raise ValueError(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
-        if (size := image_size(job.image)) != (mask_size := image_size(job.mask)):
-            raise ValueError(
-                f"{job.mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, "
-                f"its picture {job.image} has {size[1]} x {size[0]}"
-            )
+        paired_size(job.image, job.mask)
     return jobs
 
 

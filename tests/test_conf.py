@@ -2,11 +2,14 @@
 
 import importlib
 import inspect
+import itertools
+import tarfile
 from pathlib import Path
 
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torch import nn
 
 from inpaint.config import ConfigError, build, check, conf_dir
@@ -22,7 +25,7 @@ MIRRORED = {
     "masks": [f"inpaint.masks.{p.stem}" for p in Path("inpaint/masks").glob("[a-z]*.py")],
     "losses": ["inpaint.losses.reconstruction"],
     "adversarial": ["inpaint.losses.adversarial"],
-    "data": ["inpaint.data.datamodule"],
+    "data": ["inpaint.data.datamodule", "inpaint.data.augmentation"],
     "module": ["inpaint.module"],
 }
 # Public classes that are parts of others and no option of their own.
@@ -92,14 +95,41 @@ def every_option():
         yield f"+experiment={experiment}"
 
 
+@pytest.fixture
+def photo_shard(photo_folder, tmp_path):
+    """The photographs as a shard to train on; the same beside it to validate."""
+    for split in ("train", "validation"):
+        with tarfile.open(tmp_path / f"{split}.tar", "w") as tar:
+            for copy, file in itertools.product("ab", sorted(photo_folder.rglob("*.*"))):
+                tar.add(file, f"{copy} {file.stem}{file.suffix}")
+    return f"{tmp_path}/train.tar"
+
+
+def paired_masks(photographs, folder):
+    """A folder with a mask of the same name and size for each photograph."""
+    for file in photographs.rglob("*.*"):
+        mask = Image.new("L", Image.open(file).size)
+        mask.paste(255, (10, 20, 40, 50))
+        (folder / file.relative_to(photographs)).parent.mkdir(parents=True, exist_ok=True)
+        mask.save((folder / file.relative_to(photographs)).with_suffix(".png"))
+    return folder
+
+
 @pytest.mark.parametrize("override", every_option())
-def test_every_option_composes_checks_and_builds(override, photo_folder, mask_folder, monkeypatch, tmp_path):
+def test_every_option_composes_checks_and_builds(
+    override, photo_folder, photo_shard, mask_folder, monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    extra = {"data=folder": [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]}
-    extra["discriminator=none"] = ["adversarial=none"]
-    extra["masks=files"] = [f"masks.root={mask_folder}"]
-    extra["masks=objects"] = [f"masks.annotations={mask_folder}"]
+    folder = [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]
+    extra = {
+        "discriminator=none": ["adversarial=none"],
+        "data=folder": folder,
+        "data=shards": [f"data.train={photo_shard}", f"data.validation={photo_shard.replace('train', 'validation')}"],
+        "masks=paired": ["data=folder", *folder, f"data.masks_root={paired_masks(photo_folder, tmp_path / 'holes')}"],
+        "masks=files": [f"masks.root={mask_folder}"],
+        "masks=objects": [f"masks.annotations={mask_folder}"],
+    }
     cfg = compose(override, *extra.get(override, []))
     check(cfg)
     parts = build(cfg)

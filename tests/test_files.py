@@ -1,19 +1,47 @@
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
-from inpaint.files import find_images, image_size, read_image, read_mask
+from inpaint import files
+from inpaint.files import BadImage, Encoded, find_images, fit, image_size, pair_masks, read_image, read_mask
 
 
 def picture(height=6, width=9, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def smooth(height, width):
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 9 + y / 17), np.sin(x / 5), np.cos(y / 7)], axis=-1)
+    return (127.5 + 120 * waves).astype(np.uint8)
+
+
+def encoded(image, **settings):
+    stream = io.BytesIO()
+    image.save(stream, **settings)
+    return stream.getvalue()
+
+
+def pixels(path, **settings):
+    return read_image(path, **settings).permute(1, 2, 0).numpy()
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+# ---- found and paired
+
+
 def test_find_images_is_recursive_sorted_and_leaves_hidden_files_out(tmp_path):
-    for name in ("b.png", "a/c.JPG", "a/d.webp", ".hidden/e.png", "a/.f.png", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+    touch(tmp_path, "b.png", "a/c.JPG", "a/d.webp", ".hidden/e.png", "a/.f.png", "notes.txt")
     names = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path, "data.root")]
     assert names == ["a/c.JPG", "a/d.webp", "b.png"]
 
@@ -25,44 +53,270 @@ def test_no_images_and_no_folder(tmp_path):
         find_images(tmp_path / "missing", "data.root")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "1"])
+def test_links_inside_are_followed_once_and_links_that_leave_are_refused(tmp_path):
+    root = tmp_path / "root"
+    touch(root, "a/one.png")
+    touch(tmp_path, "secret/two.png")
+    (root / "again.png").symlink_to("a/one.png")
+    (root / "folder").symlink_to("a")
+    assert [path.name for path in find_images(root, "data.root")] == ["one.png", "again.png"]
+    (root / "file.png").symlink_to(tmp_path / "secret" / "two.png")
+    (root / "outside").symlink_to(tmp_path / "secret")
+    (root / "nowhere.png").symlink_to("missing.png")
+    (root / "circle.png").symlink_to("circle.png")
+    with pytest.raises(ValueError, match=r"data\.root: 4 links .*circle\.png, .*file\.png, .*nowhere\.png, .*outside;"):
+        find_images(root, "data.root")
+
+
+@pytest.mark.parametrize(("photos", "masks"), [("photos", "masks"), ("photos", "photos"), ("photos", "photos/masks")])
+def test_masks_belong_to_pictures_of_their_name(tmp_path, photos, masks):
+    root, mask_root = tmp_path / photos, tmp_path / masks
+    touch(root, "a.jpg", "b/c.d.png", "e.webp")
+    ending = "_mask" if photos == masks else ""
+    touch(mask_root, f"a{ending}.png", f"b/c.d{ending}.png", "e_mask.png")
+    pairs = pair_masks(find_images(root, "x"), root, mask_root, "data.masks_root")
+    named = {p.relative_to(root).as_posix(): m.relative_to(mask_root).as_posix() for p, m in pairs.items()}
+    assert named == {"a.jpg": f"a{ending}.png", "b/c.d.png": f"b/c.d{ending}.png", "e.webp": "e_mask.png"}
+
+
+def test_pictures_without_a_mask_are_counted_and_named(tmp_path):
+    touch(tmp_path / "p", *(f"{n}.jpg" for n in range(9)))
+    touch(tmp_path / "m", "8.png", "x.png")
+    with pytest.raises(ValueError, match=r"data\.masks_root: 8 of 9 pictures .*: 0, 1, 2, 3, 4, \.\.\.$"):
+        pair_masks(find_images(tmp_path / "p", "x"), tmp_path / "p", tmp_path / "m", "data.masks_root")
+    touch(tmp_path / "m", "x.webp")
+    with pytest.raises(ValueError, match=r"x\.png and .*x\.webp are both masks of x"):
+        pair_masks(find_images(tmp_path / "p", "x"), tmp_path / "p", tmp_path / "m", "data.masks_root")
+
+
+# ---- opened and decoded
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
 def test_every_8_bit_mode_becomes_rgb(tmp_path, mode):
-    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     original = Image.fromarray(picture()).convert(mode)
-    original.save(path)
-    read = read_image(path)
-    assert read.shape == (3, 6, 9) and read.dtype == torch.uint8
-    if mode != "CMYK":
-        assert np.array_equal(read.permute(1, 2, 0), np.array(original.convert("RGB")))
+    original.save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png").dtype == torch.uint8
+    assert np.array_equal(pixels(tmp_path / "x.png"), np.array(original.convert("RGB")))
 
 
-def test_exif_orientation_is_applied(tmp_path):
-    path = tmp_path / "turned.png"
+JPEGS = {
+    "4:2:0": {"subsampling": 2},
+    "4:4:4": {"subsampling": 0},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_rows": 1},
+    "stored as RGB": {"keep_rgb": True},
+}
+
+
+@pytest.mark.parametrize("kind", [*JPEGS, "grey", "CMYK"])
+def test_jpegs_have_pillows_pixels(tmp_path, kind):
+    image = Image.fromarray(smooth(61, 97))
+    image = image.convert({"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB"))
+    image.save(tmp_path / "x.jpg", quality=80, **JPEGS.get(kind, {}))
+    assert np.array_equal(pixels(tmp_path / "x.jpg"), np.array(Image.open(tmp_path / "x.jpg").convert("RGB")))
+
+
+def test_plain_jpegs_are_not_decoded_by_pillow_and_others_are(tmp_path, monkeypatch):
+    Image.fromarray(smooth(40, 50)).save(tmp_path / "rgb.jpg")
+    Image.fromarray(smooth(40, 50)).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    expected = pixels(tmp_path / "cmyk.jpg")
+    decoded = []
+    load = Image.Image.convert
+    monkeypatch.setattr(
+        Image.Image, "convert", lambda self, *a, **k: (decoded.append(self.mode), load(self, *a, **k))[1]
+    )
+    pixels(tmp_path / "rgb.jpg")
+    assert decoded == []
+    assert np.array_equal(pixels(tmp_path / "cmyk.jpg"), expected) and decoded == ["CMYK"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("resize", [None, 8])
+def test_exif_orientation_is_applied_as_pillow_does(tmp_path, suffix, orientation, resize):
+    path = tmp_path / f"turned.{suffix}"
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees clockwise to show
-    Image.fromarray(picture()).save(path, exif=exif)
-    assert image_size(path) == (9, 6)
-    assert np.array_equal(read_image(path).permute(1, 2, 0), np.rot90(picture(), -1))
+    exif[0x0112] = orientation
+    Image.fromarray(smooth(16, 24)).save(path, exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+    upright = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    found = pixels(path, resize=resize)
+    assert image_size(path, resize) == found.shape[:2]
+    if resize is None:
+        assert np.array_equal(found, np.array(upright))
+    else:
+        width, height = upright.size
+        small = upright.resize((width // 2, height // 2), Image.Resampling.LANCZOS)
+        assert np.abs(found.astype(int) - np.array(small)).max() <= 1
 
 
-@pytest.mark.parametrize("damage", ["text", "empty", "truncated", "missing", "16 bit", "bomb"])
-def test_what_cannot_be_read_is_refused_by_name(tmp_path, damage, monkeypatch):
-    path = tmp_path / "bad one.png"
-    Image.fromarray(picture(64, 64)).save(path)
-    if damage == "text":
-        path.write_text("<html>not found</html>")
-    elif damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "truncated":
-        path.write_bytes(path.read_bytes()[:-3000])
-    elif damage == "missing":
-        path.unlink()
-    elif damage == "16 bit":
-        Image.fromarray(picture(8, 8)[..., 0].astype(np.uint16)).save(path)
-    elif damage == "bomb":
-        monkeypatch.setattr("inpaint.files.LARGEST", 64 * 64 - 1)
-    with pytest.raises(ValueError, match=r"bad one\.png"):
-        read_image(path)
+def test_orientation_in_xmp_counts_in_the_header_too(tmp_path):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    Image.fromarray(picture()).save(tmp_path / "x.jpg", xmp=xmp)
+    assert image_size(tmp_path / "x.jpg") == (9, 6) == pixels(tmp_path / "x.jpg").shape[:2]
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_an_orientation_behind_the_pixels_is_refused(tmp_path):
+    """The header would promise another size than the picture has."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = encoded(Image.fromarray(picture()), format="PNG")
+    late = raw[:-12] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + raw[-12:]
+    (tmp_path / "late.png").write_bytes(late)
+    with pytest.raises(BadImage, match=r"late\.png: .*orientation stands behind the pixels"):
+        read_image(tmp_path / "late.png")
+
+
+def header_only_png(width, height, bits=8):
+    ihdr = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(b"\0" * 10)) + chunk(b"IEND", b"")
+
+
+def header_only_jpeg(width, height):
+    frame = struct.pack(">BHHB", 8, height, width, 3) + bytes([1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1])
+    whole = encoded(Image.new("RGB", (16, 16)), format="JPEG")
+    place = whole.index(b"\xff\xc0")
+    return whole[: place + 4] + frame + whole[place + 4 + len(frame) :]
+
+
+def frames(count=3):
+    return [Image.fromarray(picture(16, 16, seed)) for seed in range(count)]
+
+
+def animation(form):
+    first, *rest = frames()
+    return encoded(first, format=form, save_all=True, append_images=rest)
+
+
+TURNED_JPEG = encoded(Image.fromarray(smooth(64, 64)), format="JPEG", quality=95)
+NOISE_PNG = encoded(Image.fromarray(picture(64, 64)), format="PNG")
+NOISE_WEBP = encoded(Image.fromarray(picture(64, 64)), format="WEBP")
+BAD = {
+    "text": (b"<html>not found</html>", "not a readable jpg, png or webp picture$"),
+    "empty": (b"", "not a readable"),
+    "gif": (animation("GIF"), "but a GIF; save the frame"),
+    "animated png": (animation("PNG"), "an animated PNG of 3 frames"),
+    "animated webp": (animation("WEBP"), "an animated WEBP of 3 frames"),
+    "16-bit grey": (encoded(Image.fromarray(picture()[..., 0].astype(np.uint16)), format="PNG"), "more than 8 bits"),
+    "16-bit colour": (header_only_png(4, 4, bits=16), "more than 8 bits"),
+    "png bomb": (header_only_png(9433, 9436), "9433 x 9436 pixels, more than 89 million"),
+    "png bigger bomb": (header_only_png(100_000, 100_000), "exceeds limit"),
+    "jpeg bomb": (header_only_jpeg(65_500, 65_500), "exceeds limit"),
+    "truncated png": (NOISE_PNG[:-3000], "broken picture"),
+    "truncated webp": (NOISE_WEBP[:-1000], "(broken|cannot be opened|not a readable)"),
+    "truncated jpeg": (TURNED_JPEG[: len(TURNED_JPEG) // 2], "broken picture"),
+    "jpeg without its end": (TURNED_JPEG[:-2], "broken picture"),
+    "jpeg without pixels": (TURNED_JPEG[: TURNED_JPEG.index(b"\xff\xda")], "(broken picture|cannot be opened)"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, kind):
+    data, reason = BAD[kind]
+    (tmp_path / "bad one.jpg").write_bytes(data)
+    with pytest.raises(BadImage, match=rf"bad one\.jpg: .*{reason}"):
+        read_image(tmp_path / "bad one.jpg")
+    with pytest.raises(BadImage, match=rf"^shard\.tar/bad one: .*{reason}"):
+        read_image(Encoded(io.BytesIO(data), "shard.tar/bad one"))
+
+
+@pytest.mark.parametrize("kind", ["gif", "animated png", "16-bit colour", "png bomb", "jpeg bomb", "text"])
+def test_headers_tell_what_is_refused(tmp_path, kind):
+    (tmp_path / "bad.jpg").write_bytes(BAD[kind][0])
+    with pytest.raises(BadImage, match=r"bad\.jpg: "):
+        image_size(tmp_path / "bad.jpg")
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(BadImage, match=r"gone\.png: cannot be opened \(No such file"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_no_truncated_jpeg_is_accepted():
+    """Wherever it is cut: libjpeg only warns about that, and pads."""
+    for settings in ({}, {"progressive": True}, {"restart_marker_rows": 1}):
+        whole = encoded(Image.fromarray(smooth(24, 32)), format="JPEG", **settings)
+        read_image(Encoded(io.BytesIO(whole), "whole"))
+        for length in range(0, len(whole), 7):
+            with pytest.raises(BadImage):
+                read_image(Encoded(io.BytesIO(whole[:length]), "cut"))
+
+
+def test_damaged_jpegs_are_pillows_to_judge():
+    generator = np.random.default_rng(0)
+    whole = encoded(Image.fromarray(smooth(24, 32)), format="JPEG")
+    judged = {True: 0, False: 0}
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[generator.integers(200, len(whole))] ^= 1 << int(generator.integers(8))
+        try:
+            with Image.open(io.BytesIO(damaged), formats=["JPEG"]) as opened:
+                expected = np.array(opened.convert("RGB"))
+        except Exception:
+            expected = None
+        try:
+            found = pixels(Encoded(io.BytesIO(damaged), "damaged"))
+        except BadImage:
+            found = None
+        assert (found is None) == (expected is None)
+        assert expected is None or np.array_equal(found, expected)
+        judged[expected is None] += 1
+    assert min(judged.values()) > 10
+
+
+def test_a_jpeg_of_several_pictures_is_its_first(tmp_path):
+    first, *rest = [Image.fromarray(smooth(16 + n, 16)) for n in range(3)]
+    first.save(tmp_path / "many.jpg", format="MPO", save_all=True, append_images=rest)
+    assert np.array_equal(pixels(tmp_path / "many.jpg"), np.array(Image.open(tmp_path / "many.jpg").convert("RGB")))
+    assert image_size(tmp_path / "many.jpg") == (16, 16)
+
+
+def test_a_colour_profile_changes_nothing(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(smooth(16, 16)).save(tmp_path / "with.png", icc_profile=profile)
+    assert np.array_equal(pixels(tmp_path / "with.png"), smooth(16, 16))
+
+
+# ---- shrunk
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "expected"),
+    [
+        ((90, 60), 30, (45, 30)),
+        ((60, 91), 30, (30, 46)),
+        ((90, 60), 60, (90, 60)),
+        ((90, 60), 100, (90, 60)),
+        ((90, 60), None, (90, 60)),
+        ((20, 9000), 1, (1, 450)),
+    ],
+)
+def test_the_shorter_side_is_shrunk_and_never_enlarged(size, resize, expected):
+    assert fit(size, resize) == expected
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("resize", [20, 60, 150, 400])
+def test_shrinking_is_antialiased(tmp_path, suffix, resize):
+    """Within a few grey levels of Lanczos over all pixels, also where a JPEG is decoded small."""
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(smooth(300, 420)).save(path, **({"quality": 95} if suffix == "jpg" else {}))
+    whole = Image.open(path).convert("RGB")
+    found = pixels(path, resize=resize)
+    assert found.shape == (*image_size(path, resize), 3) and min(found.shape[:2]) == min(resize, 300)
+    expected = whole.resize(found.shape[1::-1], Image.Resampling.LANCZOS) if resize < 300 else whole
+    assert np.abs(found.astype(int) - np.array(expected)).mean() < (2 if resize == 20 else 0.6)
+    stripes = np.repeat(np.arange(420)[None, :, None] % 2 * 255, 300, axis=0).repeat(3, axis=2).astype(np.uint8)
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    if resize == 60:
+        assert np.abs(pixels(tmp_path / "stripes.png", resize=resize)[:, 2:-2].astype(int) - 127.5).max() < 3
+
+
+# ---- masks
 
 
 @pytest.mark.parametrize(("levels", "top"), [((0, 255), 255), ((0, 1), 1)])
@@ -74,16 +328,31 @@ def test_masks_of_two_levels(tmp_path, levels, top):
     assert np.array_equal(mask[0], hole)
 
 
-def test_a_mask_of_one_bit_and_an_empty_one(tmp_path):
+@pytest.mark.parametrize("threshold", [None, 128])
+def test_a_mask_of_one_bit_and_an_empty_one(tmp_path, threshold):
     Image.fromarray(np.eye(6, dtype=bool)).save(tmp_path / "bit.png")
-    assert np.array_equal(read_mask(tmp_path / "bit.png")[0], np.eye(6))
+    assert np.array_equal(read_mask(tmp_path / "bit.png", threshold)[0], np.eye(6))
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "none.png")
-    assert read_mask(tmp_path / "none.png").sum() == 0
+    assert read_mask(tmp_path / "none.png", threshold).sum() == 0
 
 
 def test_a_grey_mask_says_what_was_found_and_a_threshold_takes_it(tmp_path):
     path = tmp_path / "grey.png"
     Image.fromarray(np.array([[0, 127, 128, 250]], dtype=np.uint8)).save(path)
-    with pytest.raises(ValueError, match=r"grey\.png: not a binary mask, it has 4 grey levels from 0 to 250"):
+    with pytest.raises(BadImage, match=r"grey\.png: not a binary mask, it has 4 grey levels from 0 to 250"):
         read_mask(path)
     assert read_mask(path, threshold=128).tolist() == [[[0, 0, 1, 1]]]
+
+
+def test_a_mask_is_shrunk_with_its_picture_and_stays_binary(tmp_path):
+    hole = np.zeros((60, 90), np.uint8)
+    hole[:, 45:] = 255
+    Image.fromarray(hole).save(tmp_path / "m.png")
+    Image.fromarray(picture(60, 90)).save(tmp_path / "p.png")
+    mask = read_mask(tmp_path / "m.png", resize=20)
+    assert mask.shape[1:] == read_image(tmp_path / "p.png", resize=20).shape[1:] == (20, 30)
+    assert mask[0, :, :15].sum() == 0 and mask[0, :, 15:].min() == 1
+
+
+def test_largest_is_below_where_pillow_warns():
+    assert files.LARGEST < Image.MAX_IMAGE_PIXELS

@@ -1,6 +1,6 @@
 """Masks and data against what the field does today, in one run: `make bench`.
 
-1. Masks a second, one thread each: LaMa's sets, and the same drawn one by one with OpenCV; on a GPU too, if there is one.
+1. Masks a second, one thread each: LaMa's sets, and the same drawn one by one with OpenCV; and on a GPU, if there.
 2. The same strokes by both painters: pixels that agree. And the areas of 2000 masks of each set.
 3. What masks and augmentation cost of a default training update.
 4. Images a second of the whole data path, and of a loader that decodes with Pillow, crops and scales each sample on

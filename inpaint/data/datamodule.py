@@ -17,7 +17,8 @@ from torch.utils.data import default_collate
 from inpaint import rng
 from inpaint.batch import Batch, from_uint8
 from inpaint.data.augmentation import Augmentation
-from inpaint.data.loader import KeyedSampler, ResumableLoader
+from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
+from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split
 from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
@@ -93,8 +94,12 @@ class InpaintingData(L.LightningDataModule):
                 if source.masked
                 else "masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)"
             )
-        if source.shards("train") is not None and crops_per_image != 1:
-            raise ValueError("data.crops_per_image: shards are read in sequence, one crop a photograph; set it to 1")
+        if isinstance(source, Shards):
+            for name, number in (("crops_per_image", crops_per_image), ("validation_crops", validation_crops)):
+                if number != 1:
+                    raise ValueError(
+                        f"data.{name}: shards are read in sequence, one crop of each photograph; set it to 1"
+                    )
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
@@ -160,9 +165,16 @@ class InpaintingData(L.LightningDataModule):
         rank, ranks = (0, 1) if trainer is None or alone else (trainer.global_rank, trainer.world_size)
         tiles.on_device = self._moved(tiles, None if trainer is None else trainer.strategy.root_device)
         workers = 0 if tiles.on_device else self.workers  # there is nothing to read
+        order: KeyedSampler | ShardBatches
+        if isinstance(self.source, Shards):
+            streams, block = self.source.streams, self.source.block
+            shards = self.source.shards(split)
+            order = ShardBatches(shards, self.batch_size, self.seed, training, rank, ranks, streams, block)
+        else:
+            order = KeyedSampler(len(tiles), self.seed, shuffle=training, rank=rank, ranks=ranks)
         return ResumableLoader(
             tiles,
-            KeyedSampler(len(tiles), self.seed, shuffle=training, rank=rank, ranks=ranks),
+            order,
             self.batch_size,
             drop_last=training,
             num_workers=workers,
@@ -183,10 +195,14 @@ class InpaintingData(L.LightningDataModule):
         return True
 
     def validation_batch(self, samples: int, device: torch.device) -> Batch:
-        """`samples` validation crops spread evenly over the set, with their frozen masks, on `device`."""
+        """Some validation crops with their frozen masks, on `device`.
+
+        They are spread evenly over the set, but for shards, of which the first are taken, as they are read in sequence.
+        """
         tiles = self.tiles["validation"]
         samples = min(samples, len(tiles))
-        rows = [tiles[0, place * len(tiles) // samples] for place in range(samples)]
+        step = 1 if isinstance(self.source, Shards) else len(tiles) / samples
+        rows = [tiles[0, int(place * step)] for place in range(samples)]
         return self.to_batch(default_collate(rows), device)
 
     def to_batch(self, raw: dict[str, Any], device: torch.device | str) -> Batch:
@@ -229,26 +245,50 @@ class InpaintingData(L.LightningDataModule):
 
 
 class PhotosData(InpaintingData):
-    """`InpaintingData` of the bundled photographs (`sources.Photos`).
+    """`InpaintingData` of the bundled photographs (`sources.Photos`); `settings` as there."""
 
-    Args:
-        masks: as there.
-        settings: as there.
-    """
-
-    def __init__(self, masks: Masks, **settings: Any) -> None:
+    def __init__(self, masks: Masks | None, **settings: Any) -> None:
         super().__init__(Photos(), masks, **settings)
 
 
 class FolderData(InpaintingData):
-    """`InpaintingData` of any folder of photographs (`sources.Folder`).
+    """`InpaintingData` of a folder of photographs: arguments of `sources.Folder`, and `settings` as there."""
 
-    Args:
-        masks: as there.
-        root: the folder, searched with its sub-folders.
-        validation: share of the photographs that validate.
-        settings: as there.
-    """
+    def __init__(
+        self,
+        masks: Masks | None,
+        root: str,
+        train: str | None = None,
+        validation: float | str = 0.1,
+        masks_root: str | None = None,
+        mask_threshold: int | None = None,
+        label: Literal["folder"] | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+        **settings: Any,
+    ) -> None:
+        source = Folder(root, train, validation, masks_root, mask_threshold, label, caption, resize)
+        super().__init__(source, masks, **settings)
 
-    def __init__(self, masks: Masks, root: str, validation: float = 0.1, **settings: Any) -> None:
-        super().__init__(Folder(root, validation), masks, **settings)
+
+class ShardsData(InpaintingData):
+    """`InpaintingData` of tar shards: arguments of `shards.Shards`, and `settings` as there."""
+
+    def __init__(
+        self,
+        masks: Masks | None,
+        train: str | Sequence[str],
+        validation: str | Sequence[str],
+        counts: str | None = None,
+        image: Sequence[str] = ("jpg", "jpeg", "png", "webp"),
+        mask: str | None = None,
+        mask_threshold: int | None = None,
+        label: str | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+        streams: int = 8,
+        block: int = 256,
+        **settings: Any,
+    ) -> None:
+        source = Shards(train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block)
+        super().__init__(source, masks, **settings)

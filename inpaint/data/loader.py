@@ -4,7 +4,9 @@ What happens to sample `index` in `epoch` depends on nothing else: not on the ba
 the number of ranks, or whether the run was interrupted.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader, Sampler
@@ -45,6 +47,108 @@ class KeyedSampler(Sampler[tuple[int, int]]):
             yield self.epoch, index
 
 
+class ShardBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of pairs (epoch, index) for rows that lie in shards, which are cheap to read in sequence only.
+
+    In training, all rows of an epoch stand in one line: the shards in an order keyed by (seed, epoch), and within a
+    shard its blocks in turn, `block` successive rows each, in an order keyed by (seed, epoch, shard, block). The line
+    is a ring; where it begins in the first shard is keyed, too. It is cut into equal successive parts, one for each
+    rank, and each of those into one for each stream; batch k of a rank is the next of stream ``k % streams``. All ranks
+    get the same number of whole batches; rows that fill no batch on every rank are left out, others the next time.
+
+    The order does not depend on the number of workers. Where that divides `streams`, each worker reads its streams
+    from one end to the other; else each worker passes over what the others read.
+
+    Unshuffled (validation), rows keep their order, each rank gets a successive part, and none is left out.
+
+    Batch k is a function of (seed, epoch, rank, k), so a resumed epoch begins to read where it goes on.
+
+    Args:
+        shards: rows of each shard.
+        batch_size: rows a batch.
+        seed: keys the order.
+        shuffle: whether this is training.
+        rank, ranks: this process and how many there are.
+        streams: places of the line that a rank reads from in turn.
+        block: successive rows of a shard that are shuffled, and held in memory by the reader of a stream.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[int],
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        rank: int = 0,
+        ranks: int = 1,
+        streams: int = 8,
+        block: int = 256,
+    ) -> None:
+        self.shards, self.batch_size, self.seed, self.shuffle = list(shards), batch_size, seed, shuffle
+        self.begins = [0, *accumulate(self.shards)]
+        self.streams, self.block = streams, block
+        rows = self.begins[-1]
+        if shuffle:
+            self.batches = rows // (ranks * batch_size)
+            self.first = rank * self.batches * batch_size
+            self.last = self.first + self.batches * batch_size
+        else:
+            self.first, self.last = rows * rank // ranks, rows * (rank + 1) // ranks
+            self.batches = -(-(self.last - self.first) // batch_size)
+        self.skip = 0  # batches that the next pass leaves out, once
+        self.set_epoch(0)
+
+    @property
+    def sampler(self) -> "ShardBatches":
+        """Where Lightning looks for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+        if self.shuffle and self.shards:
+            key = rng.key(self.seed, "shards", epoch)
+            self.order = rng.permutation(key, len(self.shards))
+            blocks = -(-self.shards[self.order[0]] // self.block)
+            self.start = self.block * rng.permutation(rng.key(key, "start"), max(1, blocks))[0]
+        else:
+            self.order, self.start = list(range(len(self.shards))), 0
+        self.places = [0, *accumulate(self.shards[shard] for shard in self.order)]
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        skip, self.skip = self.skip, 0
+        for number in range(skip, self.batches):
+            yield self.batch(number)
+
+    def batch(self, number: int) -> list[tuple[int, int]]:
+        """Batch `number` of this rank."""
+        stream, turn = number % self.streams, number // self.streams
+        before = stream * (self.batches // self.streams) + min(stream, self.batches % self.streams)
+        begin = self.first + (before + turn) * self.batch_size
+        end = min(begin + self.batch_size, self.last)
+        rows: list[int] = []
+        while begin + len(rows) < end:
+            rows += self._rest_of_block(begin + len(rows), end - begin - len(rows))
+        return [(self.epoch, row) for row in rows]
+
+    def _rest_of_block(self, place: int, most: int) -> list[int]:
+        """Rows that stand in line from `place` to the end of the block there, `most` at most."""
+        place = (place + self.start) % self.begins[-1]
+        turn = bisect_right(self.places, place) - 1
+        shard, position = self.order[turn], place - self.places[turn]
+        block, offset = divmod(position, self.block)
+        first = block * self.block
+        length = min(self.block, self.shards[shard] - first)
+        if self.shuffle:
+            order = rng.permutation(rng.key(self.seed, "block", self.epoch, shard, block), length)
+        else:
+            order = list(range(length))
+        return [self.begins[shard] + first + row for row in order[offset : offset + most]]
+
+
 class _SkippingBatchSampler(BatchSampler):
     """Leaves out the first `skip` batches of its next pass, once."""
 
@@ -62,16 +166,31 @@ class ResumableLoader(DataLoader):
 
     Lightning stores the state in each checkpoint and gives it back on resume; the epoch then goes on at the next batch.
     Counted where batches are handed out, so what workers have read ahead is not lost.
+
+    Args:
+        dataset: rows by pairs (epoch, index).
+        sampler: their order; a KeyedSampler's rows are put into batches here, ShardBatches makes its own.
+        batch_size, drop_last: of a KeyedSampler's batches.
+        settings: as in torch.
     """
 
-    def __init__(self, dataset: Any, sampler: KeyedSampler, batch_size: int, drop_last: bool, **settings: Any) -> None:
-        batches = _SkippingBatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
-        super().__init__(dataset, batch_sampler=batches, **settings)
+    def __init__(
+        self,
+        dataset: Any,
+        sampler: KeyedSampler | ShardBatches,
+        batch_size: int = 1,
+        drop_last: bool = False,
+        **settings: Any,
+    ) -> None:
+        if isinstance(sampler, KeyedSampler):
+            self.batches: Any = _SkippingBatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
+        else:
+            self.batches = sampler
+        super().__init__(dataset, batch_sampler=self.batches, **settings)
         self.handed_out = 0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        assert isinstance(self.batch_sampler, _SkippingBatchSampler)
-        self.handed_out = self.batch_sampler.skip
+        self.handed_out = self.batches.skip
         for batch in super().__iter__():
             self.handed_out += 1
             yield batch
@@ -92,5 +211,4 @@ class ResumableLoader(DataLoader):
                 f"resume: an epoch had {state['batches']} batches when the checkpoint was written and has {len(self)} "
                 "now; restore data, batch size and number of devices"
             )
-        assert isinstance(self.batch_sampler, _SkippingBatchSampler)
-        self.batch_sampler.skip = state["handed_out"]
+        self.batches.skip = state["handed_out"]

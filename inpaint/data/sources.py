@@ -1,21 +1,39 @@
 """Where photographs come from. A source names its pictures, splits them **by picture**, and reads one at a time."""
 
 import hashlib
+from collections import Counter
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import find_images, image_size, read_image
+from inpaint.files import (
+    BadImage,
+    File,
+    find_images,
+    fit,
+    image_size,
+    listed,
+    pair_masks,
+    paired_size,
+    read_image,
+    read_mask,
+)
 
 Split = Literal["train", "validation"]
 
 
 class Picture(TypedDict):
-    """What a source reads."""
+    """What a source reads.
+
+    image: uint8 ``(3, H, W)`` RGB, upright, after `resize`.
+    mask: uint8 ``(1, H, W)``, exactly 0 or 1, 1 = hole, where the source pairs masks with its pictures.
+    label: number of its class; all pictures of a source have one, or none has.
+    caption: a text about it; all or none.
+    """
 
     image: Tensor
     mask: NotRequired[Tensor]
@@ -24,15 +42,89 @@ class Picture(TypedDict):
 
 
 class Source(Protocol):
-    """What a data module asks of a collection."""
+    """What a data module asks of a collection.
+
+    masked: whether its pictures come with masks.
+    """
 
     masked: bool
 
-    def count(self, split: Split) -> int: ...
-    def name(self, split: Split, row: int) -> str: ...
-    def size(self, split: Split, row: int) -> tuple[int, int] | None: ...
-    def read(self, split: Split, row: int) -> Picture: ...
-    def shards(self, split: Split) -> list[int] | None: ...
+    def count(self, split: Split) -> int:
+        """How many pictures a split has."""
+        ...
+
+    def name(self, split: Split, row: int) -> str:
+        """What a picture is called: a relative path with forward slashes."""
+        ...
+
+    def size(self, split: Split, row: int) -> tuple[int, int] | None:
+        """Height and width as `read` gives it, from the header; None where only reading would tell.
+
+        Raises:
+            BadImage: it, or its mask, is refused by its header.
+        """
+        ...
+
+    def read(self, split: Split, row: int) -> Picture:
+        """The picture and what belongs to it.
+
+        Raises:
+            BadImage: naming the file, if it cannot be read.
+        """
+        ...
+
+    def shards(self, split: Split) -> list[int] | None:
+        """Rows of each shard, in the order of the rows, where reading is only cheap in sequence; None: any order."""
+        ...
+
+
+def read_picture(file: File, mask: File | None, threshold: int | None, resize: int | None) -> Picture:
+    """A picture with its mask, if it has one.
+
+    Raises:
+        BadImage: one cannot be read, or the mask has another size.
+    """
+    picture = Picture(image=read_image(file, resize))
+    if mask is not None:
+        paired_size(file, mask)
+        picture["mask"] = read_mask(mask, threshold, "data.mask_threshold", resize).to(torch.uint8)
+    return picture
+
+
+def place(name: str) -> float:
+    """A number in [0, 1) that only the name decides: below the share of the validation split, it validates."""
+    return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
+
+
+def check_reading(resize: int | None, mask_threshold: int | None, masked: bool, masks_key: str) -> None:
+    """Refuse numbers that mean nothing.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    if resize is not None and resize < 1:
+        raise ValueError(f"data.resize: {resize} pixels is less than 1; null reads pictures as they are")
+    if mask_threshold is not None and not masked:
+        raise ValueError(f"data.mask_threshold: there are no masks; give data.{masks_key} too")
+    if mask_threshold is not None and not 1 <= mask_threshold <= 255:
+        raise ValueError(f"data.mask_threshold: {mask_threshold} is not a grey level from 1 to 255")
+
+
+def check_share(share: float, names: dict[Split, list], what: str) -> None:
+    """Refuse a share of the pictures that leaves one side without any.
+
+    Raises:
+        ValueError: with the counts.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"data.validation: {share} is not between 0 and 1")
+    for split, chosen in names.items():
+        if not chosen:
+            total = sum(map(len, names.values()))
+            raise ValueError(
+                f"data.validation: {share} of the {total} pictures in {what} leaves none for {split}; "
+                "give more pictures or another share"
+            )
 
 
 class Photos:
@@ -58,28 +150,33 @@ class Photos:
         ],
         "validation": ["chelsea", "coffee", "grass", "rocket"],
     }
-
     masked = False
 
-    def count(self, split):
+    def count(self, split: Split) -> int:
+        """Eleven and four."""
         return len(self.SPLITS[split])
 
-    def name(self, split, row):
+    def name(self, split: Split, row: int) -> str:
+        """Their names in `skimage.data`."""
         return self.SPLITS[split][row]
 
-    def shards(self, split):
+    def size(self, split: Split, row: int) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self._load(self.name(split, row)).shape[-2:]
+        return height, width
+
+    def read(self, split: Split, row: int) -> Picture:
+        """The image alone; grey ones have three equal channels."""
+        return Picture(image=self._load(self.name(split, row)))
+
+    def shards(self, split: Split) -> None:
+        """Any order."""
         return None
-
-    def size(self, split, row):
-        return tuple(self.read(split, row)["image"].shape[-2:])
-
-    def read(self, split, row):
-        return {"image": self._read(self.name(split, row))}
 
     @staticmethod
     @cache
-    def _read(name: str) -> Tensor:
-        """uint8 ``(3, H, W)``; grey ones become three equal channels. All fifteen stay in memory (20 MB)."""
+    def _load(name: str) -> Tensor:
+        """uint8 ``(3, H, W)``. All fifteen stay in memory (20 MB)."""
         import skimage.data
 
         if name.startswith("motorcycle"):
@@ -91,49 +188,176 @@ class Photos:
 
 
 class Folder:
-    """All photographs below a folder (jpg, png, webp), split by a hash of their relative names.
+    """All photographs below a folder (jpg, png, webp), with masks, classes and captions where there are some.
 
-    The hash makes the split independent of the order and the number of files: a picture that is in validation stays
-    there when others are added.
+    Three ways to split it:
+
+    - By a share, ``validation=0.1``: a hash of its relative name decides about each picture, so it keeps its side when
+      others are added.
+    - By sub-folders, ``train="train", validation="val"``.
+    - By list files, ``train="train.txt", validation="val.txt"``: a path relative to the root on each line, as in
+      ``sub/name.jpg``; empty lines and those that begin with # are skipped.
+
+    With `train` and a share, the pictures that `train` names are split by the share.
 
     Args:
         root: the folder, searched with its sub-folders.
-        validation: share of the pictures that validate, between 0 and 1.
+        train: a sub-folder or a list file; None takes all.
+        validation: a share between 0 and 1, a sub-folder or a list file.
+        masks_root: a folder with a mask for each picture, of the same relative name and size (`files.pair_masks`).
+        mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
+        label: ``folder`` makes the first sub-folder (of the root, or of the split's own folder) the class; classes are
+            numbered in the order of their names, which `classes` holds.
+        caption: suffix of the text beside each picture: ``txt`` for NAME.txt beside NAME.jpg.
+        resize: the shorter side is shrunk to this many pixels on reading; None reads pictures as they are.
 
     Raises:
-        ValueError: no such folder, no pictures in it, or a split that leaves one side empty.
+        ValueError: something is missing, contradictory, empty, on both sides of the split, or leads out of the folder;
+            with counts and names.
     """
 
-    def __init__(self, root: str, validation: float = 0.1) -> None:
-        self.root = Path(root)
-        if not 0 < validation < 1:
-            raise ValueError(f"data.validation: {validation} is not between 0 and 1")
-        self.splits: dict[Split, list[str]] = {"train": [], "validation": []}
-        for path in find_images(self.root, "data.root"):
-            name = path.relative_to(self.root).as_posix()
-            place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-            self.splits["validation" if place < validation else "train"].append(name)
-        for split, names in self.splits.items():
-            if not names:
-                total = sum(map(len, self.splits.values()))
-                raise ValueError(
-                    f"data.validation: {validation} of the {total} pictures in {self.root} leaves none for {split}; "
-                    "give more pictures or another share"
-                )
+    def __init__(
+        self,
+        root: str,
+        train: str | None = None,
+        validation: float | str = 0.1,
+        masks_root: str | None = None,
+        mask_threshold: int | None = None,
+        label: Literal["folder"] | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+    ) -> None:
+        self.root, self.resize, self.mask_threshold = Path(root), resize, mask_threshold
+        self.masked = masks_root is not None
+        check_reading(resize, mask_threshold, self.masked, "masks_root")
+        if train is None and isinstance(validation, str):
+            raise ValueError(f"data.train: {validation} validates; name a sub-folder or list of those that train, too")
 
-    masked = False
+        found = [path.relative_to(self.root).as_posix() for path in find_images(self.root, "data.root")]
+        chosen, inside = self._select(found, "train", train)
+        self.names: dict[Split, list[str]] = {"train": chosen, "validation": []}
+        bases: dict[Split, str] = {"train": inside, "validation": inside}
+        if isinstance(validation, str):
+            self.names["validation"], bases["validation"] = self._select(found, "validation", validation)
+            if both := sorted({*self.names["train"]} & {*self.names["validation"]}):
+                raise ValueError(f"data.validation: {len(both)} pictures train as well: {listed(both)}")
 
-    def count(self, split):
-        return len(self.splits[split])
+        self.masks: dict[str, Path] = {}
+        if masks_root is not None:
+            paths = [self.root / name for names in self.names.values() for name in names]
+            pairs = pair_masks(paths, self.root, Path(masks_root), "data.masks_root")
+            self.masks = {path.relative_to(self.root).as_posix(): mask for path, mask in pairs.items()}
+            self.names = {split: [n for n in names if n in self.masks] for split, names in self.names.items()}
+        if not isinstance(validation, str):
+            every = self.names["train"]
+            self.names["validation"] = [name for name in every if place(name) < validation]
+            self.names["train"] = [name for name in every if place(name) >= validation]
+            check_share(validation, self.names, str(self.root))
 
-    def name(self, split, row):
-        return self.splits[split][row]
+        self.classes, self.labels = self._classes(label, bases)
+        self.caption = caption.removeprefix(".") if caption is not None else None
+        self._check_captions()
 
-    def shards(self, split):
+    def _select(self, found: list[str], key: Split, name: str | None) -> tuple[list[str], str]:
+        """The pictures that a setting names, and the folder of their classes."""
+        if name is None:
+            return found, ""
+        path = PurePosixPath(name)
+        if not path.is_absolute() and ".." not in path.parts and (self.root / path).is_dir():
+            prefix = "" if path == PurePosixPath() else f"{path}/"
+            if chosen := [picture for picture in found if picture.startswith(prefix)]:
+                return chosen, prefix
+            raise ValueError(f"data.{key}: no pictures in {self.root / path}")
+        for file in (Path(name), self.root / name):
+            if file.is_file():
+                return self._listed(found, key, file), ""
+        raise ValueError(f"data.{key}: {name} is neither a sub-folder of {self.root} nor a list file")
+
+    def _listed(self, found: list[str], key: Split, file: Path) -> list[str]:
+        """The pictures of a list file."""
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"data.{key}: {file} is no list that can be read ({error})") from None
+        paths = [PurePosixPath(line) for line in lines if line and not line.startswith("#")]
+        outside = [str(path) for path in paths if path.is_absolute() or ".." in path.parts]
+        names = [str(path) for path in paths if not (path.is_absolute() or ".." in path.parts)]
+        there = {*found}
+        problems = {
+            "lead out of the folder": outside,
+            "name no picture there": [name for name in names if name not in there],
+            "stand there twice": [name for name, times in Counter(names).items() if times > 1],
+        }
+        if any(problems.values()):
+            what = "; ".join(f"{len(wrong)} {text} ({listed(wrong)})" for text, wrong in problems.items() if wrong)
+            raise ValueError(f"data.{key}: of {len(paths)} lines in {file}, paths relative to {self.root}: {what}")
+        if not names:
+            raise ValueError(f"data.{key}: {file} names no pictures")
+        return names
+
+    def _classes(self, label: str | None, bases: dict[Split, str]) -> tuple[list[str], dict[Split, list[int]]]:
+        """Names of the classes in order, and each picture's number."""
+        if label is None:
+            return [], {}
+        if label != "folder":
+            raise ValueError(f"data.label: {label} is neither folder nor null")
+        parts = {split: [n.removeprefix(bases[split]).split("/") for n in names] for split, names in self.names.items()}
+        if bare := [path[0] for paths in parts.values() for path in paths if len(path) == 1]:
+            raise ValueError(f"data.label: {len(bare)} pictures are in no sub-folder: {listed(bare)}")
+        classes = sorted({path[0] for paths in parts.values() for path in paths})
+        number = {name: place for place, name in enumerate(classes)}
+        return classes, {split: [number[path[0]] for path in paths] for split, paths in parts.items()}
+
+    def _check_captions(self) -> None:
+        if self.caption is None:
+            return
+        every = [name for names in self.names.values() for name in names]
+        if lacking := [name for name in every if not self._caption(name).is_file()]:
+            raise ValueError(
+                f"data.caption: {len(lacking)} of {len(every)} pictures have no text beside them: "
+                f"{listed([self._caption(name).relative_to(self.root).as_posix() for name in lacking])}"
+            )
+
+    def _caption(self, name: str) -> Path:
+        return (self.root / name).with_suffix(f".{self.caption}")
+
+    def count(self, split: Split) -> int:
+        """How many pictures a split has."""
+        return len(self.names[split])
+
+    def name(self, split: Split, row: int) -> str:
+        """Path relative to the root, with forward slashes."""
+        return self.names[split][row]
+
+    def size(self, split: Split, row: int) -> tuple[int, int]:
+        """Height and width as read, from the headers of picture and mask.
+
+        Raises:
+            BadImage: one is refused, or they differ.
+        """
+        name = self.names[split][row]
+        if not self.masked:
+            return image_size(self.root / name, self.resize)
+        height, width = fit(paired_size(self.root / name, self.masks[name]), self.resize)
+        return height, width
+
+    def read(self, split: Split, row: int) -> Picture:
+        """The picture, with mask, label and caption where the folder has them.
+
+        Raises:
+            BadImage: naming the file, if it cannot be read.
+        """
+        name = self.names[split][row]
+        picture = read_picture(self.root / name, self.masks.get(name), self.mask_threshold, self.resize)
+        if self.labels:
+            picture["label"] = self.labels[split][row]
+        if self.caption is not None:
+            try:
+                picture["caption"] = self._caption(name).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadImage(f"{self._caption(name)}: no text that can be read ({error})") from None
+        return picture
+
+    def shards(self, split: Split) -> None:
+        """Any order."""
         return None
-
-    def size(self, split, row):
-        return image_size(self.root / self.name(split, row))
-
-    def read(self, split, row):
-        return {"image": read_image(self.root / self.name(split, row))}

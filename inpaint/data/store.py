@@ -78,8 +78,8 @@ class Store:
         Args:
             rows: int64 ``(B,)``.
             place: int64 ``(B, 2)``, first row and column of each tile.
-            extent: int64 ``(B, 2)``, height and width of the picture's part in each, beyond which the edge repeats; None
-                where they are all picture.
+            extent: int64 ``(B, 2)``, height and width of the picture's part in each, beyond which the edge repeats;
+                None where they are all picture.
             tile: side of the tiles.
 
         Returns:

@@ -177,4 +177,4 @@ def _pixels(picture: Picture) -> Tensor:
 
 def _extras(picture: Picture) -> dict[str, Any]:
     """Label and caption, where there are some."""
-    return {name: picture[name] for name in ("label", "caption") if name in picture}  # type: ignore[literal-required]
+    return {name: picture[name] for name in ("label", "caption") if name in picture}

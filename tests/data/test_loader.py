@@ -1,7 +1,11 @@
+from collections import Counter
+from itertools import pairwise
+
 import pytest
+from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch.utils.data import Dataset
 
-from inpaint.data.loader import KeyedSampler, ResumableLoader
+from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
 
 
 class Rows(Dataset):
@@ -72,3 +76,113 @@ def test_goes_on_at_the_next_batch(workers, stop):
 def test_another_epoch_length_is_refused():
     with pytest.raises(ValueError, match=r"resume: an epoch had 7 batches .* has 6 now"):
         loader().load_state_dict({"handed_out": 2, "batches": 7})
+
+
+# ---- shards
+
+SHARDS = [40, 7, 0, 25, 64, 1, 33]  # 170 rows
+BEGINS = [0, 40, 47, 47, 72, 136, 137, 170]
+
+
+def line(batch_size=4, rank=0, ranks=1, streams=3, block=8, shuffle=True, seed=5, shards=SHARDS):
+    return ShardBatches(shards, batch_size, seed, shuffle, rank, ranks, streams, block)
+
+
+def dealt(sampler, epoch=0):
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert all(number == epoch for batch in batches for number, _ in batch)
+    return [[row for _, row in batch] for batch in batches]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("streams", [1, 3, 50])
+def test_ranks_share_the_rows_of_shards_without_overlap(ranks, streams):
+    """Whole batches, as many on each rank, no row twice; at most what fills no batch on every rank is left out."""
+    for epoch in range(3):
+        parts = [dealt(line(rank=rank, ranks=ranks, streams=streams), epoch) for rank in range(ranks)]
+        assert {len(part) for part in parts} == {170 // (4 * ranks)}
+        rows = [row for part in parts for batch in part for row in batch]
+        assert all(len(batch) == 4 for part in parts for batch in part)
+        assert len(rows) == len({*rows}) > 170 - 4 * ranks and {*rows} <= {*range(170)}
+
+
+@pytest.mark.parametrize("shards", [SHARDS, [50]])
+def test_what_an_epoch_leaves_out_changes(shards):
+    """No row is always left out, not even where one shard is all there is."""
+    left_out = Counter()
+    for epoch in range(60):
+        taken = {row for rank in (0, 1) for batch in dealt(line(9, rank, 2, shards=shards), epoch) for row in batch}
+        left_out.update({*range(sum(shards))} - taken)
+    assert 0 < max(left_out.values()) < 30
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("streams", [1, 4])
+def test_validation_over_shards_is_complete_and_in_order(ranks, streams):
+    parts = [dealt(line(rank=rank, ranks=ranks, streams=streams, shuffle=False)) for rank in range(ranks)]
+    rows = [row for part in parts for batch in part for row in batch]
+    assert sorted(rows) == list(range(170))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    if streams == 1:
+        assert rows == list(range(170))
+
+
+def test_each_stream_reads_shards_from_one_end_to_the_other():
+    """Its blocks in sequence: a block is entered once, and a shard is not gone back in."""
+    batches = dealt(line(streams=3))
+    entered = 0
+    for stream in range(3):
+        rows = [row for batch in batches[stream::3] for row in batch]
+        shard_of = [max(s for s in range(7) if BEGINS[s] <= row and SHARDS[s]) for row in rows]
+        blocks = [(shard, (row - BEGINS[shard]) // 8) for shard, row in zip(shard_of, rows, strict=True)]
+        visits = [blocks[0], *(b for a, b in pairwise(blocks) if a != b)]
+        assert len(visits) == len({*visits})
+        entered += len(visits)
+        for shard in {*shard_of}:
+            inside = [block for s, block in visits if s == shard]
+            assert inside == list(range(inside[0], inside[0] + len(inside)))
+    assert entered <= 24 + 2  # two neighbours among the streams may share a block
+
+
+def test_rows_are_shuffled_within_blocks_and_shards_among_each_other():
+    first, again, next_epoch, other = (dealt(line(seed=s), e) for s, e in ((5, 0), (5, 0), (5, 1), (6, 0)))
+    assert first == again and first != next_epoch and first != other
+    rows = [row for batch in dealt(line(streams=1)) for row in batch]
+    assert rows != sorted(rows)
+    one = [row for batch in dealt(line(streams=1, shards=[64])) for row in batch]
+    places = [one.index(row) for row in range(64)]
+    assert any(a > b for a, b in pairwise(places[:8]))
+    orders = {tuple(row % 8 for row in one[start : start + 8]) for start in range(0, 64, 8)}
+    assert len(orders) == 8  # each block has its own
+
+
+class Whole(Dataset):
+    def __getitem__(self, row):
+        return row[0] * 1000 + row[1]
+
+
+def shard_loader(workers=0):
+    return ResumableLoader(Whole(), line(20, streams=2), num_workers=workers, persistent_workers=workers > 0)
+
+
+@pytest.mark.parametrize(("stop", "before", "after"), [(1, 0, 0), (3, 0, 0), (3, 2, 0), (5, 0, 2), (8, 3, 0)])
+def test_goes_on_at_the_next_batch_of_shards_with_any_number_of_workers(stop, before, after):
+    whole = []
+    for epoch in range(2):
+        reference = shard_loader()
+        _set_sampler_epoch(reference, epoch)  # as Lightning does
+        whole.append([batch.tolist() for batch in reference])
+    assert len(whole[0]) == 8 and whole[0][0][0] // 1000 == 0 and whole[1][0][0] // 1000 == 1
+    interrupted, seen = shard_loader(before), []
+    for batch in interrupted:
+        seen.append(batch.tolist())
+        if len(seen) == stop:
+            state = interrupted.state_dict()
+            break
+    assert state == {"handed_out": stop % 8, "batches": 8}
+    fresh = shard_loader(after)
+    fresh.load_state_dict(state)
+    rest = [batch.tolist() for batch in fresh] if stop < 8 else []
+    _set_sampler_epoch(fresh, 1)
+    assert [seen + rest, [batch.tolist() for batch in fresh]] == whole
