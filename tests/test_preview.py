@@ -153,7 +153,7 @@ BAD = {
     "no folder": (["masks=files", "masks.root=nowhere"], "masks.root: nowhere is not a folder"),
     "no file": (["masks=objects", "masks.annotations=nowhere"], "masks.annotations: nowhere does not exist"),
     "argument": (["masks=strokes", "masks.count=[3,1]"], "masks.count: give [low, high]"),
-    "crop": (["data.crop=2000"], "data.crop: "),
+    "crop": (["data.crop=2000"], "smaller than"),
 }
 
 
