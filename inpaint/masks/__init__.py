@@ -11,7 +11,8 @@ fractions of the picture's shorter side, or pixels of a stated `resolution`, so 
 *The same everywhere.* Nothing looks across samples, makes the host wait for a GPU, or leaves the arithmetic that
 IEEE 754 rounds in one way only (+, -, *, /, sqrt, floor): sin and cos differ in the last bit between libraries.
 
-`kind.py` has what all kinds share, `shapes.py` the painter; the other files hold the kinds.
+`kind.py` has what all kinds share, `shapes.py` the painter, `pool.py` the lookup of stored masks; the other files hold
+the kinds.
 """
 
 from inpaint.masks.boxes import Boxes

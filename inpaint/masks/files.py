@@ -122,18 +122,16 @@ class Files(Masks):
             share = 1 - share
         sizes.sort(key=math.prod)
         extents = list(dict.fromkeys(f"{width} x {height}" for height, width in (sizes[0], sizes[-1])))
-        notes = [
-            f"{len(pool)} files in {self.root}, {' to '.join(extents)} pixels",
-            f"{hole} is the hole, {reason} ({share.mean():.1%} on average)",
-            *(
-                f"{number} reduced to a shorter side of {side}"
-                for number in [sum(min(s) > side for s in sizes)]
-                if number
-            ),
-            *(f"{number} without a hole" for number in [(share == 0).sum()] if number),
-            *(f"{number} all hole" for number in [(share == 1).sum()] if number),
-        ]
-        log.info(f"masks: {'; '.join(notes)}")
+        special = {
+            f"reduced to a shorter side of {side}": sum(min(size) > side for size in sizes),
+            "without a hole": int((share == 0).sum()),
+            "all hole": int((share == 1).sum()),
+        }
+        notes = "".join(f"; {number} {what}" for what, number in special.items() if number)
+        log.info(
+            f"masks: {len(pool)} files in {self.root}, {' to '.join(extents)} pixels; {hole} is the hole, {reason} "
+            f"({share.mean():.1%} on average){notes}"
+        )
         return pool
 
     def _decide(self, polarity: Polarity, white: float) -> tuple[str, str]:

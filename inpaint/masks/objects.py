@@ -183,17 +183,32 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
 
 
 def _run_lengths(outline: Any, height: int, width: int, coco: Any) -> dict[str, Any]:
-    """Polygons, run lengths or compressed run lengths as compressed ones, checked: pycocotools trusts its input."""
+    """An outline as what `coco.decode` takes, checked: pycocotools trusts its input and would read past the end."""
     if isinstance(outline, dict):
+        counts = outline["counts"] if isinstance(outline["counts"], list) else _uncompressed(outline["counts"])
         if list(outline["size"]) != [height, width]:
             raise ValueError(f"size {outline['size']}, but its image has {[height, width]}")
-        if not isinstance(outline["counts"], list):
-            return {"size": [height, width], "counts": outline["counts"] or "nothing"}
-        if sum(outline["counts"]) != height * width:
-            raise ValueError(f"run lengths of {sum(outline['counts'])} pixels, but its image has {height * width}")
-        return coco.frPyObjects(outline, height, width)
+        if sum(counts) != height * width or min(counts) < 0:
+            raise ValueError(f"run lengths of {sum(counts)} pixels, but its image has {height * width}")
+        return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     for polygon in outline:
         points = np.asarray(polygon, dtype=float).reshape(-1, 2)
         if len(points) < 3 or not (np.abs(points) <= 2 * max(height, width)).all():
             raise ValueError("a polygon needs three points or more, in its image")
     return coco.merge(coco.frPyObjects(outline, height, width))
+
+
+def _uncompressed(text: str) -> list[int]:
+    """Run lengths from COCO's text: five bits a letter, the sixth if more follow; from the fourth on, differences."""
+    lengths: list[int] = []
+    value = shift = 0
+    for letter in text.encode():
+        code = letter - 48
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            if code & 16:  # the sign
+                value -= 1 << shift
+            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+            value = shift = 0
+    return lengths

@@ -10,6 +10,8 @@ from torch import Tensor
 from inpaint.masks.kind import between
 from inpaint.masks.shapes import Size
 
+MOST = 2**31  # bytes of a pool, which are counted in 32 bits
+
 
 class Resident:
     """Tensors that go to each device once, at their first use there, and stay."""
@@ -37,7 +39,7 @@ class Pool:
             packed.append(np.packbits(picture, axis=1, bitorder="little").ravel())  # every row begins with a byte
             sizes.append(picture.shape)
         lengths = np.array([len(part) for part in packed], dtype=np.int64)
-        if lengths.sum() >= 2**31:
+        if lengths.sum() >= MOST:
             raise ValueError(f"masks.side: {lengths.sum() / 2**30:.1f} GiB of masks, more than 2; give a smaller side")
         self._length = len(sizes)
         self._bits = Resident(torch.from_numpy(np.concatenate(packed or [np.zeros(0, np.uint8)])))
