@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import shutil
+import tarfile
 from pathlib import Path
 
 import hydra
@@ -95,7 +97,15 @@ def every_option():
 def test_every_option_composes_checks_and_builds(override, photo_folder, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    extra = {"data=folder": [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]}
+    if override == "data=shards":
+        with tarfile.open("a.tar", "w") as tar:
+            tar.add(photo_folder, "photos")
+        shutil.copy("a.tar", "b.tar")
+    extra = {
+        "data=folder": [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"],
+        "data=huggingface": [f"data.path={photo_folder}", "data.validation=0.4", "data.batch_size=4"],
+        "data=shards": ["data.train=a.tar", "data.validation=b.tar", "data.batch_size=4"],
+    }
     extra["discriminator=none"] = ["adversarial=none"]
     cfg = compose(override, *extra.get(override, []))
     check(cfg)
@@ -123,10 +133,10 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "masks/centre.yaml": {"count", "side", "position"},
         "masks/mixture.yaml": {"probabilities"},
     }
-    for group in ("generator", "discriminator", "adversarial", "masks", "losses"):
+    for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data"):
         for path in (CONF / group).glob("*.yaml"):
             loaded = OmegaConf.load(path)
-            for node in [loaded, *loaded.values()] if loaded else []:
+            for node in [loaded, *(loaded._get_node(key) for key in loaded)] if loaded else []:
                 if not isinstance(node, DictConfig) or "_target_" not in node:
                     continue
                 signature = inspect.signature(hydra.utils.get_class(node._target_).__init__)

@@ -4,7 +4,8 @@ Workers only cut a tile of 8-bit pixels out of each photograph. Once it is on th
 crops, flips and scales the batch with kornia and paints the masks. All of it is keyed by (seed, epoch, index).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -14,7 +15,9 @@ from torch.utils.data import Dataset
 
 from inpaint import rng
 from inpaint.batch import Batch, from_uint8
-from inpaint.data.loader import KeyedSampler, ResumableLoader
+from inpaint.data.huggingface import HuggingFace
+from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
+from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split
 from inpaint.masks import Masks
 
@@ -146,9 +149,14 @@ class InpaintingData(L.LightningDataModule):
         trainer = None if alone else self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         tiles = self.tiles[split]
+        sampler: KeyedSampler | ShardBatches = KeyedSampler(len(tiles), self.seed, training, rank, ranks)
+        if isinstance(self.source, Shards):
+            rows = [tiles.per_image * count for count in self.source.shards(split)]
+            streams, block = self.source.streams if training else 1, self.source.block * tiles.per_image
+            sampler = ShardBatches(rows, self.batch_size, self.seed, training, rank, ranks, streams, block)
         return ResumableLoader(
             tiles,
-            KeyedSampler(len(tiles), self.seed, shuffle=training, rank=rank, ranks=ranks),
+            sampler,
             self.batch_size,
             drop_last=training,
             num_workers=self.workers,
@@ -203,14 +211,88 @@ class PhotosData(InpaintingData):
 
 
 class FolderData(InpaintingData):
-    """`InpaintingData` of any folder of photographs (`sources.Folder`).
+    """`InpaintingData` of any folder of photographs.
 
     Args:
         masks: as there.
-        root: the folder, searched with its sub-folders.
-        validation: share of the photographs that validate.
+        root, train, validation, masks_root, mask_threshold, label, caption, resize: as in `sources.Folder`.
         settings: as there.
     """
 
-    def __init__(self, masks: Masks, root: str, validation: float = 0.1, **settings: Any) -> None:
-        super().__init__(Folder(root, validation=validation), masks, **settings)
+    def __init__(
+        self,
+        masks: Masks,
+        root: str,
+        train: str | None = None,
+        validation: float | str = 0.1,
+        masks_root: str | None = None,
+        mask_threshold: int | None = None,
+        label: Literal["folder"] | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+        **settings: Any,
+    ) -> None:
+        source = Folder(root, train, validation, masks_root, mask_threshold, label, caption, resize)
+        super().__init__(source, masks, **settings)
+
+
+class HuggingFaceData(InpaintingData):
+    """`InpaintingData` of a Hugging Face data set in local files.
+
+    Args:
+        masks: as there.
+        path, format, train, validation, image, mask, mask_threshold, label, caption, resize,
+            cache_dir: as in `huggingface.HuggingFace`.
+        settings: as there.
+    """
+
+    def __init__(
+        self,
+        masks: Masks,
+        path: str,
+        format: Literal["imagefolder", "parquet", "saved"] = "imagefolder",
+        train: str = "train",
+        validation: float | str | None = None,
+        image: str = "image",
+        mask: str | None = None,
+        mask_threshold: int | None = None,
+        label: str | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+        cache_dir: str | None = None,
+        **settings: Any,
+    ) -> None:
+        source = HuggingFace(
+            path, format, train, validation, image, mask, mask_threshold, label, caption, resize, cache_dir
+        )
+        super().__init__(source, masks, **settings)
+
+
+class ShardsData(InpaintingData):
+    """`InpaintingData` of tar shards.
+
+    Args:
+        masks: as there.
+        train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block: as in
+            `shards.Shards`.
+        settings: as there.
+    """
+
+    def __init__(
+        self,
+        masks: Masks,
+        train: str | Sequence[str],
+        validation: str | Sequence[str],
+        counts: str | None = None,
+        image: Sequence[str] = ("jpg", "jpeg", "png", "webp"),
+        mask: str | None = None,
+        mask_threshold: int | None = None,
+        label: str | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+        streams: int = 8,
+        block: int = 256,
+        **settings: Any,
+    ) -> None:
+        source = Shards(train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block)
+        super().__init__(source, masks, **settings)
