@@ -125,6 +125,7 @@ def test_every_option_composes_checks_and_builds(
     extra = {
         "discriminator=none": ["adversarial=none"],
         "data=folder": folder,
+        "data=huggingface": [f"data.path={photo_folder}", "data.validation=0.4", "data.batch_size=4"],
         "data=shards": [f"data.train={photo_shard}", f"data.validation={photo_shard.replace('train', 'validation')}"],
         "masks=paired": ["data=folder", *folder, f"data.masks_root={paired_masks(photo_folder, tmp_path / 'holes')}"],
         "masks=files": [f"masks.root={mask_folder}"],
@@ -156,7 +157,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "masks/centre.yaml": {"count", "side", "position"},
         "masks/mixture.yaml": {"probabilities"},
     }
-    for group in ("generator", "discriminator", "adversarial", "masks", "losses"):
+    for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data"):
         for path in (CONF / group).glob("*.yaml"):
             loaded = OmegaConf.load(path)
             for node in [loaded, *map(loaded._get_node, loaded)] if loaded else []:

@@ -17,6 +17,7 @@ from torch.utils.data import default_collate
 from inpaint import rng
 from inpaint.batch import Batch, from_uint8
 from inpaint.data.augmentation import Augmentation
+from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
 from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split
@@ -94,12 +95,6 @@ class InpaintingData(L.LightningDataModule):
                 if source.masked
                 else "masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)"
             )
-        if isinstance(source, Shards):
-            for name, number in (("crops_per_image", crops_per_image), ("validation_crops", validation_crops)):
-                if number != 1:
-                    raise ValueError(
-                        f"data.{name}: shards are read in sequence, one crop of each photograph; set it to 1"
-                    )
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
@@ -167,9 +162,9 @@ class InpaintingData(L.LightningDataModule):
         workers = 0 if tiles.on_device else self.workers  # there is nothing to read
         order: KeyedSampler | ShardBatches
         if isinstance(self.source, Shards):
-            streams, block = self.source.streams, self.source.block
-            shards = self.source.shards(split)
-            order = ShardBatches(shards, self.batch_size, self.seed, training, rank, ranks, streams, block)
+            rows = [tiles.per_image * count for count in self.source.shards(split)]
+            streams, block = self.source.streams if training else 1, self.source.block * tiles.per_image
+            order = ShardBatches(rows, self.batch_size, self.seed, training, rank, ranks, streams, block)
         else:
             order = KeyedSampler(len(tiles), self.seed, shuffle=training, rank=rank, ranks=ranks)
         return ResumableLoader(
@@ -245,14 +240,25 @@ class InpaintingData(L.LightningDataModule):
 
 
 class PhotosData(InpaintingData):
-    """`InpaintingData` of the bundled photographs (`sources.Photos`); `settings` as there."""
+    """`InpaintingData` of the bundled photographs (`sources.Photos`).
+
+    Args:
+        masks: as there.
+        settings: as there.
+    """
 
     def __init__(self, masks: Masks | None, **settings: Any) -> None:
         super().__init__(Photos(), masks, **settings)
 
 
 class FolderData(InpaintingData):
-    """`InpaintingData` of a folder of photographs: arguments of `sources.Folder`, and `settings` as there."""
+    """`InpaintingData` of any folder of photographs.
+
+    Args:
+        masks: as there.
+        root, train, validation, masks_root, mask_threshold, label, caption, resize: as in `sources.Folder`.
+        settings: as there.
+    """
 
     def __init__(
         self,
@@ -271,8 +277,47 @@ class FolderData(InpaintingData):
         super().__init__(source, masks, **settings)
 
 
+class HuggingFaceData(InpaintingData):
+    """`InpaintingData` of a Hugging Face data set in local files.
+
+    Args:
+        masks: as there.
+        path, format, train, validation, image, mask, mask_threshold, label, caption, resize,
+            cache_dir: as in `huggingface.HuggingFace`.
+        settings: as there.
+    """
+
+    def __init__(
+        self,
+        masks: Masks | None,
+        path: str,
+        format: Literal["imagefolder", "parquet", "saved"] = "imagefolder",
+        train: str = "train",
+        validation: float | str | None = None,
+        image: str = "image",
+        mask: str | None = None,
+        mask_threshold: int | None = None,
+        label: str | None = None,
+        caption: str | None = None,
+        resize: int | None = None,
+        cache_dir: str | None = None,
+        **settings: Any,
+    ) -> None:
+        source = HuggingFace(
+            path, format, train, validation, image, mask, mask_threshold, label, caption, resize, cache_dir
+        )
+        super().__init__(source, masks, **settings)
+
+
 class ShardsData(InpaintingData):
-    """`InpaintingData` of tar shards: arguments of `shards.Shards`, and `settings` as there."""
+    """`InpaintingData` of tar shards.
+
+    Args:
+        masks: as there.
+        train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block: as in
+            `shards.Shards`.
+        settings: as there.
+    """
 
     def __init__(
         self,
