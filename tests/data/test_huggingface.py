@@ -10,11 +10,11 @@ import pyarrow.parquet
 import pytest
 import torch
 from PIL import Image
-from test_shards import encoded, mask, number_of
 from torch.utils.data import DataLoader
 
 from inpaint.data.huggingface import HuggingFace
 from inpaint.files import BadImage
+from tests.data.test_shards import encoded, mask, number_of
 
 datasets = pytest.importorskip("datasets")
 
