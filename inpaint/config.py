@@ -302,8 +302,8 @@ def _for_the_user(error: BaseException) -> str | None:
     """The message of a ValueError that our own code raised; None for what a library below it raised."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # `instantiate` wraps what a constructor raises
-    if isinstance(error, ValueError) and str(error).startswith("Caught ValueError in DataLoader worker"):
-        return str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
+    if isinstance(error, ValueError) and re.match(r"Caught \w+ in DataLoader worker", str(error)):
+        return str(error).strip().splitlines()[-1].partition(": ")[2]
     last = traceback.extract_tb(error.__traceback__)[-1:]
     ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
     return str(error) if ours and isinstance(error, ValueError) else None

@@ -4,9 +4,20 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from inpaint import checkpoint
-from inpaint.config import ConfigError, build_baseline, build_fill, check, conf_dir, load_generator, nearest
+from inpaint.config import (
+    ConfigError,
+    _for_the_user,
+    build_baseline,
+    build_fill,
+    check,
+    conf_dir,
+    load_generator,
+    nearest,
+)
+from inpaint.files import BadImage
 
 LAPLACE = "inpaint.fills.Harmonic"
 UNET = "inpaint.networks.generators.residual_unet.ResidualUNet"
@@ -124,3 +135,17 @@ def test_a_config_inside_a_checkpoint_is_checked_like_any_other():
 def test_targets_reached_through_the_package_are_refused(node):
     (line,) = problems({"losses": {"x": node}})
     assert "losses.x._target_: " in line and "is no part of" in line
+
+
+@pytest.mark.parametrize("kind", [ValueError, BadImage])
+def test_what_a_worker_refuses_is_one_line_for_the_user(kind):
+    class Broken(Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, row):
+            raise kind("a b.png: broken picture (image file is truncated: 3 bytes)")
+
+    with pytest.raises(kind) as caught:
+        next(iter(DataLoader(Broken(), num_workers=1)))
+    assert _for_the_user(caught.value) == "a b.png: broken picture (image file is truncated: 3 bytes)"

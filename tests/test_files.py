@@ -8,7 +8,18 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 
 from inpaint import files
-from inpaint.files import BadImage, Encoded, find_images, fit, image_size, pair_masks, read_image, read_mask
+from inpaint.files import (
+    BadImage,
+    Encoded,
+    decode,
+    find_images,
+    fit,
+    image_size,
+    open_image,
+    pair_masks,
+    read_image,
+    read_mask,
+)
 
 
 def picture(height=6, width=9, seed=0):
@@ -310,6 +321,9 @@ def test_shrinking_is_antialiased(tmp_path, suffix, resize):
     assert found.shape == (*image_size(path, resize), 3) and min(found.shape[:2]) == min(resize, 300)
     expected = whole.resize(found.shape[1::-1], Image.Resampling.LANCZOS) if resize < 300 else whole
     assert np.abs(found.astype(int) - np.array(expected)).mean() < (2 if resize == 20 else 0.6)
+    with open_image(path) as opened:
+        decode(opened, "RGB", resize)
+        assert (opened.size != (420, 300)) == (suffix == "jpg" and resize == 20)
     stripes = np.repeat(np.arange(420)[None, :, None] % 2 * 255, 300, axis=0).repeat(3, axis=2).astype(np.uint8)
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
     if resize == 60:

@@ -1,5 +1,6 @@
 import os
 import pickle
+import shutil
 import socket
 import sys
 import tempfile
@@ -270,11 +271,17 @@ def test_without_the_library(folder, monkeypatch):
         HuggingFace(str(folder))
 
 
-def test_the_cache_is_temporary_or_where_it_is_said(parquet, no_traces, tmp_path):
+def test_the_cache_is_temporary_or_where_it_is_said(parquet, no_traces, tmp_path, monkeypatch):
     found = HuggingFace(str(parquet), "parquet")
     assert len([*no_traces.iterdir()]) == 1 and numbers(found) == list(range(8))
     del found
     assert not [*no_traces.iterdir()]
+    forked = HuggingFace(str(parquet), "parquet")
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        del forked
+    assert len([*no_traces.iterdir()]) == 1  # it is its maker's
+    shutil.rmtree(next(no_traces.iterdir()))
     stated = HuggingFace(str(parquet), "parquet", cache_dir=str(tmp_path / "cache"))
     assert not [*no_traces.iterdir()] and [*(tmp_path / "cache").rglob("*.arrow")]
     assert numbers(stated) == list(range(8))

@@ -166,6 +166,7 @@ def shard_loader(workers=0):
     return ResumableLoader(Whole(), line(20, streams=2), num_workers=workers, persistent_workers=workers > 0)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize(("stop", "before", "after"), [(1, 0, 0), (3, 0, 0), (3, 2, 0), (5, 0, 2), (8, 3, 0)])
 def test_goes_on_at_the_next_batch_of_shards_with_any_number_of_workers(stop, before, after):
     whole = []

@@ -77,6 +77,12 @@ def number_of(picture):
     return int(image[0, 0, 0]) + 256 * int(image[1, 0, 0])
 
 
+def no_seeking(monkeypatch):
+    """As with a web server that sends files from the beginning only."""
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.seekable", lambda self: False)
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.seek", None)
+
+
 @pytest.fixture
 def opened(monkeypatch):
     """Addresses in the order in which they are opened."""
@@ -147,8 +153,7 @@ def test_shards_at_other_addresses(tmp_path, place, monkeypatch):
         members = [(f"{n}.png", encoded(10 * shard + n)) for n in range(6)]
         write(f"{base}/{shard}.{ending}", members, "w:gz" if place == "compressed" else "w")
     if place == "no seeking":
-        monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.seekable", lambda self: False)
-        monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.seek", None)
+        no_seeking(monkeypatch)
     found = Shards(f"{base}/[01].{ending}", [f"{base}/2.{ending}"], block=4)
     assert found.shards("train") == [6, 6]
     assert numbers(found) == [*range(6), *range(10, 16)] and numbers(found, "validation") == list(range(20, 26))
@@ -371,13 +376,19 @@ def handed_out(made):
     return [batch.tolist() for batch in made]
 
 
-def test_every_number_of_workers_reads_the_same_batches(shards):
-    """Also where the loading process has files open that its workers are forked with."""
+@pytest.mark.parametrize("seeking", [True, False])
+def test_every_number_of_workers_reads_the_same_batches(shards, seeking, monkeypatch, opened):
+    """Also where the loading process has files open that its workers are forked with, and reads on in them later."""
+    if not seeking:
+        no_seeking(monkeypatch)
     found = source(shards)
     reference = handed_out(loader(found))
     assert sorted(row for batch in reference for row in batch) == list(range(30))
     found.read("train", 0)
     assert handed_out(loader(found, workers=2)) == reference
+    opened.clear()
+    assert [number_of(found.read("train", row)) for row in range(4, 9)] == list(range(4, 9))
+    assert not opened  # no worker has moved its place in the file
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
