@@ -96,6 +96,7 @@ def _named(network: object) -> str:
 # What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
 SAID_ALOUD = ("losses", "adversarial", "module")
 MAY_CHANGE = ("name", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
+MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
 
 
 def _resume_from(cfg: DictConfig) -> Path | None:
@@ -119,7 +120,7 @@ def _resume_from(cfg: DictConfig) -> Path | None:
     now = _flat(OmegaConf.to_container(cfg, resolve=True))
     # `steps` is the length of a schedule, which follows trainer.max_steps.
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and not key.endswith(".steps")]
-    other = [key for key in changed if key.split(".")[0] not in MAY_CHANGE]
+    other = [key for key in changed if key.split(".")[0] not in MAY_CHANGE and key not in MAY_CHANGE_IN_DATA]
     if other:
         listed = ", ".join(f"{key} {before.get(key)} -> {now.get(key)}" for key in other[:4])
         raise ValueError(
