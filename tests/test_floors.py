@@ -31,6 +31,7 @@ FLOORS = {
     "inpaint.evaluate": 4,
     "inpaint.predict": 4,
     "inpaint.compare": 4,
+    "inpaint.study": 4,
 }
 LOWEST_FLOOR_OF = {"lightning": 2, "hydra": 3, "omegaconf": 3}
 
