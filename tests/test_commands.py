@@ -404,6 +404,7 @@ def test_the_wheel_works_from_another_folder(tmp_path):
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
     subprocess.run([*install, "--target", str(site), str(wheel)], check=True, capture_output=True, timeout=300)
     assert (site / "inpaint" / "conf" / "train.yaml").is_file()
+    assert (site / "inpaint" / "study" / "page" / "index.html").is_file()
     code = (
         "import sys, inpaint\nassert inpaint.__file__.startswith(sys.argv.pop(1))\n"
         "from inpaint.train import main\nmain()"

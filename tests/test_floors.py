@@ -33,6 +33,7 @@ FLOORS = {
     "inpaint.predict": 4,
     "inpaint.compare": 4,
     "inpaint.preview": 4,
+    "inpaint.study": 4,
 }
 LOWEST_FLOOR_OF = {"lightning": 2, "hydra": 3, "omegaconf": 3}
 

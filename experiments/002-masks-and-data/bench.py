@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 from inpaint import masks, rng
 from inpaint.config import build, build_data, conf_dir
 from inpaint.data.sources import Photos
+from inpaint.masks import strokes
 
 SPEED = ("lama_thick", "lama_medium", "lama_thin", "lama_thin_512")
 TARGETS = {"lama_thick": 1, "lama_medium": 1, "lama_thin": 3, "lama_thin_512": 3}
@@ -52,10 +53,13 @@ def compose(*overrides):
     return cfg
 
 
-def masks_of(name, *overrides):
-    """A preset as the published painter draws it: its quirk kept, nothing redrawn."""
-    node = compose(f"masks={name}", "masks.area=[0,1]", "masks.kinds.strokes.lama_compat=true", *overrides).masks
-    return hydra.utils.instantiate(node, _convert_="all")
+def masks_of(name):
+    """A preset as the published painter draws it: its quirk kept, nothing redrawn. And its strokes alone."""
+    node = compose(f"masks={name}").masks
+    node.area = [0.0, 1.0]
+    brush = node if "kinds" not in node else node.kinds.strokes
+    brush.lama_compat = True
+    return tuple(hydra.utils.instantiate(part, _convert_="all") for part in (node, brush))
 
 
 def keys(count, device="cpu", first=0):
@@ -85,7 +89,7 @@ def speed(rounds, batch=64):
     rows = []
     for name in SPEED:
         side, random = SETS[name][0], np.random.default_rng(0)
-        ours, theirs, each = masks_of(name), [], []
+        (ours, _), theirs, each = masks_of(name), [], []
         part = keys(batch)
         for _ in range(rounds):
             each.append(rate(lambda ours=ours, part=part, side=side: ours(part, (side, side)), batch))
@@ -106,19 +110,28 @@ def speed(rounds, batch=64):
 
 def agreement(count=200):
     """The same strokes by both painters."""
-    rows = []
+    rows, drawn, lines = [], [], strokes._lines
+
+    def overheard(ends, thickness):
+        drawn.append(torch.cat([ends, thickness[..., None]], 2))
+        return lines(ends, thickness)
+
+    strokes._lines = overheard
     for name, (side, *_) in SETS.items():
-        shapes = masks_of(name).kinds["strokes"].draw(keys(count), (side, side))
+        shapes = masks_of(name)[1].draw(keys(count), (side, side))
+        on = shapes.capsules[..., 4] > 0
         mask = masks.paint(shapes, (side, side))[:, 0].numpy()
-        same = [float((draw(c, side) == m).mean()) for c, m in zip(shapes.capsules.tolist(), mask, strict=True)]
+        theirs = (draw(sample[kept].int().tolist(), side) for sample, kept in zip(drawn.pop(), on, strict=True))
+        same = [float((a == b).mean()) for a, b in zip(theirs, mask, strict=True)]
         rows.append([name, f"{100 * np.mean(same):.3f} %", f"{100 * min(same):.3f} %", ">= 99.5 %"])
+    strokes._lines = lines
     show(f"Pixels that agree with cv2.line, {count} masks", ["set", "mean", "worst mask", "promised"], rows)
 
 
 def areas(count=2000):
     rows = []
     for name, (side, *_) in SETS.items():
-        ours, random = masks_of(name), np.random.default_rng(1)
+        (ours, _), random = masks_of(name), np.random.default_rng(1)
         found = torch.cat([ours(part, (side, side)).mean((1, 2, 3)) for part in keys(count).split(100)])
         theirs = np.array([paint(name, random).mean() for _ in range(count)])
         mean, deviation = AREAS[name]

@@ -1,6 +1,6 @@
 """Every kind of mask that conf/masks offers, on one picture: kinds.png, beside this file.
 
-    python experiments/002-masks-and-data/kinds.py
+python experiments/002-masks-and-data/kinds.py
 """
 
 from pathlib import Path
@@ -28,7 +28,9 @@ def main():
         areas.append(mask.mean((1, 2, 3)).tolist())
         rows.append(torch.nn.functional.interpolate(2 * mask - 1, SIDE, mode="area").expand(-1, 3, -1, -1))
     columns = {" " * sample: torch.stack([row[sample] for row in rows]) for sample in range(SAMPLES)}  # no titles
-    captions = [f"{name}   {', '.join(f'{area:.0%}' for area in each)}" for name, each in zip(names, areas, strict=True)]
+    captions = [
+        f"{name}   {', '.join(f'{area:.0%}' for area in each)}" for name, each in zip(names, areas, strict=True)
+    ]
     page = panel(columns, captions, across=ACROSS, scale=1)
     page.quantize(16).save(Path(__file__).with_name("kinds.png"), optimize=True)
 

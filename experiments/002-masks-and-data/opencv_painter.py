@@ -54,10 +54,9 @@ def paint(name, random):
     return strokes(random, side, *brush)
 
 
-def draw(capsules, side):
-    """The same capsules, ``(N, 5)`` as `Shapes` has them, by OpenCV: what `cv2.line` makes of each."""
+def draw(lines, side):
+    """A mask of given lines: whole numbers x0, y0, x1, y1 and thickness of each, in pixels."""
     mask = np.zeros((side, side), np.float32)
-    for x0, y0, x1, y1, radius in capsules:
-        if radius > 0:
-            cv2.line(mask, (round(x0), round(y0)), (round(x1), round(y1)), 1.0, round(2 * radius))
+    for x0, y0, x1, y1, thickness in lines:
+        cv2.line(mask, (x0, y0), (x1, y1), 1.0, thickness)
     return mask

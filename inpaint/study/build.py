@@ -1,0 +1,347 @@
+"""From folders of results to a study: check every file, deal the trials, store the pictures under opaque names.
+
+The design: a deck of all comparisons (a picture and a pair of contestants), in which any stretch as long as there are
+pictures holds every picture once, and the pairs take turns. Two successive participants are dealt the same stretch
+with sides exchanged, the next two the following stretch. Hence over every such two each pair of contestants is shown
+exactly as often one way round as the other, within one participant it differs by one at most, and every comparison is
+shown as often as any other. The order is drawn for each participant. Everything is keyed by the seed.
+"""
+
+import hashlib
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from inpaint import rng
+from inpaint.files import SUFFIXES, decode, open_image, read_mask
+from inpaint.progress import track
+from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file
+
+BOARD = 8  # squares on a side of the board that destroys a picture; every second one is painted over
+TILE = 8  # pixels on a side of the two-grey tiles that show a hole
+GREYS = (112, 144)
+
+Pair = tuple[str, str]
+Digests = dict[str, dict[str, str]]  # contestant -> picture -> digest of its pixels
+
+
+class Problem(NamedTuple):
+    """A file that does not fit; `kind` is missing, extra, resized, unreadable or wrong type."""
+
+    kind: str
+    contestant: str
+    picture: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a study: contestant to picture to file, the masks likewise, and what was left out and why."""
+
+    files: dict[str, dict[str, Path]]
+    digests: Digests
+    masks: dict[str, Path]
+    left_out: list[Problem]
+
+    @property
+    def pictures(self) -> list[str]:
+        """Those that every contestant has."""
+        return sorted(next(iter(self.files.values())))
+
+
+def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: bool = False) -> Sources:
+    """Pair the pictures of all contestants by their relative name without suffix, and decode every one.
+
+    Args:
+        folders: contestant to folder; of `ORIGINAL`, if it is there, the pictures that must be, otherwise those of all
+            folders together.
+        masks: a folder of masks of the same names, or with `_mask` behind; others in it are ignored.
+        skip: leave out the pictures that do not fit, and other files, instead of refusing all.
+
+    Raises:
+        ValueError: with a line for each file that does not fit, or because no picture is left.
+    """
+    problems: list[Problem] = []
+    found = {name: _find(name, folder, problems) for name, folder in folders.items()}
+    expected = sorted(found[ORIGINAL] if ORIGINAL in found else set().union(*found.values()))
+    for name, files in found.items():
+        problems += [Problem("missing", name, p, f"{p}: missing") for p in expected if p not in files]
+        extra = sorted(files.keys() - set(expected))
+        problems += [Problem("extra", name, p, f"{files.pop(p).name}: no original of this name ({p})") for p in extra]
+
+    digests: Digests = {name: {} for name in folders}
+    shapes: dict[str, tuple[int, ...]] = {}
+    jobs = [(name, picture) for picture in expected for name in folders if picture in found[name]]
+    for name, picture in track(jobs, "checking", "pictures"):
+        try:
+            pixels = _read(found[name][picture])
+        except ValueError as error:
+            problems.append(Problem("unreadable", name, picture, str(error)))
+            continue
+        shape = shapes.setdefault(picture, pixels.shape)
+        if pixels.shape != shape:
+            text = f"{picture}: {_size(pixels.shape)} instead of {_size(shape)}"
+            problems.append(Problem("resized", name, picture, text))
+        digests[name][picture] = _digest(pixels)
+    paired = _pair_masks(masks, shapes, problems) if masks else {}
+
+    if problems and not skip:
+        raise ValueError(_refusal(problems))
+    unfit = {problem.picture for problem in problems}
+    fitting = {name: {p: path for p, path in files.items() if p not in unfit} for name, files in found.items()}
+    if not fitting[next(iter(folders))]:
+        raise ValueError(f"no picture is left that every contestant has; left out: {count(problems)}")
+    return Sources(fitting, digests, paired, problems)
+
+
+def count(problems: Iterable[Problem]) -> str:
+    """How many of each kind: ``3 missing (lama 3), 1 resized (ours 1)``."""
+    kinds: dict[str, Counter[str]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.kind, Counter())[problem.contestant] += 1
+    return ", ".join(
+        f"{names.total()} {kind} ({', '.join(f'{name} {number}' for name, number in names.items())})"
+        for kind, names in kinds.items()
+    )
+
+
+def _find(name: str, folder: Path, problems: list[Problem]) -> dict[str, Path]:
+    """Picture to file; what is no picture by its suffix, and a second file of one name, is a problem."""
+    if not folder.is_dir():
+        raise ValueError(f"{name}: {folder} is not a folder")
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_dir() or any(part.startswith(".") for part in relative.parts):
+            continue
+        picture = relative.with_suffix("").as_posix()
+        if path.suffix.lower() not in SUFFIXES:
+            problems.append(Problem("wrong type", name, f"{relative.as_posix()}", f"{relative}: not jpg, png or webp"))
+        elif picture in files:
+            text = f"{relative}: second file of the name {picture}, beside {files[picture].name}"
+            problems.append(Problem("extra", name, picture, text))
+        else:
+            files[picture] = path
+    return files
+
+
+def _read(path: Path) -> np.ndarray:
+    """uint8 (H, W, 3). Transparency and colour profiles are dropped, from all contestants alike."""
+    with open_image(path) as picture:
+        return decode(picture, "RGB")
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).hexdigest()
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[1]} x {shape[0]} pixels"
+
+
+def _pair_masks(folder: Path, shapes: Mapping[str, tuple[int, ...]], problems: list[Problem]) -> dict[str, Path]:
+    ignored: list[Problem] = []
+    by_name = _find("masks", folder, ignored)
+    paired = {}
+    for picture, shape in shapes.items():
+        path = by_name.get(picture, by_name.get(f"{picture}_mask"))
+        if path is None:
+            problems.append(Problem("missing", "masks", picture, f"{picture}: missing"))
+            continue
+        try:
+            mask = read_mask(path)
+        except ValueError as error:
+            problems.append(Problem("unreadable", "masks", picture, str(error)))
+            continue
+        if tuple(mask.shape[1:]) != tuple(shape[:2]):
+            text = f"{picture}: {_size(mask.shape[1:])}, its picture has {_size(shape)}"
+            problems.append(Problem("resized", "masks", picture, text))
+        paired[picture] = path
+    return paired
+
+
+def _refusal(problems: Sequence[Problem]) -> str:
+    """Every file by its contestant; the first twenty of each kind."""
+    lines = [f"{count(problems)}; --missing skip leaves these pictures out"]
+    for kind in dict.fromkeys(problem.kind for problem in problems):
+        same = [problem for problem in problems if problem.kind == kind]
+        lines += [f"  {problem.contestant}: {problem.text}" for problem in islice(same, 20)]
+        if len(same) > 20:
+            lines.append(f"  ... and {len(same) - 20} more {kind}")
+    return "\n".join(lines)
+
+
+# ---- trials ---------------------------------------------------------------------------------------------------------
+
+
+def deck(pictures: Sequence[str], pairs: Sequence[Pair], digests: Digests, seed: int) -> list[tuple[str, Pair]]:
+    """Every comparison once, but for those of equal pictures, which nobody can answer.
+
+    Slot s holds picture s modulo n and pair (s + s // lcm(n, k)) modulo k, for n pictures and k pairs in an order that
+    the seed decides: all n * k combinations, any n successive ones with n different pictures.
+    """
+    order = rng.permutation(rng.key(seed, "pictures"), len(pictures))
+    turns = rng.permutation(rng.key(seed, "pairs"), len(pairs))
+    period = math.lcm(len(pictures), len(pairs))
+    slots = [
+        (pictures[order[slot % len(pictures)]], pairs[turns[(slot + slot // period) % len(pairs)]])
+        for slot in range(len(pictures) * len(pairs))
+    ]
+    return [(picture, (a, b)) for picture, (a, b) in slots if digests[a][picture] != digests[b][picture]]
+
+
+def schedule(
+    comparisons: Sequence[tuple[str, Pair]], catchable: Sequence[str], intact: str, *,
+    trials: int, catch: int, participants: int, seed: int,
+) -> list[list[Trial]]:  # fmt: skip
+    """Deal the deck to participants, with their catch trials, and shuffle.
+
+    Args:
+        comparisons: what `deck` returns.
+        catchable: pictures that may be destroyed for a catch trial; those the participant does not compare come first.
+        intact: the contestant whose picture is the right answer of a catch trial.
+        trials: comparisons a participant.
+        catch: catch trials a participant.
+        participants: how many schedules; even.
+        seed: decides sides and order.
+    """
+    schedules = []
+    for couple in range(participants // 2):
+        hand = [comparisons[(couple * trials + place) % len(comparisons)] for place in range(trials)]
+        seen: Counter[Pair] = Counter()
+        dealt = []
+        for picture, pair in hand:
+            a, b = pair if (seen[pair] + rng.key(seed, "side", couple, *pair)) % 2 else pair[::-1]
+            dealt.append(Trial(picture, a, b))
+            seen[pair] += 1
+
+        compared = {picture for picture, _ in hand}
+        drawn = [catchable[place] for place in rng.permutation(rng.key(seed, "catch", couple), len(catchable))]
+        drawn.sort(key=compared.__contains__)
+        for place in range(catch):
+            sides = (intact, DESTROYED) if (place + couple) % 2 else (DESTROYED, intact)
+            dealt.append(Trial(drawn[place % len(drawn)], *sides))
+
+        for participant in (2 * couple, 2 * couple + 1):
+            order = rng.permutation(rng.key(seed, "order", participant), len(dealt))
+            trials_of = [dealt[place] for place in order]
+            mirrored = [Trial(trial.picture, trial.right, trial.left) for trial in trials_of]
+            schedules.append(mirrored if participant % 2 else trials_of)
+    return schedules
+
+
+# ---- pictures -------------------------------------------------------------------------------------------------------
+
+
+def destroy(pixels: np.ndarray, key: int) -> np.ndarray:
+    """Every second square of a board painted over in a flat colour: uint8 (H, W, 3), plain to see on any picture."""
+    height, width = pixels.shape[:2]
+    row, column = np.arange(height) * BOARD // height, np.arange(width) * BOARD // width
+    colours = (rng.uniform(torch.tensor([key]), BOARD * BOARD * 3).reshape(BOARD, BOARD, 3) * 256).to(torch.uint8)
+    painted = (row[:, None] + column) % 2 == 0
+    return np.where(painted[..., None], colours.numpy()[row[:, None], column], pixels)
+
+
+def damage(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The picture with its hole in tiles of two greys: uint8 (H, W, 3), from a hole of bool (H, W)."""
+    row, column = np.arange(hole.shape[0]) // TILE, np.arange(hole.shape[1]) // TILE
+    tiles = np.where((row[:, None] + column) % 2 == 0, *GREYS).astype(np.uint8)
+    return np.where(hole[..., None], tiles[..., None], pixels)
+
+
+def build(
+    output: Path, methods: Mapping[str, Path], original: Path | None = None, masks: Path | None = None, *,
+    against: str | None = None, trials: int | None = None, catch: int = 6, participants: int = 100, seed: int = 0,
+    title: str = "Comparing pictures", question: str = "Which picture looks more natural?", skip: bool = False,
+) -> tuple[Study, Sources]:  # fmt: skip
+    """Make a study in the folder `output`; all of it or nothing.
+
+    Args:
+        output: a folder that is not there yet, or empty.
+        methods: name to folder of results; two at least, or one and the original.
+        original: the folder of true pictures: one more contestant, and the right answer of the catch trials.
+        masks: shows the participants what was given, on demand.
+        against: only the pairs with this contestant.
+        trials: comparisons a participant, without catch trials; None for 40, or all if there are fewer.
+        catch: catch trials a participant.
+        participants: schedules, an even number; participants past them are given the first again.
+        seed: decides everything that is drawn.
+        title: shown to participants, as is `question`.
+        question: what they answer by choosing.
+        skip: as of `collect`.
+
+    Raises:
+        ValueError: bad input, beginning with what to change.
+    """
+    if taken := [name for name in methods if name in RESERVED or not name.strip()]:
+        raise ValueError(f"METHOD: {taken[0]!r} is no name for a method; give NAME=DIR with another")
+    folders = dict(methods) | ({ORIGINAL: original} if original else {})
+    if len(folders) < 2:
+        raise ValueError(f"METHOD: {len(folders)} contestant; give two folders of results, or one and --original")
+    if against is not None and against not in folders:
+        raise ValueError(f"--against: {against} is none of {', '.join(folders)}")
+    if participants < 2 or participants % 2:
+        raise ValueError(
+            f"--participants: give an even number, two see the same with sides exchanged; got {participants}"
+        )
+    if catch < 0 or (trials is not None and trials < 1):
+        raise ValueError(f"--trials, --catch: give 1 or more, and 0 or more; got {trials} and {catch}")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"--output: {output} is there already and not an empty folder; give another")
+
+    sources = collect(folders, masks, skip=skip)
+    pairs = [pair for pair in combinations(folders, 2) if against is None or against in pair]
+    comparisons = deck(sources.pictures, pairs, sources.digests, seed)
+    if not comparisons:
+        raise ValueError("METHOD: the pictures of all contestants are equal, there is nothing to compare")
+    if trials is not None and trials > len(comparisons):
+        raise ValueError(f"--trials: there are {len(comparisons)} comparisons; got {trials}")
+    intact = ORIGINAL if original else next(iter(folders))
+    schedules = schedule(
+        comparisons, sources.pictures, intact,
+        trials=trials or min(40, len(comparisons)), catch=catch, participants=participants, seed=seed,
+    )  # fmt: skip
+
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        files = _store(partial, sources, schedules, intact, seed)
+        study = Study(title, question, seed, list(folders), files, schedules)
+        (partial / "study.json").write_text(study.text(), encoding="utf-8")
+        if output.exists():
+            output.rmdir()
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return study, sources
+
+
+def _store(
+    folder: Path, sources: Sources, schedules: Sequence[Sequence[Trial]], intact: str, seed: int
+) -> dict[str, dict[str, str]]:
+    """Write the pictures that the schedules use as bare PNGs; their names by contestant and picture."""
+    (folder / "images").mkdir(parents=True)
+    used = sorted({(side, trial.picture) for trials in schedules for trial in trials for side in trial[1:]})
+    if sources.masks:
+        used += [(DAMAGED, picture) for picture in sorted({picture for _, picture in used})]
+    files: dict[str, dict[str, str]] = {}
+    for side, picture in track(used, "storing", "pictures"):
+        pixels = _read(sources.files[intact if side in (DESTROYED, DAMAGED) else side][picture])
+        if side == DESTROYED:
+            pixels = destroy(pixels, rng.key(seed, DESTROYED, picture))
+        elif side == DAMAGED:
+            pixels = damage(pixels, read_mask(sources.masks[picture])[0].bool().numpy())
+        name = _digest(pixels)
+        files.setdefault(side, {})[picture] = name
+        if not image_file(folder, name).exists():
+            Image.fromarray(pixels).save(image_file(folder, name))
+    return files
