@@ -26,7 +26,7 @@ MIRRORED = {
     "module": ["inpaint.module"],
 }
 # Public classes that are parts of others and no option of their own.
-NOT_OPTIONS = {"Block", "Shapes", "Masks", "Drawn", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
+NOT_OPTIONS = {"Block", "Term", "Shapes", "Masks", "Drawn", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
 
 
 def options(group):

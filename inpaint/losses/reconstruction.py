@@ -4,30 +4,30 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inpaint.batch import Batch, Outputs
+from inpaint.losses.term import Term
 
 Region = Literal["hole", "known", "all"]
 Share = Literal["region", "image"]
 
 
-class _Pixelwise(nn.Module):
+class _Pixelwise(Term):
     """A mean of per-pixel errors over a region; `error` says which error."""
 
     error: Callable[[Tensor], Tensor]
 
     def __init__(self, weight: float = 1.0, region: Region = "all", per: Share = "region", of: str = "output") -> None:
-        super().__init__()
+        super().__init__(weight, {of})
         for name, value, choices in (
             ("region", region, ("hole", "known", "all")),
             ("per", per, ("region", "image")),
-            ("of", of, ("output", "composite")),
+            ("of", of, ("output", "composite", "coarse")),
         ):
             if value not in choices:
                 raise ValueError(f"losses.{type(self).__name__.lower()}.{name}: {value!r} is none of {choices}")
-        self.weight, self.region, self.per, self.of = weight, region, per, of
-        self.needs = frozenset({of})
+        self.region, self.per, self.of = region, per, of
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Scalar float32, not yet multiplied by `weight`; 0 where the batch has no pixel of the region."""
@@ -49,7 +49,8 @@ class L1(_Pixelwise):
         per: what the sum is divided by: the pixels of the region in the batch (times 3 channels), or those of the whole
             batch, as in the partial-convolution paper (Liu et al. 2018, section 3.3), where 6 * hole + 1 * known is a
             weighted mean over the picture.
-        of: the generator's raw `output` or the `composite`, whose known pixels are right by construction.
+        of: the generator's raw `output`, the `composite`, whose known pixels are right by construction, or what the
+            first of two stages painted, `coarse`.
 
     Raises:
         ValueError: a choice that does not exist.

@@ -1,4 +1,4 @@
-"""Networks that judge pictures: each takes ``(image, mask)`` and returns one logit a patch, higher = more real."""
+"""Networks that judge pictures: ``(image, mask) -> Verdict``."""
 
 from itertools import pairwise
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from inpaint.batch import Verdict
 from inpaint.networks.layers import normal_init
 
 
@@ -22,7 +23,8 @@ class Patch(nn.Module):
             of blurred and of sharp patches stay so close that short trainings learn nothing from them.
         sees_mask: the mask is a fourth input channel, so that known pixels help to judge the painted ones.
 
-    Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; returns logits ``(B, 1, h, w)``.
+    Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; one map of logits ``(B, 1, h, w)``, and the
+    activations after each leaky ReLU.
     """
 
     def __init__(self, width: int = 64, layers: int = 3, spectral: bool = True, sees_mask: bool = True) -> None:
@@ -32,17 +34,21 @@ class Patch(nn.Module):
         self.sees_mask = sees_mask
         widths = [3 + int(sees_mask)] + [min(width * 2**layer, width * 8) for layer in range(layers + 1)]
         strides = [2] * layers + [1]
-        network: list[nn.Module] = []
+        blocks = []
         for (before, after), stride in zip(pairwise(widths), strides, strict=True):
-            network += [nn.Conv2d(before, after, 4, stride, 1), nn.LeakyReLU(0.2, inplace=True)]
-        network.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
-        self.network = nn.Sequential(*network)
+            blocks.append(nn.Sequential(nn.Conv2d(before, after, 4, stride, 1), nn.LeakyReLU(0.2)))
+        self.layers = nn.ModuleList(blocks)
+        self.last = nn.Conv2d(widths[-1], 1, 4, 1, 1)
         normal_init(self)
         if spectral:
-            for layer in list(self.network)[:-1]:
-                if isinstance(layer, nn.Conv2d):
-                    spectral_norm(layer)
+            for block in blocks:
+                spectral_norm(block[0])
 
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Logits of the patches."""
-        return self.network(torch.cat([image, mask], dim=1) if self.sees_mask else image)
+    def forward(self, image: Tensor, mask: Tensor) -> Verdict:
+        """Judge the patches."""
+        x = torch.cat([image, mask], dim=1) if self.sees_mask else image
+        features = []
+        for layer in self.layers:
+            x = layer(x)
+            features.append(x)
+        return Verdict((self.last(x),), (tuple(features),))

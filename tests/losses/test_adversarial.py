@@ -4,9 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from inpaint.batch import Verdict
 from inpaint.losses.adversarial import Hinge, LeastSquares, NonSaturating, r1_penalty
 
+MASK = torch.ones(1, 1, 8, 8)
 REAL, FAKE = [2.0, -0.5, 0.3], [-1.5, 0.2, 4.0]
+
+
+def verdict(logits):
+    return Verdict((logits.view(1, 1, 1, -1),))
 
 
 def mean(values):
@@ -34,19 +40,22 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("loss", "discriminator", "generator"), BY_HAND)
 def test_against_a_hand_computation(loss, discriminator, generator):
-    real, fake = torch.tensor(REAL).view(1, 1, 1, 3), torch.tensor(FAKE).view(1, 1, 1, 3)
-    assert loss().discriminator(real, fake).item() == pytest.approx(discriminator, rel=1e-6)
-    assert loss().generator(fake).item() == pytest.approx(generator, rel=1e-6)
+    real, fake = verdict(torch.tensor(REAL)), verdict(torch.tensor(FAKE))
+    assert loss().discriminator(real, fake, MASK).item() == pytest.approx(discriminator, rel=1e-6)
+    assert loss().generator(real, fake, MASK).item() == pytest.approx(generator, rel=1e-6)
+    twice = Verdict((*fake.logits, torch.zeros(1, 1, 5, 5)))  # a second map, smaller or larger, counts as much
+    still = loss().generator(None, verdict(torch.zeros(1)), MASK).item()
+    assert loss().generator(None, twice, MASK).item() == pytest.approx((generator + still) / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("loss", [NonSaturating, Hinge, LeastSquares])
 def test_the_two_sides_pull_in_opposite_directions(loss):
     """The labels are not inverted: the generator's step raises the fake's logit, the discriminator's lowers it."""
     fake = torch.zeros(4, requires_grad=True)
-    loss().generator(fake).backward()
+    loss().generator(None, verdict(fake), MASK).backward()
     assert (fake.grad < 0).all()
     real, fake = torch.zeros(4, requires_grad=True), torch.full((4,), 0.5, requires_grad=True)
-    loss().discriminator(real, fake).backward()
+    loss().discriminator(verdict(real), verdict(fake), MASK).backward()
     assert (fake.grad > 0).all() and (real.grad < 0).all()
 
 
@@ -58,7 +67,7 @@ def test_of_is_checked():
 def test_r1_of_a_quadratic_discriminator():
     class Quadratic(nn.Module):
         def forward(self, image, mask):
-            return 0.5 * image.square().sum(dim=(1, 2, 3))
+            return Verdict((0.5 * image.square().sum(dim=(1, 2, 3)),))
 
     image = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     expected = image.square().sum(dim=(1, 2, 3)).mean()  # the gradient of x^2 / 2 is x
@@ -71,7 +80,7 @@ def test_r1_reaches_the_discriminators_weights():
 
     class Wrapped(nn.Module):
         def forward(self, image, mask):
-            return network(image)
+            return Verdict((network(image),))
 
     r1_penalty(Wrapped(), image, image[:, :1]).backward()
     assert network.weight.grad.abs().sum() > 0

@@ -7,7 +7,9 @@ from inpaint.networks.discriminators import Patch
 def test_a_logit_sees_34_pixels_with_two_layers():
     network = Patch(width=4, layers=2, spectral=False)
     image = torch.randn(1, 3, 64, 64, requires_grad=True)
-    logits = network(image, torch.zeros(1, 1, 64, 64))
+    verdict = network(image, torch.zeros(1, 1, 64, 64))
+    (logits,), ((*features,),) = verdict.logits, verdict.features
+    assert [feature.shape[1] for feature in features] == [4, 8, 16]
     assert logits.shape[:2] == (1, 1)
     logits[0, 0, 7, 7].backward()
     rows = image.grad.abs().sum(dim=(0, 1, 3)).nonzero()
@@ -18,7 +20,8 @@ def test_a_logit_sees_34_pixels_with_two_layers():
 def test_the_mask_is_seen_or_not(sees_mask):
     network = Patch(width=4, layers=2, sees_mask=sees_mask).eval()
     image = torch.randn(2, 3, 32, 32)
-    same = torch.equal(network(image, torch.zeros(2, 1, 32, 32)), network(image, torch.ones(2, 1, 32, 32)))
+    zeros, ones = (network(image, full(2, 1, 32, 32)).logits[0] for full in (torch.zeros, torch.ones))
+    same = torch.equal(zeros, ones)
     assert same != sees_mask
 
 
@@ -27,11 +30,10 @@ def test_spectral_norm_bounds_every_layer():
     image, mask = torch.randn(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
     for _ in range(50):
         network(image, mask)
-    assert not hasattr(network.network[-1], "parametrizations")
-    for layer in list(network.network)[:-1]:
-        if hasattr(layer, "weight"):
-            largest = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)
-            assert largest == pytest.approx(1, abs=0.02)
+    assert not hasattr(network.last, "parametrizations")
+    for layer in network.layers:
+        largest = torch.linalg.matrix_norm(layer[0].weight.detach().flatten(1), 2)
+        assert largest == pytest.approx(1, abs=0.02)
 
 
 def test_impossible_layers():
