@@ -27,6 +27,7 @@ MIRRORED = {
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"Block", "Term", "Shapes", "Masks", "Drawn", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
+NOT_OPTIONS |= {"EdgeGenerator"}
 
 
 def options(group):
@@ -116,6 +117,10 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
     """So that a class does the same from Python and from a config; where a config suits 64 px better, it is listed."""
     chosen = {
         "generator/context_encoder.yaml": {"width"},
+        "generator/big_lama.yaml": {"blocks"},
+        "generator/mat_small.yaml": {
+            *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent", "style"),
+        },
         "discriminator/patch.yaml": {"width", "layers"},
         "adversarial/nonsaturating.yaml": {"weight"},
         "adversarial/hinge.yaml": {"weight"},
