@@ -127,8 +127,10 @@ def test_partial_convolution():
     ordinary = layer.conv(x)
     assert torch.allclose(layer(x, valid)[0][..., 1:-1, 1:], ordinary[..., 1:-1, 1:], atol=1e-5)
     valid[:, :, 3:, 4:] = 0
+    layer.conv.bias.data.normal_()
     with torch.no_grad():
         result, after = layer(x, valid)
+    bias = layer.conv.bias.detach().numpy()[:, 0, 0]
     weight = layer.conv.weight.detach().numpy() * layer.conv.scale
     padded = np.pad((x * valid).numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))
     known = np.pad(valid.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -137,7 +139,7 @@ def test_partial_convolution():
             window = (..., slice(2 * row, 2 * row + 3), slice(2 * column, 2 * column + 3))
             count = known[window].sum((1, 2, 3))
             assert ((count > 0) == after[:, 0, row, column].numpy()).all()
-            value = np.einsum("ocij,bcij->bo", weight, padded[window]) * (9 / np.maximum(count, 1))[:, None]
+            value = np.einsum("ocij,bcij->bo", weight, padded[window]) * (9 / np.maximum(count, 1))[:, None] + bias
             expected = np.where(value > 0, value, 0.2 * value) * 2**0.5 * (count > 0)[:, None]
             assert np.allclose(result[:, :, row, column].numpy(), expected, atol=1e-5)
 
@@ -170,6 +172,9 @@ def test_equalised_learning_rates():
 def test_evaluation_is_deterministic_and_training_is_not():
     image, mask = picture()
     network = tiny()
+    for name, parameter in network.named_parameters():
+        if name.endswith("noise"):
+            parameter.data.fill_(1.0)
     with torch.no_grad():
         assert not torch.equal(network(image, mask).output, network(image, mask).output)
         network.eval()

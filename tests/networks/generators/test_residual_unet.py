@@ -59,7 +59,8 @@ def test_attention_changes_nothing_while_gamma_is_0_and_something_then(level, sp
     assert all(torch.equal(value, attending.state_dict()[name]) for name, value in shared.items())
     attending.load_state_dict(excite(plain).state_dict(), strict=False)
     positions = []
-    attention = next(m for name, m in attending.named_modules() if name.endswith("attention"))
+    name, attention = next(pair for pair in attending.named_modules() if pair[0].endswith("attention"))
+    assert name.split(".")[0] == ("encode" if level == 2 else "decode")
     attention.register_forward_hook(lambda layer, inputs, output: positions.append(inputs[0].shape[-2:].numel()))
     with torch.no_grad():
         before = plain(*picture()).output
