@@ -10,12 +10,17 @@ from torch import Tensor, nn
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple, white_noise
 
-GAIN = 2**0.5  # keeps the variance through a leaky ReLU
+GAIN = 2**0.5  # keeps the variance through a leaky ReLU, and divided by, through a sum of two
 MEMORY = 0.995  # of the running mean of the style codes
 
 
 def _leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2) * GAIN
+
+
+def _sum(x: Tensor, y: Tensor) -> Tensor:
+    """With the variance of either."""
+    return (x + y) / GAIN
 
 
 class _Linear(nn.Module):
@@ -157,7 +162,7 @@ class _Stage(nn.Module):
         for block in self.blocks:
             x, valid = block(x, valid)
         x, valid = self.last(x.movedim(-1, 1), valid.movedim(-1, 1))
-        return start + x, valid
+        return _sum(start, x), valid
 
 
 # ---- styles ---------------------------------------------------------------------------------------------------------
@@ -185,7 +190,7 @@ class _StyledConv(nn.Module):
         x = self.conv.linear(x * scale) * (power + 1e-8).rsqrt().to(x.dtype)
         noise = torch.randn_like(x[:, :1]) if self.training else white_noise(x)
         x = _leaky(x + self.noise * noise + self.conv.bias)
-        return x if skip is None else x + skip
+        return x if skip is None else _sum(x, skip)
 
 
 class _ToRGB(nn.Module):
@@ -263,7 +268,8 @@ class MAT(nn.Module):
 
     Departures from the published code: validity is exact (a window of missing tokens gives 0, there their mean) and
     holds until the style code has filled every token, after the middle group (there it is dropped before that group);
-    partial convolutions do not read missing positions; nothing is random in evaluation; maps are enlarged bilinearly
+    partial convolutions do not read missing positions; sums of maps are divided by the root of 2, without which the
+    first outputs are 30 times too large; nothing is random in evaluation; maps are enlarged bilinearly
     before a convolution and shrunk by its stride, where StyleGAN2 filters after and before it; windows are cut at the
     borders rather than wrapped around; no truncation and no style mixing; any size.
 
@@ -375,7 +381,7 @@ class MAT(nn.Module):
                 x, style = self.coarse_style(x, code)
                 seen = torch.ones_like(seen)  # it has put something everywhere
             else:
-                x = x + skips.pop()
+                x = _sum(x, skips.pop())
         return self.coarse_decoder(x, maps[-2::-1], style)
 
     def _code(self, like: Tensor, latent: Tensor | None) -> Tensor:

@@ -115,6 +115,10 @@ def test_tokens_reach_the_stages_with_nothing_from_the_hole():
     assert 0 < valid.mean() < 0.2 and (first * (1 - valid) == 0).all()
     shares = [part.mean() for stage in given for part in (stage[1], stage[3])]
     assert shares == sorted(shares) and shares[-1] == 1
+    given.clear()
+    network(image, torch.ones_like(mask))  # nothing known: the style code fills the middle
+    assert [stage[1].mean() for stage in given] == [0, 0, 1]
+    assert (given[1][2] == 0).all() and given[2][0].std() > 0
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------
@@ -167,6 +171,16 @@ def test_equalised_learning_rates():
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------
+
+
+def test_everything_starts_at_the_scale_of_a_picture():
+    """Without the roots of 2 the first outputs of the published widths are 30 times too large."""
+    torch.manual_seed(0)
+    network = MAT(width=60, heads=2, depths=(2, 3, 4, 3, 2), halvings=1, base=32, most=64, latent=32, style=64)
+    with torch.no_grad():
+        outputs = network(*picture(1, 64, 64))
+    for made in (outputs.output, outputs.coarse):
+        assert 0.3 < made.square().mean().sqrt() < 3
 
 
 def test_evaluation_is_deterministic_and_training_is_not():
