@@ -116,7 +116,7 @@ def test_tokens_reach_the_stages_with_nothing_from_the_hole():
     shares = [part.mean() for stage in given for part in (stage[1], stage[3])]
     assert shares == sorted(shares) and shares[-1] == 1
     given.clear()
-    network(image, torch.ones_like(mask))  # nothing known: the style code fills the middle
+    network(image, torch.ones_like(mask), torch.randn(1, 16))  # nothing known: the style code fills the middle
     assert [stage[1].mean() for stage in given] == [0, 0, 1]
     assert (given[1][2] == 0).all() and given[2][0].std() > 0
 
