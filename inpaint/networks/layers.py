@@ -15,6 +15,12 @@ from inpaint import rng
 T = TypeVar("T")
 
 LEAST_CONTRAST = 0.01  # of the range [-1, 1]
+MEAN_COLOUR = (123.0, 117.0, 104.0)  # of ImageNet, 8-bit RGB
+
+
+def mean_colour() -> Tensor:
+    """The mean colour of ImageNet as a picture of one pixel, ``(1, 3, 1, 1)`` in [-1, 1]."""
+    return torch.tensor(MEAN_COLOUR).div(127.5).sub(1).view(1, 3, 1, 1)
 
 
 def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor, Tensor]:
@@ -54,6 +60,66 @@ def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, deviation)
             nn.init.zeros_(layer.bias)
+
+
+def he_init(network: nn.Module) -> None:
+    """Convolutions N(0, 2 / fan in), biases 0 (He, Zhang, Ren, Sun, ICCV 2015, section 2.2)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # A transposed convolution of stride s has its kernel at 1 / s^2 of the places that an output sees.
+            fan = layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else layer.weight[:, 0].numel()
+            fan //= layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1
+            nn.init.normal_(layer.weight, 0.0, (2 / max(fan, 1)) ** 0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class ChannelwiseLinear(nn.Module):
+    """Fully connected within each channel and not between channels (Context Encoders, Pathak et al. 2016, section 3.1).
+
+    m channels of n x n have m n^4 weights, where a fully connected layer has m^2 n^4.
+
+    Args:
+        channels: m.
+        side: n.
+
+    Shapes: ``(B, m, n, n)`` to the same.
+    """
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, side**2, side**2))  # channel, from, to
+        self.bias = nn.Parameter(torch.zeros(channels, side**2))
+        nn.init.normal_(self.weight, 0.0, 2**0.5 / side)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every place of a channel to every place of the same channel."""
+        mixed = torch.einsum("bmi,mij->bmj", x.flatten(2), self.weight)
+        return (mixed + self.bias).view_as(x)
+
+
+class PartialConv(nn.Conv2d):
+    """Convolution over valid pixels only (Liu et al. 2018, equations 1 and 2); arguments of `nn.Conv2d`, no dilation.
+
+    ``conv(x * valid) * window / sum(valid) + bias`` where the window has a valid entry, which is where the new mask is
+    valid, else 0. The window counts kernel height x kernel width x channels. Where all of it is valid this is an
+    ordinary convolution; padding counts as missing, as in the authors' code. The ratio is float32 under mixed
+    precision.
+
+    Shapes: x ``(B, C, H, W)``, valid bool ``(B, C, H, W)`` or ``(B, 1, H, W)``; returns the features
+    ``(B, C', H', W')`` and the new mask ``(B, 1, H', W')``, which is the same for all of them.
+    """
+
+    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Convolve, renormalise, and say where the result is valid."""
+        sums = F.conv2d(torch.where(valid, x, 0.0), self.weight, None, self.stride, self.padding)
+        share = valid.mean(1, keepdim=True, dtype=torch.float32)
+        share = F.avg_pool2d(share, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
+        reached = share > 0
+        result = sums.float() / torch.where(reached, share, 1.0)
+        if self.bias is not None:
+            result = result + self.bias.float().view(1, -1, 1, 1)
+        return torch.where(reached, result, 0.0).to(sums.dtype), reached
 
 
 # ---- words for layers -----------------------------------------------------------------------------------------------

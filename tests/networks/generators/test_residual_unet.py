@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from inpaint import rng
+from inpaint.fills import harmonic
 from inpaint.networks.generators.residual_unet import ResidualUNet
 
 
@@ -115,3 +116,10 @@ def test_activations(activation):
 def test_impossible_settings(settings, key):
     with pytest.raises(ValueError, match=rf"^generator\.{key}: "):
         ResidualUNet(**settings)
+
+
+def test_it_starts_as_the_harmonic_fill():
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[:, :, 8:16, 10:] = 1
+    assert torch.equal(ResidualUNet(width=8)(image, mask).output, harmonic(image, mask))
