@@ -189,8 +189,14 @@ class InpaintingGAN(L.LightningModule):
         return terms
 
     def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
-        """The verdicts on real and fake, which go through the discriminator together."""
+        """The verdicts on real and fake, which go through the discriminator together.
+
+        Not where it has batch norm: the generator's phase shows it fake pictures alone, so each kind keeps statistics
+        of its own, as in the papers (DCGAN, Context Encoder, LaMa).
+        """
         assert self.discriminator is not None
+        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.discriminator.modules()):
+            return self.discriminator(image, mask), self.discriminator(fake, mask)
         return self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).halves()
 
     def _generator_terms(self, batch: Batch, shared: Outputs | None, playing: bool) -> dict[str, Tensor]:

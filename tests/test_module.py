@@ -251,6 +251,16 @@ def test_batch_norm_statistics_move_once_an_update():
     assert tracked == 5
 
 
+def test_batch_norm_does_not_mix_real_and_fake():
+    """Patches are judged together, 8 pictures at a time; with batch norm real and fake are two batches of 4."""
+    for norm, expected in (("none", [8, 4]), ("batch", [4, 4, 4])):
+        module = make(discriminator=Patch(width=4, layers=1, spectral=False, norm=norm))
+        sizes = []
+        module.discriminator.register_forward_pre_hook(lambda network, given, sizes=sizes: sizes.append(len(given[0])))
+        fit(module, 1)
+        assert sizes == expected
+
+
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
     whole, parts = make(losses={"l2": L2()}), make(losses={"l2": L2()}, accumulate=4)
     fit(whole, 3, batch_size=8)

@@ -209,3 +209,40 @@ def picture_decoder(widths: list[int]) -> nn.Sequential:
     for before, after in pairwise(widths):
         layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), nn.BatchNorm2d(after), nn.ReLU(True)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 7, padding=3, padding_mode="reflect"), nn.Sigmoid())
+
+
+# ---- pieces of discriminators ---------------------------------------------------------------------------------------
+
+
+def norm_layer(norm: str, channels: int) -> list[nn.Module]:
+    """The layer that `norm` names, in a list that is empty for `none`; `instance` is without scale and shift.
+
+    Raises:
+        ValueError: a name that does not exist.
+    """
+    layers: dict[str, list[nn.Module]] = {
+        "none": [],
+        "batch": [nn.BatchNorm2d(channels)],
+        "instance": [nn.InstanceNorm2d(channels)],
+    }
+    if norm not in layers:
+        raise ValueError(f"discriminator.norm: {norm!r} is none of {tuple(layers)}")
+    return layers[norm]
+
+
+def around_hole(picture: Tensor, mask: Tensor, side: int) -> Tensor:
+    """A square of each sample with its hole in the middle: ``(B, C, H, W)`` to ``(B, C, side, side)``.
+
+    Its centre is the centre of mass of the hole ``(B, 1, H, W)``, which may have soft edges; of the picture where there
+    is no hole. It is moved inwards where it would leave the picture, whose sides are at least `side`.
+    """
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        places = torch.arange(length, device=mask.device, dtype=torch.float32)
+        profile = mask.float().sum(dim=5 - axis).squeeze(1)
+        total = profile.sum(dim=1)
+        centre = torch.where(total > 0, (profile * places).sum(dim=1) / total.clamp_min(1e-6), (length - 1) / 2)
+        start = (centre - (side - 1) / 2).add(0.5).floor().long().clamp(0, length - side)
+        taken = start[:, None] + torch.arange(side, device=mask.device)
+        picture = picture.take_along_dim(taken.view(len(taken), 1, *((-1, 1) if axis == 2 else (1, -1))), dim=axis)
+    return picture

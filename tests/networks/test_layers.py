@@ -8,6 +8,7 @@ from inpaint.networks.layers import (
     NORMS,
     ChannelwiseLinear,
     SelfAttention,
+    around_hole,
     he_init,
     named,
     normal_init,
@@ -142,3 +143,18 @@ def test_picture_decoder():
     network = picture_decoder([8, 4, 2])
     picture = network(torch.randn(2, 8, 4, 5))
     assert picture.shape == (2, 3, 16, 20) and picture.min() >= 0 and picture.max() <= 1
+
+
+# ---- pieces of discriminators -----------------------------------------------------------------------------------
+
+
+def test_a_square_around_each_hole():
+    picture = torch.arange(2 * 5 * 20 * 30.0).view(2, 5, 20, 30).repeat(2, 1, 1, 1)
+    mask = torch.zeros(4, 1, 20, 30)
+    mask[0, :, 4:10, 11:17] = 1  # centre of mass (6.5, 13.5): rows 3..11, columns 10..18
+    mask[1, :, :3, 25:] = 1  # at a corner
+    mask[2, :, 19, 0] = 1
+    square = around_hole(picture, mask, 8)  # the last one has no hole: the middle of the picture
+    for sample, (top, left) in enumerate([(3, 10), (0, 22), (12, 0), (6, 11)]):
+        assert torch.equal(square[sample], picture[sample, :, top : top + 8, left : left + 8])
+    assert torch.equal(around_hole(picture, mask, 20)[:, :, :, 0], picture[torch.arange(4), :, :, [4, 10, 0, 5]])
