@@ -68,11 +68,6 @@ def permutation(key: int, length: int) -> list[int]:
     return torch.randperm(length, generator=torch.Generator().manual_seed(key & _MASK_64)).tolist()
 
 
-def normal(key: int, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal numbers on the CPU that only the key decides, float32."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(key & _MASK_64))
-
-
 def seed_all(seed: int) -> None:
     """Seed the global generators of this process: before networks are built, and once an update."""
     torch.manual_seed(seed & _MASK_64)

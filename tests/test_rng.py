@@ -59,13 +59,3 @@ def test_seed_all_takes_negative_keys():
     first = torch.rand(3)
     rng.seed_all(-5)
     assert torch.equal(first, torch.rand(3))
-
-
-def test_normal_numbers_that_only_the_key_decides():
-    torch.manual_seed(0)
-    untouched = torch.get_rng_state()
-    numbers = rng.normal(rng.key("a"), (100, 100))
-    assert torch.equal(torch.get_rng_state(), untouched)
-    assert torch.equal(numbers, rng.normal(rng.key("a"), (100, 100)))
-    assert not torch.equal(numbers, rng.normal(rng.key("b"), (100, 100)))
-    assert abs(numbers.mean()) < 0.05 and abs(numbers.std() - 1) < 0.05

@@ -267,7 +267,9 @@ def _random(network: nn.Sequential) -> dict[str, Tensor]:
     for name, value in network.state_dict().items():
         if name.endswith("weight"):
             deviation = math.sqrt(2 / value[0].numel())
-            state[name] = deviation * rng.normal(rng.key("backbone", name), tuple(value.shape))
+            state[name] = deviation * rng.normal(torch.tensor([rng.key("backbone", name)]), value.numel()).view(
+                value.shape
+            )
         else:
             state[name] = torch.zeros(value.shape)
     return state
