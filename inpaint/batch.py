@@ -29,24 +29,48 @@ class Batch(TypedDict):
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a discriminator says of a batch of pictures.
+
+    logits: one map for each scale or part that it looks at, ``(B, C, h, w)``, C mostly 1; higher = more real.
+    features: the activations that led to each map, from the input on, for feature matching.
+    """
+
+    logits: tuple[Tensor, ...]
+    features: tuple[tuple[Tensor, ...], ...] = ()
+
+    def halves(self) -> tuple["Verdict", "Verdict"]:
+        """The verdicts on the first and on the second half of the batch, as real and fake are judged together."""
+        first, second = zip(*(logits.chunk(2) for logits in self.logits), strict=True)
+        pairs = [[layer.chunk(2) for layer in scale] for scale in self.features]
+        features = [tuple(tuple(pair[half] for pair in scale) for scale in pairs) for half in (0, 1)]
+        return Verdict(first, features[0]), Verdict(second, features[1])
+
+
+@dataclass(frozen=True)
 class Outputs:
-    """What a generator made of a batch; both ``(B, 3, H, W)``.
+    """What a generator made of a batch; pictures are ``(B, 3, H, W)``.
 
     output: what it painted, over the whole picture.
     composite: the output inside the hole, the given picture outside it, bit for bit.
+    coarse: what the first of two stages painted, where a generator has two.
+    real, fake: what the discriminator says of the truth and of what was painted; filled in for the losses.
     """
 
     output: Tensor
     composite: Tensor
+    coarse: Tensor | None = None
+    real: Verdict | None = None
+    fake: Verdict | None = None
 
 
-def compose(output: Tensor, image: Tensor, mask: Tensor) -> Outputs:
+def compose(output: Tensor, image: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Outputs:
     """Paste `output`, in the precision of `image`, into the hole of `image`.
 
     A selection rather than ``mask * output + (1 - mask) * image``: it is exact in every precision, and an infinite or
     NaN output inside the hole cannot leak into the known pixels.
     """
-    return Outputs(output=output, composite=torch.where(mask > 0.5, output.to(image.dtype), image))
+    return Outputs(output=output, composite=torch.where(mask > 0.5, output.to(image.dtype), image), coarse=coarse)
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ parts that are handed in (generator, discriminator, losses, optimizers), never b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -17,14 +18,17 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs
+from inpaint.batch import Batch, Outputs, Verdict
 from inpaint.losses.adversarial import Adversarial, r1_penalty
+from inpaint.losses.term import Term
 from inpaint.metrics.image import MEASURES, measure
 from inpaint.networks.ema import MovingAverage
+from inpaint.schedules import weight_at
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 PhaseName = Literal["discriminator", "generator"]
+VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
 
 
 class NonFiniteError(RuntimeError):
@@ -42,7 +46,7 @@ class InpaintingGAN(L.LightningModule):
         generator: ``(image, mask) -> Outputs``.
         losses: named terms ``term(outputs, batch) -> scalar``, each with `weight` and `needs`; the names are logged.
         generator_optimizer: makes the optimizer of given parameters.
-        discriminator: ``(image, mask) -> logits``, or None for reconstruction alone.
+        discriminator: ``(image, mask) -> Verdict``, or None for reconstruction alone.
         adversarial: the game that both play; given if and only if there is a discriminator.
         discriminator_optimizer: likewise; its own learning rate gives a two-time-scale update (TTUR).
         generator_scheduler, discriminator_scheduler: make a learning-rate schedule of an optimizer, stepped once for
@@ -64,7 +68,7 @@ class InpaintingGAN(L.LightningModule):
     def __init__(
         self,
         generator: nn.Module,
-        losses: Mapping[str, nn.Module],
+        losses: Mapping[str, Term],
         generator_optimizer: OptimizerFactory,
         discriminator: nn.Module | None = None,
         adversarial: Adversarial | None = None,
@@ -98,9 +102,13 @@ class InpaintingGAN(L.LightningModule):
                 f"generator: {type(generator).__name__} has no parameters to train; measure it with inpaint-evaluate"
             )
         for name, term in losses.items():
-            missing = set(term.needs) - set(Outputs.__dataclass_fields__)  # type: ignore[arg-type]
+            missing = set(term.needs) - {"output", "composite"} - set(getattr(generator, "returns", ()))
+            missing -= VERDICTS if discriminator is not None else set()
             if missing:
-                raise ValueError(f"losses.{name}: needs {sorted(missing)}, which no generator returns")
+                raise ValueError(
+                    f"losses.{name}: needs {sorted(missing)}, which {type(generator).__name__}"
+                    f"{'' if discriminator is not None else ' without a discriminator'} does not give"
+                )
         for name, number in (
             ("discriminator_every", discriminator_every),
             ("generator_every", generator_every),
@@ -170,22 +178,55 @@ class InpaintingGAN(L.LightningModule):
             with torch.no_grad():
                 shared = self(image, mask)
         fake = getattr(shared, self.adversarial.of).detach().to(image.dtype)
-        real_logits, fake_logits = self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).chunk(2)
-        terms = {"discriminator": self.adversarial.discriminator(real_logits, fake_logits)}
+        judged_real, judged_fake = self._judge(image, fake, mask)
+        terms = {"discriminator": self.adversarial.discriminator(judged_real, judged_fake, mask)}
+        if (penalty := self.adversarial.penalty(self.discriminator, image, fake, mask)) is not None:
+            terms["penalty"] = penalty
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
-        self.log_dict({"train/logits_real": real_logits.mean(), "train/logits_fake": fake_logits.mean()})
+        for name, verdict in (("real", judged_real), ("fake", judged_fake)):
+            self.log(f"train/logits_{name}", torch.stack([logits.mean() for logits in verdict.logits]).mean())
         return terms
+
+    def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
+        """The verdicts on real and fake, which go through the discriminator together.
+
+        Not where it has batch norm: the generator's phase shows it fake pictures alone, so each kind keeps statistics
+        of its own, as in the papers (DCGAN, Context Encoder, LaMa).
+        """
+        assert self.discriminator is not None
+        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.discriminator.modules()):
+            return self.discriminator(image, mask), self.discriminator(fake, mask)
+        return self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).halves()
 
     def _generator_terms(self, batch: Batch, shared: Outputs | None, playing: bool) -> dict[str, Tensor]:
         """Weighted terms of the generator's loss."""
         outputs = shared if shared is not None else self(batch["image"], batch["mask"])
-        terms = {name: term.weight * term(outputs, batch) for name, term in self.losses.items()}
         if playing:
-            assert self.discriminator is not None and self.adversarial is not None
-            logits = self.discriminator(getattr(outputs, self.adversarial.of), batch["mask"])
-            terms["adversarial"] = self.adversarial.weight * self.adversarial.generator(logits)
+            outputs = self._judged(outputs, batch)
+        update = self.updates
+        terms = {
+            name: weight_at(term.weight, update) * term(outputs, batch)
+            for name, term in self._terms()
+            if playing or not term.needs & VERDICTS
+        }
+        if playing:
+            assert self.adversarial is not None and outputs.fake is not None
+            game = self.adversarial.generator(outputs.real, outputs.fake, batch["mask"])
+            terms["adversarial"] = weight_at(self.adversarial.weight, update) * game
         return terms
+
+    def _terms(self) -> Iterable[tuple[str, Term]]:
+        return cast(Iterable[tuple[str, Term]], self.losses.items())
+
+    def _judged(self, outputs: Outputs, batch: Batch) -> Outputs:
+        """With the verdict on what was painted, and on the truth if anything looks at that."""
+        assert self.discriminator is not None and self.adversarial is not None
+        image, mask, fake = batch["image"], batch["mask"], getattr(outputs, self.adversarial.of)
+        if self.adversarial.needs_real or any("real" in term.needs for _, term in self._terms()):
+            real_verdict, fake_verdict = self._judge(image, fake.to(image.dtype), mask)
+            return replace(outputs, real=real_verdict, fake=fake_verdict)
+        return replace(outputs, fake=self.discriminator(fake, mask))
 
     def _phase(self, name: PhaseName, parts: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> None:
         """Train one network with the other held still: losses, gradients, finite check, clipping, step, schedule."""

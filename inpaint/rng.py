@@ -58,6 +58,11 @@ def uniform(keys: Tensor, count: int) -> Tensor:
     return _shift(bits, 40).to(torch.float32) * 2.0**-24
 
 
+def normal(keys: Tensor, count: int) -> Tensor:
+    """`count` numbers of the standard normal distribution for each key: int64 ``(B,)`` to float32 ``(B, count)``."""
+    return torch.special.ndtri(uniform(keys, count).double() + 2.0**-25).float()
+
+
 def permutation(key: int, length: int) -> list[int]:
     """0 .. length - 1 in an order that only the key decides."""
     return torch.randperm(length, generator=torch.Generator().manual_seed(key & _MASK_64)).tolist()

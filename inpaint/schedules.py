@@ -1,10 +1,11 @@
-"""Learning rates over a run, as functions of the step alone.
+"""Learning rates and loss weights over a run, as functions of the step alone.
 
 torch's own schedules store their length in a checkpoint, so a run that is continued with a larger `max_steps` would
 follow the old one; a plain function is not stored.
 """
 
 import math
+from collections.abc import Callable
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -19,3 +20,31 @@ def cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
     if steps < 1:
         raise ValueError(f"scheduler: cosine needs the length of the run, trainer.max_steps is {steps}")
     return LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2)
+
+
+class Ramp:
+    """A weight that goes from one value to another in a straight line: `losses.style.weight` may be one.
+
+    Args:
+        first: weight before update `begin`.
+        last: weight from update `end` on.
+        begin, end: updates, begin < end.
+
+    Raises:
+        ValueError: it ends before it begins.
+    """
+
+    def __init__(self, first: float, last: float, begin: int, end: int) -> None:
+        if not 0 <= begin < end:
+            raise ValueError(f"weight: a ramp from update {begin} to {end}; begin must be at least 0 and less than end")
+        self.first, self.last, self.begin, self.end = first, last, begin, end
+
+    def __call__(self, update: int) -> float:
+        """The weight at an update."""
+        done = min(max((update - self.begin) / (self.end - self.begin), 0), 1)
+        return self.first + done * (self.last - self.first)
+
+
+def weight_at(weight: float | Callable[[int], float], update: int) -> float:
+    """A weight that is a number, or a function of the update."""
+    return weight(update) if callable(weight) else weight

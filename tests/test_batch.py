@@ -1,6 +1,6 @@
 import torch
 
-from inpaint.batch import compose, from_uint8, to_uint8
+from inpaint.batch import Verdict, compose, from_uint8, to_uint8
 
 
 def test_every_byte_survives_the_round_trip():
@@ -25,3 +25,11 @@ def test_composite_equals_the_image_bit_for_bit_outside_the_hole(batch):
         assert composite.dtype == image.dtype and torch.equal(composite[known], image[known])
         assert torch.signbit(composite[0, 0, 0, 0])
         assert composite[~known].isinf().all()
+
+
+def test_a_verdict_on_real_and_fake_together_splits_into_both():
+    logits, features = torch.randn(6, 1, 4, 4), (torch.randn(6, 8, 9, 9), torch.randn(6, 4, 5, 5))
+    real, fake = Verdict((logits, logits[..., :2]), (features, features[:1])).halves()
+    assert torch.equal(torch.cat([real.logits[0], fake.logits[0]]), logits) and fake.logits[1].shape == (3, 1, 4, 2)
+    assert [len(scale) for scale in real.features] == [2, 1] == [len(scale) for scale in fake.features]
+    assert torch.equal(fake.features[0][1], features[1][3:])

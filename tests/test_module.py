@@ -11,10 +11,12 @@ from torch.utils.data import DataLoader
 from inpaint import rng
 from inpaint.losses.adversarial import Hinge, NonSaturating
 from inpaint.losses.reconstruction import L1, L2
+from inpaint.losses.term import Term
 from inpaint.module import InpaintingGAN, NonFiniteError
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.schedules import Ramp
 
 
 def samples(count=64, size=16):
@@ -41,7 +43,9 @@ def make(adversarial=True, seed=0, **settings):
         "adversarial": NonSaturating(weight=0.1),
         "discriminator_optimizer": sgd,
     }
-    if not adversarial:
+    if isinstance(adversarial, NonSaturating):
+        parts["adversarial"] = adversarial
+    elif not adversarial:
         parts |= {"discriminator": None, "adversarial": None, "discriminator_optimizer": None}
     return InpaintingGAN(**(parts | settings))
 
@@ -69,6 +73,63 @@ def weights(network):
 
 def changed(before, network):
     return {name for name, value in network.named_parameters() if not torch.equal(before[name], value)}
+
+
+class Watching(Term):
+    """Reads both verdicts, and remembers at which updates and with which gradients it was asked."""
+
+    def __init__(self, weight=1.0, needs=("real", "fake")):
+        super().__init__(weight, needs)
+        self.calls = []
+
+    def forward(self, outputs, batch):
+        self.calls.append([name for name in ("real", "fake") if getattr(outputs, name) is not None])
+        if "real" not in self.needs:
+            return outputs.output.square().mean()
+        assert outputs.fake.logits[0].requires_grad
+        pairs = zip(outputs.real.features[0], outputs.fake.features[0], strict=True)
+        return sum((real - fake).abs().mean() for real, fake in pairs)
+
+
+def test_terms_that_read_verdicts_wait_for_the_discriminator():
+    watching, always = Watching(), Watching(needs=("output",))
+    module = make(losses={"watching": watching, "always": always}, adversarial_start=3)
+    fit(module, 5)
+    assert watching.calls == [["real", "fake"]] * 2
+    assert always.calls == [[]] * 3 + [["real", "fake"]] * 2
+    with pytest.raises(ValueError, match=r"needs \['fake', 'real'\], which .* without a discriminator"):
+        make(adversarial=False, losses={"watching": Watching()})
+    with pytest.raises(ValueError, match=r"losses\.l1: needs \['coarse'\], which ResidualUNet does not give"):
+        make(losses={"l1": L1(of="coarse")})
+
+
+def test_a_games_penalty_trains_the_discriminator_alone():
+    class Penalised(NonSaturating):
+        def penalty(self, discriminator, image, fake, mask):
+            assert not fake.requires_grad and image.shape == fake.shape
+            return 1e3 * discriminator(fake, mask).logits[0].square().mean()
+
+    plain, penalised = make(), make(adversarial=Penalised(weight=0.1))
+    for module in (plain, penalised):
+        fit(module, 1)
+    picture, mask = torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
+    judged = [module.discriminator(picture, mask).logits[0] for module in (plain, penalised)]
+    assert not torch.equal(*judged)
+
+
+def test_weights_may_follow_the_update():
+    seen = []
+
+    class Logged(InpaintingGAN):
+        def _phase(self, name, parts, terms_of):
+            terms = terms_of(parts[0])
+            seen.append((terms["l1"] / self.losses["l1"](self(parts[0]["image"], parts[0]["mask"]), parts[0])).item())
+            super()._phase(name, parts, terms_of)
+
+    module = make(adversarial=False, losses={"l1": L1(weight=Ramp(1.0, 3.0, 1, 3))})
+    module.__class__ = Logged
+    fit(module, 5)
+    assert seen == pytest.approx([1, 1, 2, 3, 3])
 
 
 # ---- the clock --------------------------------------------------------------------------------------------------
@@ -147,13 +208,15 @@ def hand_written(module, rows, updates, batch_size=4):
         image, mask = batch["image"], batch["mask"]
         with torch.no_grad():
             fake = generator(image * (1 - mask), mask).composite
-        logits = discriminator(torch.cat([image, fake]), torch.cat([mask, mask]))
+        verdict = discriminator(torch.cat([image, fake]), torch.cat([mask, mask]))
         d_optimizer.zero_grad()
-        module.adversarial.discriminator(*logits.chunk(2)).backward()
+        module.adversarial.discriminator(*verdict.halves(), mask).backward()
         d_optimizer.step()
         outputs = generator(image * (1 - mask), mask)
         loss = sum(term.weight * term(outputs, batch) for term in module.losses.values())
-        loss = loss + module.adversarial.weight * module.adversarial.generator(discriminator(outputs.composite, mask))
+        loss = loss + module.adversarial.weight * module.adversarial.generator(
+            None, discriminator(outputs.composite, mask), mask
+        )
         g_optimizer.zero_grad()
         loss.backward()
         g_optimizer.step()
@@ -186,6 +249,16 @@ def test_batch_norm_statistics_move_once_an_update():
     fit(module, 5)
     (tracked, *_) = [m.num_batches_tracked for m in module.generator.modules() if isinstance(m, nn.BatchNorm2d)]
     assert tracked == 5
+
+
+def test_batch_norm_does_not_mix_real_and_fake():
+    """Patches are judged together, 8 pictures at a time; with batch norm real and fake are two batches of 4."""
+    for norm, expected in (("none", [8, 4]), ("batch", [4, 4, 4])):
+        module = make(discriminator=Patch(width=4, layers=1, spectral=False, norm=norm))
+        sizes = []
+        module.discriminator.register_forward_pre_hook(lambda network, given, sizes=sizes: sizes.append(len(given[0])))
+        fit(module, 1)
+        assert sizes == expected
 
 
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
@@ -285,7 +358,7 @@ def test_not_finite_stops_before_any_weight_changes(where):
 
     module = make(losses={"l1": L1()} if where == "discriminator" else {"poison": Poison()}, adversarial=True)
     if where == "discriminator":
-        module.discriminator.network[0].bias.data.fill_(torch.nan)
+        module.discriminator.last.bias.data.fill_(torch.nan)
     before = weights(module.generator)
     expected = {"loss": "loss poison", "gradient": "a gradient", "discriminator": "loss discriminator"}[where]
     with pytest.raises(NonFiniteError, match=rf"update 0, (generator|discriminator) phase: (the )?{expected} is NaN"):

@@ -41,6 +41,14 @@ def test_uniform_is_uniform_and_independent():
     assert torch.corrcoef(torch.cat([numbers[:, :1], other], dim=1).T)[0, 1].abs() < 0.03
 
 
+def test_normal_is_normal():
+    numbers = rng.normal(torch.tensor([rng.key(index) for index in range(20_000)]), 5)
+    assert numbers.shape == (20_000, 5) and numbers.dtype == torch.float32 and numbers.isfinite().all()
+    moments = [numbers.double().pow(power).mean().item() for power in (1, 2, 3, 4)]
+    assert all(abs(moment - expected) < 0.05 for moment, expected in zip(moments, (0, 1, 0, 3), strict=True)), moments
+    assert torch.equal(rng.normal(torch.tensor([rng.key(3)]), 2), numbers[3:4, :2])
+
+
 def test_permutation():
     assert sorted(rng.permutation(5, 100)) == list(range(100))
     assert rng.permutation(5, 100) == rng.permutation(5, 100) != rng.permutation(6, 100)

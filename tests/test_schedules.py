@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from inpaint.schedules import cosine
+from inpaint.schedules import Ramp, cosine, weight_at
 
 
 def rates(steps, count, state=None):
@@ -33,3 +33,11 @@ def test_a_longer_run_follows_the_longer_schedule():
 def test_a_run_without_length():
     with pytest.raises(ValueError, match=r"trainer\.max_steps is -1"):
         rates(-1, 1)
+
+
+def test_a_weight_goes_in_a_straight_line():
+    ramp = Ramp(1.0, 3.0, begin=10, end=20)
+    assert [weight_at(ramp, update) for update in (0, 10, 15, 20, 99)] == [1, 1, 2, 3, 3]
+    assert weight_at(0.5, 7) == 0.5
+    with pytest.raises(ValueError, match="begin must be"):
+        Ramp(1, 2, begin=5, end=5)

@@ -1,9 +1,26 @@
 """Pieces that several networks share."""
 
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from inpaint import rng
+
+T = TypeVar("T")
 
 LEAST_CONTRAST = 0.01  # of the range [-1, 1]
+MEAN_COLOUR = (123.0, 117.0, 104.0)  # of ImageNet, 8-bit RGB
+
+
+def mean_colour() -> Tensor:
+    """The mean colour of ImageNet as a picture of one pixel, ``(1, 3, 1, 1)`` in [-1, 1]."""
+    return torch.tensor(MEAN_COLOUR).div(127.5).sub(1).view(1, 3, 1, 1)
 
 
 def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor, Tensor]:
@@ -43,3 +60,189 @@ def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, deviation)
             nn.init.zeros_(layer.bias)
+
+
+def he_init(network: nn.Module) -> None:
+    """Convolutions N(0, 2 / fan in), biases 0 (He, Zhang, Ren, Sun, ICCV 2015, section 2.2)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # A transposed convolution of stride s has its kernel at 1 / s^2 of the places that an output sees.
+            fan = layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else layer.weight[:, 0].numel()
+            fan //= layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1
+            nn.init.normal_(layer.weight, 0.0, (2 / max(fan, 1)) ** 0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class ChannelwiseLinear(nn.Module):
+    """Fully connected within each channel and not between channels (Context Encoders, Pathak et al. 2016, section 3.1).
+
+    m channels of n x n have m n^4 weights, where a fully connected layer has m^2 n^4.
+
+    Args:
+        channels: m.
+        side: n.
+
+    Shapes: ``(B, m, n, n)`` to the same.
+    """
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, side**2, side**2))  # channel, from, to
+        self.bias = nn.Parameter(torch.zeros(channels, side**2))
+        nn.init.normal_(self.weight, 0.0, 2**0.5 / side)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every place of a channel to every place of the same channel."""
+        mixed = torch.einsum("bmi,mij->bmj", x.flatten(2), self.weight)
+        return (mixed + self.bias).view_as(x)
+
+
+class PartialConv(nn.Conv2d):
+    """Convolution over valid pixels only (Liu et al. 2018, equations 1 and 2); arguments of `nn.Conv2d`, no dilation.
+
+    ``conv(x * valid) * window / sum(valid) + bias`` where the window has a valid entry, which is where the new mask is
+    valid, else 0. The window counts kernel height x kernel width x channels. Where all of it is valid this is an
+    ordinary convolution; padding counts as missing, as in the authors' code. The ratio is float32 under mixed
+    precision.
+
+    Shapes: x ``(B, C, H, W)``, valid bool ``(B, C, H, W)`` or ``(B, 1, H, W)``; returns the features
+    ``(B, C', H', W')`` and the new mask ``(B, 1, H', W')``, which is the same for all of them.
+    """
+
+    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Convolve, renormalise, and say where the result is valid."""
+        sums = F.conv2d(torch.where(valid, x, 0.0), self.weight, None, self.stride, self.padding)
+        share = valid.mean(1, keepdim=True, dtype=torch.float32)
+        share = F.avg_pool2d(share, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
+        reached = share > 0
+        result = sums.float() / torch.where(reached, share, 1.0)
+        if self.bias is not None:
+            result = result + self.bias.float().view(1, -1, 1, 1)
+        return torch.where(reached, result, 0.0).to(sums.dtype), reached
+
+
+# ---- words for layers -----------------------------------------------------------------------------------------------
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+}
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda channels: nn.Identity(),
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
+}
+
+
+def named(choices: dict[str, T], name: str, key: str) -> T:
+    """What `name` stands for in a table such as `NORMS`.
+
+    Raises:
+        ValueError: it stands for nothing; `key` is the setting that held it (``generator.norm``).
+    """
+    if name not in choices:
+        raise ValueError(f"{key}: {name!r} is none of {', '.join(choices)}")
+    return choices[name]
+
+
+# ---- what generators share ------------------------------------------------------------------------------------------
+
+
+def white_noise(like: Tensor) -> Tensor:
+    """White noise of unit variance, a function of the pixel's place alone: ``(B, 1, H, W)`` as `like`."""
+    batch, _, height, width = like.shape
+    rows = rng.fold(torch.arange(height, device=like.device), "noise")
+    return (rng.uniform(rows, width) - 0.5).mul(12**0.5).expand(batch, 1, height, width)
+
+
+class SelfAttention(nn.Module):
+    """Every position looks at every other one: ``x + gamma * out(attend(query(x), key(x), value(x)))``.
+
+    SAGAN (Zhang et al. 2019, section 3): 1 x 1 convolutions without bias to ``C / 8`` channels for queries and keys and
+    to ``C / 2`` for values (as in the authors' code; the paper has C / 8), a softmax over all positions, not divided by
+    the root of the channels, and a last 1 x 1 back to C. gamma starts at 0, where the layer does nothing. The softmax
+    is in float32 whatever the autocast. Memory grows with the square of ``H * W`` unless torch has a fused kernel.
+
+    Args:
+        channels: C, at least 1.
+        spectral: spectral norm on the four convolutions, as published.
+
+    Shapes: ``(B, C, H, W)`` to the same.
+    """
+
+    def __init__(self, channels: int, spectral: bool = True) -> None:
+        super().__init__()
+        inner, values = max(channels // 8, 1), max(channels // 2, 1)
+        self.query = nn.Conv2d(channels, inner, 1, bias=False)
+        self.key = nn.Conv2d(channels, inner, 1, bias=False)
+        self.value = nn.Conv2d(channels, values, 1, bias=False)
+        self.out = nn.Conv2d(values, channels, 1, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(()))
+        for layer in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            if spectral:
+                spectral_norm(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend."""
+        query, key, value = (
+            layer(x).flatten(2).mT.unsqueeze(1).float() for layer in (self.query, self.key, self.value)
+        )
+        with torch.autocast(x.device.type, enabled=False):
+            attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return x + self.gamma * self.out(attended.squeeze(1).mT.unflatten(2, x.shape[-2:]))
+
+
+def picture_decoder(widths: list[int]) -> nn.Sequential:
+    """What the ResNets of Johnson et al. 2016 end with, as LaMa has it: ``(B, widths[0], h, w)`` to RGB in [0, 1].
+
+    A transposed 3 x 3 convolution of stride 2 with batch norm and ReLU for each of the further widths, then 7 x 7 with
+    reflect padding to three channels and a sigmoid.
+    """
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), nn.BatchNorm2d(after), nn.ReLU(True)]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 7, padding=3, padding_mode="reflect"), nn.Sigmoid())
+
+
+# ---- pieces of discriminators ---------------------------------------------------------------------------------------
+
+
+def norm_layer(norm: str, channels: int) -> list[nn.Module]:
+    """The layer that `norm` names, in a list that is empty for `none`; `instance` is without scale and shift.
+
+    Raises:
+        ValueError: a name that does not exist.
+    """
+    layers: dict[str, list[nn.Module]] = {
+        "none": [],
+        "batch": [nn.BatchNorm2d(channels)],
+        "instance": [nn.InstanceNorm2d(channels)],
+    }
+    if norm not in layers:
+        raise ValueError(f"discriminator.norm: {norm!r} is none of {tuple(layers)}")
+    return layers[norm]
+
+
+def around_hole(picture: Tensor, mask: Tensor, side: int) -> Tensor:
+    """A square of each sample with its hole in the middle: ``(B, C, H, W)`` to ``(B, C, side, side)``.
+
+    Its centre is the centre of mass of the hole ``(B, 1, H, W)``, which may have soft edges; of the picture where there
+    is no hole. It is moved inwards where it would leave the picture, whose sides are at least `side`.
+    """
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        places = torch.arange(length, device=mask.device, dtype=torch.float32)
+        profile = mask.float().sum(dim=5 - axis).squeeze(1)
+        total = profile.sum(dim=1)
+        centre = torch.where(total > 0, (profile * places).sum(dim=1) / total.clamp_min(1e-6), (length - 1) / 2)
+        start = (centre - (side - 1) / 2).add(0.5).floor().long().clamp(0, length - side)
+        taken = start[:, None] + torch.arange(side, device=mask.device)
+        picture = picture.take_along_dim(taken.view(len(taken), 1, *((-1, 1) if axis == 2 else (1, -1))), dim=axis)
+    return picture

@@ -6,27 +6,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.fills import harmonic
-from inpaint.networks.layers import pad_to_multiple, standardise
+from inpaint.networks.layers import (
+    ACTIVATIONS,
+    NORMS,
+    SelfAttention,
+    named,
+    pad_to_multiple,
+    standardise,
+    white_noise,
+)
 
 
 class Block(nn.Module):
-    """Pre-activation residual block without normalisation: ``x + conv(act(conv(act(x))))`` (He et al. 2016b).
+    """Pre-activation residual block: ``x + conv(act(norm(conv(act(norm(x))))))`` (He et al. 2016b).
 
     The second convolution starts at zero, so a fresh block is the identity and depth costs nothing at the start.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dilation: int, norm: str, activation: str) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         nn.init.zeros_(self.second.weight)
+        self.norms = nn.ModuleList(named(NORMS, norm, "generator.norm")(channels) for _ in range(2))
+        self.activation = named(ACTIVATIONS, activation, "generator.activation")()
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        return x + self.second(F.silu(self.first(F.silu(x))))
+        inner = self.first(self.activation(self.norms[0](x)))
+        return x + self.second(self.activation(self.norms[1](inner)))
 
 
 class ResidualUNet(nn.Module):
@@ -48,62 +58,81 @@ class ResidualUNet(nn.Module):
         blocks: residual blocks a level, on each side.
         shuffle: the first level sees ``shuffle x shuffle`` pixels as channels of one (Shi et al. 2016), which costs
             shuffle^2 times less than the same network on pixels. 1 works on pixels.
+        attention: the level whose last blocks, on the way up, self-attention follows (`layers.SelfAttention`); level i
+            has one position for ``(shuffle * 2 ** i) ** 2`` pixels, `levels` is the lowest. None is none.
+        attention_spectral: spectral norm on its 1 x 1 convolutions, as SAGAN has it.
+        dilation: of the convolutions in the blocks of the lowest level (as in Iizuka et al. 2017).
+        norm: before each activation of the blocks: none, batch, instance or group (of 32 where they divide).
+        activation: silu, relu, leaky_relu (0.2), elu or gelu.
 
     Raises:
-        ValueError: a number below its least.
+        ValueError: a number out of its range, or a word that stands for nothing.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W.
     """
 
-    def __init__(self, width: int = 32, levels: int = 2, blocks: int = 1, shuffle: int = 2) -> None:
+    def __init__(
+        self,
+        width: int = 32,
+        levels: int = 2,
+        blocks: int = 1,
+        shuffle: int = 2,
+        attention: int | None = None,
+        attention_spectral: bool = True,
+        dilation: int = 1,
+        norm: str = "none",
+        activation: str = "silu",
+    ) -> None:
         super().__init__()
         for name, value, least in (
             ("width", width, 1),
             ("levels", levels, 1),
             ("blocks", blocks, 0),
             ("shuffle", shuffle, 1),
+            ("dilation", dilation, 1),
         ):
             if value < least:
                 raise ValueError(f"generator.{name}: {value} is less than {least}")
+        if attention is not None and not 0 <= attention <= levels:
+            raise ValueError(
+                f"generator.attention: there is no level {attention}; give 0 to {levels}, or null for none"
+            )
         self.multiple = shuffle * 2**levels
+        self.minimum = self.multiple * (2 if norm == "instance" else 1)  # one position has no variance
         widths = [width * 2 ** min(level, 2) for level in range(levels + 1)]
 
         self.stem = nn.Sequential(nn.PixelUnshuffle(shuffle), nn.Conv2d(5 * shuffle**2, width, 3, padding=1))
         self.down = nn.ModuleList()
-        self.encode = nn.ModuleList([self._blocks(width, blocks)])
-        for before, after in pairwise(widths):
-            self.down.append(nn.Conv2d(before, after, 4, 2, 1))
-            self.encode.append(self._blocks(after, blocks))
+        self.encode = nn.ModuleList()
+        for level, channels in enumerate(widths):
+            if level:
+                self.down.append(nn.Conv2d(widths[level - 1], channels, 4, 2, 1))
+            rate = dilation if level == levels else 1
+            self.encode.append(nn.Sequential(*(Block(channels, rate, norm, activation) for _ in range(blocks))))
         self.merge = nn.ModuleList()
         self.decode = nn.ModuleList()
         for before, after in pairwise(widths[::-1]):
             self.merge.append(nn.Conv2d(before + after, after, 3, padding=1))
-            self.decode.append(self._blocks(after, blocks))
+            self.decode.append(nn.Sequential(*(Block(after, 1, norm, activation) for _ in range(blocks))))
         last = nn.Conv2d(width, 3 * shuffle**2, 3, padding=1)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
-        self.head = nn.Sequential(nn.SiLU(), last, nn.PixelShuffle(shuffle))
-
-    @staticmethod
-    def _blocks(channels: int, count: int) -> nn.Sequential:
-        return nn.Sequential(*(Block(channels) for _ in range(count)))
-
-    @staticmethod
-    def _noise(like: Tensor) -> Tensor:
-        """White noise of unit variance, a function of the pixel's place alone: ``(B, 1, H, W)`` as `like`."""
-        batch, _, height, width = like.shape
-        rows = rng.fold(torch.arange(height, device=like.device), "noise")
-        return (rng.uniform(rows, width) - 0.5).mul(12**0.5).expand(batch, 1, height, width)
+        self.head = nn.Sequential(
+            named(ACTIVATIONS, activation, "generator.activation")(), last, nn.PixelShuffle(shuffle)
+        )
+        # After everything else, so that with and without it the other weights start alike.
+        if attention is not None:
+            on_the_way_up = [self.encode[-1], *self.decode][levels - attention]
+            on_the_way_up.add_module("attention", SelfAttention(widths[attention], attention_spectral))
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
         height, width = image.shape[-2:]
-        known, hole = pad_to_multiple(image, mask, self.multiple)
+        known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         fill = harmonic(known, hole)
         standard, contrast = standardise(fill)
-        noise = self._noise(hole)
 
-        x = self.stem(torch.cat([standard, hole, noise], dim=1))
+        x = self.stem(torch.cat([standard, hole, white_noise(hole)], dim=1))
         skips = []
         for blocks, down in zip(self.encode, self.down, strict=False):
             x = blocks(x)

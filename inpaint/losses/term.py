@@ -1,0 +1,39 @@
+"""What a loss of the generator is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+
+from torch import Tensor, nn
+
+from inpaint.batch import Batch, Outputs
+
+Weight = float | Callable[[int], float]  # a number, or a function of the update (`schedules.Ramp`)
+
+
+class Term(nn.Module, ABC):
+    """One term of the generator's loss: called as ``term(outputs, batch)``, a scalar float32 not yet weighted.
+
+    Args:
+        weight: its factor in the total, or a function of the update (`schedules.Ramp`).
+        needs: fields of `Outputs` that it reads. ``real`` and ``fake`` exist only while a discriminator plays; the term
+            is left out before.
+    """
+
+    def __init__(self, weight: Weight, needs: Iterable[str]) -> None:
+        super().__init__()
+        self.weight, self.needs = weight, frozenset(needs)
+
+    @abstractmethod
+    def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The term for a batch."""
+
+
+def choice(key: str, value: str, choices: tuple[str, ...]) -> str:
+    """`value`, which is one of `choices`.
+
+    Raises:
+        ValueError: it is not; the message begins with the config's key.
+    """
+    if value not in choices:
+        raise ValueError(f"{key}: {value!r} is none of {choices}")
+    return value

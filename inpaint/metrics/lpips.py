@@ -1,0 +1,79 @@
+"""Learned perceptual image patch similarity (Zhang, Isola, Efros, Shechtman, Wang, CVPR 2018)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inpaint.networks.backbones import HoldsBackbone, shared
+
+# Of each variant: the backbone, the layers that are compared, and their channels, which a file of heads must fit.
+VARIANTS: dict[str, tuple[str, dict[str, int]]] = {
+    "alex": ("alexnet", {"relu1": 64, "relu2": 192, "relu3": 384, "relu4": 256, "relu5": 256}),
+    "vgg": ("vgg16", {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512, "relu5_3": 512}),
+    "squeeze": (
+        "squeezenet1_1",
+        {"relu1": 64, "fire3": 128, "fire5": 256, "fire6": 384, "fire7": 384, "fire8": 512, "fire9": 512},
+    ),
+}
+
+
+class LPIPS(HoldsBackbone):
+    """How differently two pictures are seen, version 0.1 with linear heads: 0 for equal ones, lower is better.
+
+    Features at five (squeeze: seven) layers are scaled to length 1 over the channels; their squared difference, each
+    channel weighed by the head, is averaged over the places and summed over the layers. In float32 whatever the
+    autocast. As published it is measured on whole pictures; a figure belongs to its size and to its variant.
+
+    Args:
+        variant: `alex` (what most papers report), `vgg` or `squeeze`.
+        weights: of the backbone, see `backbones.Backbone`; None is torch's hub cache or a download.
+        heads: the authors' file of linear heads (``weights/v0.1/alex.pth`` in richzhang/PerceptualSimilarity); None
+            is ``lpips_v0.1_<variant>.pth`` in torch's hub cache.
+
+    Raises:
+        ValueError: a variant that does not exist, or files that are nowhere to be found or do not fit.
+    """
+
+    def __init__(self, variant: str = "alex", weights: str | None = None, heads: str | None = None) -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"lpips.variant: {variant!r} is none of {tuple(VARIANTS)}")
+        network, channels = VARIANTS[variant]
+        self.layers = tuple(channels)
+        self.hold(shared(network, weights, "torchvision", self.layers, "lpips"))
+        for place, head in enumerate(_heads(variant, heads)):
+            self.register_buffer(f"head_{place}", head, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, painted: Tensor, truth: Tensor) -> Tensor:
+        """Distances, float32 ``(B,)``, of pictures ``(B, 3, H, W)`` in [-1, 1], sides of at least 32 pixels."""
+        with torch.autocast(truth.device.type, enabled=False):
+            total = torch.zeros(len(truth), device=truth.device)
+            pairs = zip(self.backbone(painted, self.layers), self.backbone(truth, self.layers), strict=True)
+            for place, (mine, theirs) in enumerate(pairs):
+                difference = (_directions(mine) - _directions(theirs)).square()
+                total += (difference * self.get_buffer(f"head_{place}")).sum(dim=1).mean(dim=(1, 2))
+        return total
+
+
+def _directions(features: Tensor) -> Tensor:
+    """``(B, C, h, w)`` scaled to length 1 over C."""
+    return features / (features.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+
+
+def _heads(variant: str, file: str | None) -> list[Tensor]:
+    """The weights of each layer's channels, ``(1, C, 1, 1)``."""
+    path = Path(file) if file is not None else Path(torch.hub.get_dir()) / "checkpoints" / f"lpips_v0.1_{variant}.pth"
+    if not path.is_file():
+        raise ValueError(
+            f"lpips.heads: there is no {path}; put weights/v0.1/{variant}.pth of richzhang/PerceptualSimilarity there, "
+            "or give its path"
+        )
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    channels = list(VARIANTS[variant][1].values())
+    heads = [state.get(f"lin{place}.model.1.weight") for place in range(len(channels))]
+    for head, count in zip(heads, channels, strict=True):
+        if head is None or head.shape != (1, count, 1, 1):
+            raise ValueError(f"lpips.heads: {path} does not hold the {len(channels)} heads of {variant}")
+    return [head.float() for head in heads]

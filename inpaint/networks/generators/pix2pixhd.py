@@ -1,0 +1,74 @@
+"""The global generator of pix2pixHD (Wang et al., CVPR 2018), as LaMa uses it for comparison (Suvorov et al. 2022)."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from inpaint.batch import Outputs, compose
+from inpaint.networks.layers import pad_to_multiple, picture_decoder
+
+MOST_CHANNELS = 1024
+
+
+class _ResidualBlock(nn.Module):
+    """``x + norm(conv(relu(norm(conv(x)))))``, 3 x 3 with reflect padding (Johnson et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class Pix2PixHDGlobal(nn.Module):
+    """LaMa-Regular: the skeleton of LaMa with ordinary convolutions in place of Fourier ones; 45,617,731 parameters.
+
+    7 x 7 and strided 3 x 3 convolutions, residual blocks, transposed convolutions, 7 x 7 and a sigmoid; batch norm and
+    ReLU, biases, torch's own initial weights. pix2pixHD itself has four halvings, instance norm and a tanh; the numbers
+    here are LaMa's.
+
+    As published the input is the picture in [0, 1] with 0 (black) in its hole, and the mask. The sigmoid's [0, 1] is
+    mapped to the [-1, 1] of this package, where an L1 loss is twice and an L2 loss four times the published figure.
+
+    Args:
+        blocks: residual blocks at the lowest resolution (published: 9; 15 for Big-LaMa-Regular).
+        width: channels of the first layer; they double at each halving, to 1024 at most (published: 64).
+        levels: halvings (published: 3).
+
+    Raises:
+        ValueError: a number below 1.
+
+    Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and `minimum`).
+    """
+
+    def __init__(self, blocks: int = 9, width: int = 64, levels: int = 3) -> None:
+        super().__init__()
+        for name, value in (("blocks", blocks), ("width", width), ("levels", levels)):
+            if value < 1:
+                raise ValueError(f"generator.{name}: {value} is less than 1")
+        self.multiple = 2**levels
+        self.minimum = 2 * self.multiple  # reflect padding needs two positions
+        widths = [min(width * 2**level, MOST_CHANNELS) for level in range(levels + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(4, widths[0], 7, padding=3, padding_mode="reflect")]
+        layers += [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        layers += [_ResidualBlock(widths[-1]) for _ in range(blocks)]
+        self.encoder = nn.Sequential(*layers)
+        self.decoder = picture_decoder(widths[::-1])
+
+    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
+        """Paint the picture: the pixels of `image` inside the hole are not read."""
+        height, width = image.shape[-2:]
+        known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
+        black = torch.where(hole > 0.5, 0, (known + 1) / 2)
+        output = 2 * self.decoder(self.encoder(torch.cat([black, hole], dim=1))) - 1
+        return compose(output[..., :height, :width], image, mask)

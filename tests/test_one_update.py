@@ -1,0 +1,114 @@
+"""Every discriminator, adversarial loss and loss of conf/ plays a real update, with the defaults of the others."""
+
+import hydra
+import lightning as L
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
+
+from inpaint import rng
+from inpaint.config import conf_dir
+from inpaint.losses.adversarial import NonSaturating
+from inpaint.losses.perceptual import Perceptual, Style
+from inpaint.losses.reconstruction import L1
+from inpaint.module import InpaintingGAN
+from inpaint.networks.discriminators import Patch
+from inpaint.networks.generators.residual_unet import ResidualUNet
+
+CONF = conf_dir()
+SIZE = 64
+
+
+def options(group):
+    return sorted(path.stem for path in (CONF / group).glob("[a-z]*.yaml") if path.stem != "none")
+
+
+def option(group, name, **settings):
+    """The object that an option makes; `settings` where it has them."""
+    cfg = OmegaConf.merge({"data": {"crop": SIZE}}, {"option": OmegaConf.load(CONF / group / f"{name}.yaml")})
+    node = cfg.option[name] if group == "losses" else cfg.option
+    for key, value in settings.items():
+        if key in node:
+            node[key] = value
+    return hydra.utils.instantiate(node, _convert_="all")
+
+
+def samples(count=6):
+    generator = torch.Generator().manual_seed(3)
+    rows = []
+    for index in range(count):
+        mask = torch.zeros(1, SIZE, SIZE)
+        mask[:, 8 + 4 * index : 30 + 4 * index, 10:40] = 1
+        rows.append({"image": torch.rand(3, SIZE, SIZE, generator=generator) * 2 - 1, "mask": mask, "index": index})
+    return rows
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.01)
+
+
+def make(**parts):
+    rng.seed_all(0)
+    defaults = {
+        "generator": ResidualUNet(width=4, levels=1),
+        "losses": {"l1": L1()},
+        "generator_optimizer": sgd,
+        "discriminator": Patch(width=4, layers=2),
+        "adversarial": NonSaturating(weight=0.1),
+        "discriminator_optimizer": sgd,
+    }
+    return InpaintingGAN(**(defaults | parts))
+
+
+def fit(module, updates=2, precision="32-true"):
+    trainer = L.Trainer(
+        max_steps=updates,
+        accelerator="cpu",
+        precision=precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(samples(), batch_size=3))
+    assert trainer.global_step == updates
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", options("discriminator"))
+def test_discriminators(name, precision):
+    module = make(discriminator=option("discriminator", name, width=4, hidden=8))
+    before = {key: value.clone() for key, value in module.discriminator.named_parameters()}
+    fit(module, precision=precision)
+    for key, value in module.discriminator.named_parameters():
+        assert value.dim() < 2 or not torch.equal(value, before[key]), f"{key} did not move"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", options("adversarial"))
+def test_adversarial_losses(name, precision):
+    fit(make(losses={}, adversarial=option("adversarial", name)), precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", options("losses"))
+def test_losses(name, precision):
+    fit(make(losses={name: option("losses", name, weights="random")}), precision=precision)
+
+
+def test_backbones_are_in_no_checkpoint_and_in_no_optimizer():
+    small = {"weights": "random", "layers": ["relu1_1"]}
+    with_backbone = make(losses={"perceptual": Perceptual(**small), "style": Style(**small)})
+    without = make()
+    assert with_backbone.losses["perceptual"].backbone is with_backbone.losses["style"].backbone
+    assert with_backbone.state_dict().keys() == without.state_dict().keys()
+    assert len(list(with_backbone.parameters())) == len(list(without.parameters()))
+    assert len(list(with_backbone.buffers())) == len(list(without.buffers()))
+    before = [p.clone() for p in with_backbone.losses["style"].backbone.parameters()]
+    fit(with_backbone)
+    after = with_backbone.losses["style"].backbone.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    with_backbone.double()
+    assert all(p.dtype == torch.float64 for p in after)
