@@ -16,6 +16,8 @@ def gaussian_blur(picture: Tensor, side: int, sigma: float, border: Literal["ref
     places = torch.arange(-reach, reach + 1, device=picture.device, dtype=picture.dtype)
     window = torch.exp(-places.square() / (2 * sigma**2))
     window = window / window.sum()
-    single = F.pad(picture.flatten(0, 1)[:, None], (reach,) * 4, mode=border)
-    blurred = F.conv2d(F.conv2d(single, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
-    return blurred.view_as(picture)
+    # All pictures as channels of one: as a batch of single channels it took 10 times as long on a CPU.
+    x = F.pad(picture.flatten(0, 1)[None], (reach,) * 4, mode=border)
+    each = window.expand(x.shape[1], 1, 1, side)
+    x = F.conv2d(F.conv2d(x, each, groups=len(each)), each.transpose(2, 3), groups=len(each))
+    return x.view_as(picture)

@@ -19,7 +19,7 @@ class FeatureMatching(Term):
     | paper | error | total | weight |
     |---|---|---|---|
     | pix2pixHD: 4 / (layers + 1) for each of the layers + 1 activations | l1 | 4 | 10 |
-    | EdgeConnect, edges: 1 for each of 5 activations (the last of which is the map of logits) | l1 | 5 | 10 |
+    | EdgeConnect, edges: 1 for each activation, and for the logits, which are left out here | l1 | 4 | 10 |
     | LaMa: mean over 5 activations | l2 | 1 | 100 |
 
     Args:

@@ -175,10 +175,9 @@ class FocalFrequency(Term):
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Scalar float32."""
-        with torch.autocast(batch["image"].device.type, enabled=False):
-            difference = (getattr(outputs, self.of) - batch["image"]).float() / 2
-            spectrum = torch.fft.fft2(difference, norm="ortho")
-            distance = spectrum.real.square() + spectrum.imag.square()
-            weights = distance.detach().sqrt() ** self.alpha
-            weights = weights / weights.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
-            return (weights * distance).mean()
+        difference = (getattr(outputs, self.of).float() - batch["image"]) / 2
+        spectrum = torch.fft.fft2(difference, norm="ortho")
+        distance = spectrum.real.square() + spectrum.imag.square()
+        weights = distance.detach().sqrt() ** self.alpha
+        weights = weights / weights.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
+        return (weights * distance).mean()

@@ -11,7 +11,7 @@ Each is the convolutional part as a plain `nn.Sequential` with the places, and h
 import logging
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,9 +139,8 @@ class Backbone(nn.Module):
         self.features = nn.Sequential()
         self.names: list[str] = []
         self.file = None if weights == "random" else _find(network, weights, key)
-        log.info("%s: %s with %s, in the convention %s", key, network, self.file or "random weights", convention)
 
-    def require(self, layers: Iterable[str], key: str) -> None:
+    def require(self, layers: Collection[str], key: str) -> None:
         """Build and load the network up to the last of these layers.
 
         Raises:
@@ -196,7 +195,7 @@ class HoldsBackbone(nn.Module):
 _shared: "weakref.WeakValueDictionary[tuple[str, str | None, str], Backbone]" = weakref.WeakValueDictionary()
 
 
-def shared(network: str, weights: str | None, convention: str, layers: Iterable[str], key: str) -> Backbone:
+def shared(network: str, weights: str | None, convention: str, layers: Collection[str], key: str) -> Backbone:
     """The one `Backbone` of these settings in this process, with at least these layers.
 
     Nothing about it changes in use, so all losses may have the same; it goes when the last of them does.
@@ -204,6 +203,7 @@ def shared(network: str, weights: str | None, convention: str, layers: Iterable[
     settings = (network, weights, convention)
     if (backbone := _shared.get(settings)) is None:
         backbone = _shared[settings] = Backbone(network, weights, convention, key)
+    log.info("%s: %s with %s, in the convention %s", key, network, backbone.file or "random weights", convention)
     backbone.require(layers, key)
     return backbone
 

@@ -78,12 +78,15 @@ def test_ms_ssim_against_numpy(batch, outputs, scales):
     assert value.item() == pytest.approx(1 - np.mean(products), abs=1e-5)
 
 
-def test_the_opposite_of_the_truth_has_a_finite_gradient(batch):
-    """Similarities below 0 would be NaN under a fractional power."""
-    output = (-batch["image"]).clone().requires_grad_(True)
-    value = MSSSIM(scales=3)(compose(output, batch["image"], batch["mask"]), batch)
+def test_one_negative_scale_does_not_silence_the_others():
+    """A fractional power of a negative similarity would be NaN, and 0 times the other scales would be 0."""
+    fine = 0.5 * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0)).sign()
+    coarse = 0.5 * torch.linspace(-6, 6, 48).sin().expand_as(fine)
+    truth = {"image": fine + coarse, "mask": torch.ones(1, 1, 48, 48)}
+    output = (fine - coarse).requires_grad_(True)
+    value = MSSSIM(scales=3)(compose(output, truth["image"], truth["mask"]), truth)
     value.backward()
-    assert value > 0.9 and output.grad.isfinite().all()
+    assert 0.9 < value < 1 and output.grad.isfinite().all() and output.grad.abs().sum() > 1e-4
 
 
 @pytest.mark.parametrize("region", ["hole", "all"])

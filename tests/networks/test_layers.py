@@ -157,4 +157,5 @@ def test_a_square_around_each_hole():
     square = around_hole(picture, mask, 8)  # the last one has no hole: the middle of the picture
     for sample, (top, left) in enumerate([(3, 10), (0, 22), (12, 0), (6, 11)]):
         assert torch.equal(square[sample], picture[sample, :, top : top + 8, left : left + 8])
+    assert torch.equal(around_hole(picture, mask, 7)[0], picture[0, :, 4:11, 11:18]), "rounded, halves up"
     assert torch.equal(around_hole(picture, mask, 20)[:, :, :, 0], picture[torch.arange(4), :, :, [4, 10, 0, 5]])
