@@ -96,11 +96,19 @@ def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of the generator's moving average."""
-    prefix = "ema.network."
-    state = {name[len(prefix) :]: value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}
-    if not state:
+    if not (state := _below("ema.network.", checkpoint)):
         raise CheckpointError("checkpoint: it holds no moving average of a generator")
     return state
+
+
+def discriminator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights of the discriminator; empty where there was none."""
+    return _below("discriminator.", checkpoint)
+
+
+def _below(prefix: str, checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    state = checkpoint["state_dict"].items()
+    return {name[len(prefix) :]: value for name, value in state if name.startswith(prefix)}
 
 
 def latest_valid(folder: str | Path) -> Path | None:

@@ -53,6 +53,7 @@ class InpaintingGAN(L.LightningModule):
             each step of that optimizer.
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
+        discriminator_alone: updates from then on in which only the discriminator is trained.
         r1_gamma: weight of the R1 penalty, ``gamma / 2 * |grad|^2``; 0 is off.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
@@ -78,6 +79,7 @@ class InpaintingGAN(L.LightningModule):
         discriminator_every: int = 1,
         generator_every: int = 1,
         adversarial_start: int = 0,
+        discriminator_alone: int = 0,
         r1_gamma: float = 0.0,
         r1_every: int = 16,
         accumulate: int = 1,
@@ -127,7 +129,7 @@ class InpaintingGAN(L.LightningModule):
         self.scheduler_factories = {"generator": generator_scheduler, "discriminator": discriminator_scheduler}
         self.clips = {"generator": generator_clip, "discriminator": discriminator_clip}
         self.discriminator_every, self.generator_every = discriminator_every, generator_every
-        self.adversarial_start = adversarial_start
+        self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
         self.accumulate = accumulate
         self.seed = seed
@@ -156,7 +158,9 @@ class InpaintingGAN(L.LightningModule):
         rng.seed_all(rng.key(self.seed, "update", self.global_rank, update))
         playing = self.discriminator is not None and update >= self.adversarial_start
         judge = playing and update % self.discriminator_every == 0
-        paint = update % self.generator_every == 0
+        paint = update % self.generator_every == 0 and not (
+            playing and update < self.adversarial_start + self.discriminator_alone
+        )
         parts = self._split(batch)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several

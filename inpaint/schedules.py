@@ -22,6 +22,19 @@ def cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2)
 
 
+def linear(optimizer: Optimizer, steps: int, constant: float = 0.5) -> LambdaLR:
+    """The full learning rate for a share `constant` of `steps` steps, then in a straight line to zero (pix2pixHD).
+
+    Raises:
+        ValueError: the run has no length, or the share is not at least 0 and below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"scheduler: linear needs the length of the run, trainer.max_steps is {steps}")
+    if not 0 <= constant < 1:
+        raise ValueError(f"scheduler.constant: {constant} is not at least 0 and below 1")
+    return LambdaLR(optimizer, lambda step: min(1.0, max(0.0, (1 - step / steps) / (1 - constant))))
+
+
 class Ramp:
     """A weight that goes from one value to another in a straight line: `losses.style.weight` may be one.
 

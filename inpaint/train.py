@@ -24,6 +24,8 @@ from inpaint.evaluate import evaluate, write_results
 if TYPE_CHECKING:
     import lightning as L
 
+    from inpaint.module import InpaintingGAN
+
 
 def run(cfg: DictConfig) -> float:
     """Train and evaluate; returns the hole PSNR over all validation crops, which searches maximise."""
@@ -36,6 +38,8 @@ def run(cfg: DictConfig) -> float:
 
     if resume is not None:
         _continue_csv(parts.trainer, folder, resume)
+    elif cfg.init_from:
+        _begin_with(cfg.init_from, parts.module)
     failed = True
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=resume, weights_only=True)
@@ -44,6 +48,37 @@ def run(cfg: DictConfig) -> float:
         return psnr
     finally:
         _finish_wandb(failed)
+
+
+def _begin_with(path: str, module: "InpaintingGAN") -> None:
+    """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
+
+    The generator begins with the other's moving average. Unlike `resume`, nothing else is taken over.
+
+    Raises:
+        ValueError: no weight of the generator fits.
+    """
+    from inpaint import checkpoint
+
+    loaded = checkpoint.load(path)
+    for name, state in (
+        ("generator", checkpoint.generator_state(loaded)),
+        ("discriminator", checkpoint.discriminator_state(loaded)),
+    ):
+        network = getattr(module, name)
+        if network is None or not state:
+            continue
+        own = network.state_dict()
+        fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+        if name == "generator" and not fitting:
+            raise ValueError(
+                f"init_from: nothing in {path} fits {_named(network)}; it was trained with another generator"
+            )
+        network.load_state_dict(fitting, strict=False)
+        missing = sorted({*own} - {*fitting})
+        listed = f"; new: {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}" if missing else ""
+        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{listed}")
+    module.ema.network.load_state_dict(module.generator.state_dict())
 
 
 def _finish_wandb(failed: bool) -> None:
@@ -95,7 +130,7 @@ def _named(network: object) -> str:
 
 # What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
 SAID_ALOUD = ("losses", "adversarial", "module")
-MAY_CHANGE = ("name", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
+MAY_CHANGE = ("name", "init_from", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
 MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
 
 

@@ -151,8 +151,21 @@ def test_one_clock(settings):
     assert trainer.global_step == count.batches == 7
 
 
-def test_the_cadence():
-    module = make(generator_every=3, discriminator_every=2, adversarial_start=4)
+@pytest.mark.parametrize(
+    ("cadence", "expected"),
+    [
+        (
+            {"generator_every": 3, "discriminator_every": 2, "adversarial_start": 4},
+            {"generator": [0, 3, 6, 9], "discriminator": [4, 6, 8, 10]},
+        ),
+        (
+            {"adversarial_start": 3, "discriminator_alone": 4},  # the three phases of Iizuka et al. 2017
+            {"generator": [0, 1, 2, 7, 8, 9, 10, 11], "discriminator": [*range(3, 12)]},
+        ),
+    ],
+)
+def test_the_cadence(cadence, expected):
+    module = make(**cadence)
     steps = {"generator": [], "discriminator": []}
     original = InpaintingGAN._phase
 
@@ -165,7 +178,7 @@ def test_the_cadence():
         fit(module, 12)
     finally:
         InpaintingGAN._phase = original
-    assert steps == {"generator": [0, 3, 6, 9], "discriminator": [4, 6, 8, 10]}
+    assert steps == expected
 
 
 # ---- the phases -------------------------------------------------------------------------------------------------

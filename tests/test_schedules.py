@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from inpaint.schedules import Ramp, cosine, weight_at
+from inpaint.schedules import Ramp, cosine, linear, weight_at
 
 
 def rates(steps, count, state=None):
@@ -41,3 +41,16 @@ def test_a_weight_goes_in_a_straight_line():
     assert weight_at(0.5, 7) == 0.5
     with pytest.raises(ValueError, match="begin must be"):
         Ramp(1, 2, begin=5, end=5)
+
+
+def test_constant_then_a_straight_line():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule, found = linear(optimizer, 8, constant=0.5), []
+    for _ in range(10):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert found == pytest.approx([2, 2, 2, 2, 2, 1.5, 1, 0.5, 0, 0])
+    for wrong in ({"steps": 0}, {"steps": 5, "constant": 1.0}):
+        with pytest.raises(ValueError, match="scheduler"):
+            linear(optimizer, **wrong)

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import default_collate
 
 from inpaint import rng
@@ -20,7 +19,7 @@ from inpaint.data.augmentation import Augmentation
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
 from inpaint.data.shards import Shards
-from inpaint.data.sources import Folder, Photos, Source, Split
+from inpaint.data.sources import Folder, Photos, Source, Split, say
 from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
@@ -136,7 +135,7 @@ class InpaintingData(L.LightningDataModule):
             return self.cache != "none"
         needed, free = (3 + self.source.masked) * sum(height * width for height, width in sizes), free_memory()
         kept = needed <= SHARE * free
-        rank_zero_info(
+        say(
             f"data.cache=auto: {split} photographs {'kept in memory' if kept else 'decoded anew each time'}, "
             f"{needed / 2**20:.0f} MB of {free / 2**20:.0f} MB free"
         )
@@ -186,7 +185,7 @@ class InpaintingData(L.LightningDataModule):
             if self.cache == "auto" and tiles.store.bytes > SHARE * free:
                 return False
             tiles.store.to(device)
-            rank_zero_info(f"data.cache: {tiles.split} photographs on {device}, {tiles.store.bytes / 2**20:.0f} MB")
+            say(f"data.cache: {tiles.split} photographs on {device}, {tiles.store.bytes / 2**20:.0f} MB")
         return True
 
     def validation_batch(self, samples: int, device: torch.device) -> Batch:

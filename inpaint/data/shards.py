@@ -11,9 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_info
-
-from inpaint.data.sources import Picture, Split, check_reading, read_picture
+from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
 from inpaint.data.tar import Reader, Sample
 from inpaint.files import BadImage, Encoded, listed
 from inpaint.progress import track
@@ -105,13 +103,13 @@ class Shards:
             for address in track(every, "counting samples", "shards"):
                 counts[address], left_out = next(found)
                 ignored += left_out
-        rank_zero_info(
+        say(
             f"data.counts: counted {sum(counts.values())} samples in {len(every)} shards"
             + (f", written to {file}" if file is not None else "; data.counts=FILE keeps the numbers")
         )
         if ignored:
             kinds = ", ".join(f"{number} .{extension}" for extension, number in ignored.most_common(10))
-            rank_zero_info(f"data: ignored {ignored.total()} members of the shards: {kinds}")
+            say(f"data: ignored {ignored.total()} members of the shards: {kinds}")
         if file is not None:
             text = json.dumps({self.names[address]: number for address, number in counts.items()}, indent=0)
             scratch = file.with_name(f"{file.name}.{os.getpid()}")  # several ranks may write the same

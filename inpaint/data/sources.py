@@ -1,6 +1,7 @@
 """Where photographs come from. A source names its pictures, splits them **by picture**, and reads one at a time."""
 
 import hashlib
+import logging
 from collections import Counter
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -8,6 +9,7 @@ from typing import ClassVar, Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from inpaint.files import (
@@ -24,6 +26,7 @@ from inpaint.files import (
 )
 
 Split = Literal["train", "validation"]
+say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why
 
 
 class Picture(TypedDict):
