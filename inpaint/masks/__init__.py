@@ -14,10 +14,31 @@ IEEE 754 rounds in one way only (+, -, *, /, sqrt, floor): sin and cos differ in
 `kind.py` has what all kinds share, `shapes.py` the painter; the other files hold the kinds.
 """
 
-from inpaint.masks.boxes import Boxes
+from inpaint.masks.blobs import Blobs
+from inpaint.masks.boxes import Boxes, Full, Grid, Outpainting
 from inpaint.masks.combine import Inverted, Mixture, Union
 from inpaint.masks.kind import Masks
+from inpaint.masks.scratches import Scratches
 from inpaint.masks.shapes import Shapes, Size, paint
-from inpaint.masks.strokes import Strokes
+from inpaint.masks.strokes import DeepFillStrokes, LamaStrokes, Strokes
+from inpaint.masks.text import Text
 
-__all__ = ["Boxes", "Inverted", "Masks", "Mixture", "Shapes", "Size", "Strokes", "Union", "paint"]
+__all__ = [
+    "Blobs",
+    "Boxes",
+    "DeepFillStrokes",
+    "Full",
+    "Grid",
+    "Inverted",
+    "LamaStrokes",
+    "Masks",
+    "Mixture",
+    "Outpainting",
+    "Scratches",
+    "Shapes",
+    "Size",
+    "Strokes",
+    "Text",
+    "Union",
+    "paint",
+]
