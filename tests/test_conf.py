@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import itertools
+import re
 import tarfile
 from pathlib import Path
 
@@ -33,8 +34,19 @@ MIRRORED = {
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}
-NOT_OPTIONS |= {"Block", "Term", "Shapes", "Masks", "Drawn", "Adversarial", "InpaintingData", "Tiles", "NonFiniteError"}
-NOT_OPTIONS |= {"Resident", "Pool", "Crop", "Frozen"}
+NOT_OPTIONS |= {
+    "Block",
+    "Term",
+    "Shapes",
+    "Masks",
+    "Drawn",
+    "Pixelwise",
+    "Adversarial",
+    "InpaintingData",
+    "Tiles",
+    "NonFiniteError",
+}
+NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen"}
 
 
 # Numbers of generators at which they are built in no time; the published widths are built without memory.
@@ -196,14 +208,13 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "adversarial/mask_as_fake_target.yaml": {"weight"},
         "adversarial/wasserstein.yaml": {"weight"},
         "losses/ms_ssim.yaml": {"scales"},
-        "masks/centre.yaml": {"count", "side", "position"},
         "masks/mixture.yaml": {"probabilities"},
     }
     for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data"):
         for path in (CONF / group).glob("*.yaml"):
             loaded = OmegaConf.load(path)
             for node in [loaded, *map(loaded._get_node, loaded)] if loaded else []:
-                if not isinstance(node, DictConfig) or "_target_" not in node:
+                if not isinstance(node, DictConfig) or "_target_" not in node or is_preset(path, node._target_):
                     continue
                 signature = inspect.signature(hydra.utils.get_class(node._target_).__init__)
                 for key, value in OmegaConf.to_container(node, resolve=False).items():
@@ -216,6 +227,29 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
                         continue
                     default = list(default) if isinstance(default, tuple) else default
                     assert value == default, f"{path}: {key} is {value}, the constructor's default {default}"
+
+
+def is_preset(path, target):
+    """Whether a config of masks has numbers of its own: another one, named after the class, has the defaults."""
+    name = target.rpartition(".")[2].lower()
+    namesakes = [other for other in path.parent.glob("*.yaml") if other.stem.replace("_", "") == name]
+    return path.parent.name == "masks" and bool(namesakes) and path not in namesakes
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in sorted((CONF / "masks").glob("*.yaml"))])
+def test_a_config_of_masks_lists_every_argument(path):
+    loaded = OmegaConf.load(path)
+    if "_target_" in loaded:
+        given = set(OmegaConf.to_container(loaded)) - {"_target_", "defaults"}
+        accepted = set(inspect.signature(hydra.utils.get_class(loaded._target_).__init__).parameters) - {"self"}
+        composed = {"kind", "kinds"} if "defaults" in loaded else set()
+        assert given | composed == accepted | composed, given ^ accepted
+    text = path.read_text()
+    assert text.startswith("# "), "what it is, and its source"
+    for line in text.splitlines():
+        if match := re.match(r" *(\w+): [^ ]", line):
+            told = "#" in line or match[1] in ("_target_", "strokes", "boxes")
+            assert told, f"{line}: no comment"
 
 
 def test_losses_select_override_and_stay_apart():

@@ -15,12 +15,35 @@ IEEE 754 rounds in one way only (+, -, *, /, sqrt, floor): sin and cos differ in
 the kinds.
 """
 
-from inpaint.masks.boxes import Boxes
+from inpaint.masks.blobs import Blobs
+from inpaint.masks.boxes import Boxes, Full, Grid, Outpainting
 from inpaint.masks.combine import Inverted, Mixture, Union
 from inpaint.masks.files import Files
 from inpaint.masks.kind import Masks
 from inpaint.masks.objects import Objects
+from inpaint.masks.scratches import Scratches
 from inpaint.masks.shapes import Shapes, Size, paint
-from inpaint.masks.strokes import Strokes
+from inpaint.masks.strokes import DeepFillStrokes, LamaStrokes, Strokes
+from inpaint.masks.text import Text
 
-__all__ = ["Boxes", "Files", "Inverted", "Masks", "Mixture", "Objects", "Shapes", "Size", "Strokes", "Union", "paint"]
+__all__ = [
+    "Blobs",
+    "Boxes",
+    "DeepFillStrokes",
+    "Files",
+    "Full",
+    "Grid",
+    "Inverted",
+    "LamaStrokes",
+    "Masks",
+    "Mixture",
+    "Objects",
+    "Outpainting",
+    "Scratches",
+    "Shapes",
+    "Size",
+    "Strokes",
+    "Text",
+    "Union",
+    "paint",
+]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from inpaint.masks.kind import EVERY_AREA, Masks
-from inpaint.masks.shapes import Size, on_host
+from inpaint.masks.shapes import Shapes, Size, on_host, paint, together
 from inpaint.rng import fold, uniform
 
 
@@ -37,20 +37,31 @@ class Mixture(Masks):
         self.kinds = {name: kind for name, kind in kinds.items() if weights[name] > 0}
         self.probabilities = {name: weights[name] / sum(weights.values()) for name in self.kinds}
 
+    def draw(self, keys: Tensor, size: Size) -> Shapes | None:
+        """Each sample's shapes of the kind that it takes, where all kinds have shapes."""
+        if (parts := _shapes(self.kinds, keys, size)) is None:
+            return None
+        taken = self._taken(keys)
+        return together([part.only(taken == k) for k, part in enumerate(parts)])
+
     def make(self, keys: Tensor, size: Size) -> Tensor:
-        """On the CPU a kind makes the masks of its own samples only; a GPU makes all and selects, without looking."""
-        edges = [0.0, *accumulate(self.probabilities.values())][:-1]  # where each kind's share of [0, 1) begins
-        taken = torch.stack([uniform(fold(keys, "kind"), 1)[:, 0] >= edge for edge in edges]).sum(0) - 1
-        mask = torch.zeros(len(keys), 1, *size, device=keys.device)
-        for place, (name, kind) in enumerate(self.kinds.items()):
+        """Paint, or have the kinds make masks: on a CPU each of its own samples, on a GPU of all, to select from."""
+        if (shapes := self.draw(keys, size)) is not None:
+            return paint(shapes, size)
+        taken = self._taken(keys)
+        mask = torch.empty(len(keys), 1, *size, dtype=torch.float32, device=keys.device)
+        for k, (name, kind) in enumerate(self.kinds.items()):
             own = fold(keys, f"kind {name}")
-            if on_host(keys):
-                rows = (taken == place).nonzero()[:, 0]
-                if len(rows):
-                    mask[rows] = kind(own[rows], size)
-            else:
-                mask = torch.where((taken == place)[:, None, None, None], kind(own, size), mask)
+            if not on_host(keys):
+                mask = torch.where((taken == k)[:, None, None, None], kind(own, size), mask)
+            elif len(rows := (taken == k).nonzero()[:, 0]):
+                mask.index_copy_(0, rows, kind(own[rows], size))
         return mask
+
+    def _taken(self, keys: Tensor) -> Tensor:
+        """Which kind each sample takes: int64 ``(B,)``."""
+        edges = [0.0, *accumulate(self.probabilities.values())][:-1]  # where each kind's share of [0, 1) begins
+        return torch.stack([uniform(fold(keys, "kind"), 1)[:, 0] >= edge for edge in edges]).sum(0) - 1
 
 
 class Union(Masks):
@@ -66,10 +77,19 @@ class Union(Masks):
         _named(kinds)
         self.kinds = dict(kinds)
 
+    def draw(self, keys: Tensor, size: Size) -> Shapes | None:
+        """The shapes of all kinds, where all have shapes."""
+        parts = _shapes(self.kinds, keys, size)
+        return None if parts is None else together(parts)
+
     def make(self, keys: Tensor, size: Size) -> Tensor:
-        """All kinds, one after another."""
-        made = [kind(fold(keys, f"kind {name}"), size) for name, kind in self.kinds.items()]
-        return torch.stack(made).amax(0)
+        """Paint, or have every kind make its masks."""
+        if (shapes := self.draw(keys, size)) is not None:
+            return paint(shapes, size)
+        mask = torch.zeros(len(keys), 1, *size, dtype=torch.float32, device=keys.device)
+        for name, kind in self.kinds.items():
+            mask = torch.maximum(mask, kind(fold(keys, f"kind {name}"), size), out=mask)
+        return mask
 
 
 class Inverted(Masks):
@@ -92,3 +112,14 @@ class Inverted(Masks):
 def _named(kinds: Mapping[str, Masks]) -> None:
     if not kinds:
         raise ValueError("masks.kinds: give at least one mask generator by name, as in kinds.boxes")
+
+
+def _shapes(kinds: Mapping[str, Masks], keys: Tensor, size: Size) -> list[Shapes] | None:
+    """What each kind draws, where all are made of shapes and none limits its area, which takes painting."""
+    parts = []
+    for name, kind in kinds.items():
+        shapes = kind.draw(fold(keys, f"kind {name}"), size) if kind.area == EVERY_AREA else None
+        if shapes is None:
+            return None
+        parts.append(shapes)
+    return parts

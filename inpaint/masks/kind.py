@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inpaint.masks.shapes import Shapes, Size, on_host, paint
+from inpaint.masks.shapes import Shapes, Size, empty, groups, on_host, paint
 from inpaint.rng import fold, uniform
 
 TRIES = 12  # draws of a sample's mask at most, while its area is outside the limits
 EVERY_AREA = (0.0, 1.0)
+PIXELS = 2**18  # that a CPU computes one by one at a time
 
 
 class Masks(ABC):
@@ -29,28 +30,40 @@ class Masks(ABC):
     def make(self, keys: Tensor, size: Size) -> Tensor:
         """One draw: masks float32 ``(B, 1, H, W)``, exactly 0 or 1, of int64 keys ``(B,)``, on their device."""
 
+    def draw(self, keys: Tensor, size: Size) -> Shapes | None:
+        """One draw as shapes, where the kind is made of nothing else, so that several kinds are painted at once."""
+        return None
+
     @torch.no_grad()
     def __call__(self, keys: Tensor, size: Size) -> Tensor:
         """Masks float32 ``(B, 1, H, W)``, exactly 0 or 1, 1 = hole, on the device of the int64 keys ``(B,)``."""
         mask = self.make(keys, size)
         if self.area == EVERY_AREA:
             return mask
-        misfit = self._misfit(mask)
-        for attempt in range(1, TRIES):
-            # On the CPU only what does not fit is drawn anew. A GPU draws all, as looking would make the host wait.
+        misfit, tried = self._misfit(mask), 1
+        while tried < TRIES:
+            # A GPU draws all anew, as looking at which do not fit would make the host wait. A CPU draws those, as often
+            # as before altogether where that is no more than a batch: few masks take it nearly as long as many.
             rows = misfit.nonzero()[:, 0] if on_host(keys) else torch.arange(len(keys), device=keys.device)
             if not len(rows):
                 break
-            again = self.make(fold(keys[rows], f"draw {attempt}"), size)
-            distance = self._misfit(again)
+            times = min(tried, TRIES - tried, len(keys) // len(rows))
+            again = self.make(torch.cat([fold(keys[rows], f"draw {tried + k}") for k in range(times)]), size)
+            distance, best = self._misfit(again).view(times, -1).min(0)
             better = distance < misfit[rows]
-            mask[rows] = torch.where(better[:, None, None, None], again, mask[rows])
-            misfit[rows] = torch.where(better, distance, misfit[rows])
+            if on_host(keys):
+                found = better.nonzero()[:, 0]
+                mask.index_copy_(0, rows[found], again[best[found] * len(rows) + found])
+                misfit.index_copy_(0, rows[found], distance[found])
+            else:
+                mask = torch.where(better[:, None, None, None], again, mask)
+                misfit = torch.where(better, distance, misfit)
+            tried += times
         return mask
 
     def _misfit(self, mask: Tensor) -> Tensor:
         """How far each mask's area is from the limits, in pixels: float32 ``(B,)``, 0 within."""
-        pixels = mask[0].numel()
+        pixels = mask.shape[2:].numel()
         # Whole numbers, exact in any order of summation up to 2^24 pixels.
         area = mask.flatten(1).sum(1)
         return (self.area[0] * pixels - area).clamp(min=0) + (area - self.area[1] * pixels).clamp(min=0)
@@ -66,6 +79,21 @@ class Drawn(Masks):
     def make(self, keys: Tensor, size: Size) -> Tensor:
         """Draw and paint."""
         return paint(self.draw(keys, size), size)
+
+
+class Pixelwise(Masks):
+    """A kind that is computed for each pixel, which takes memory: a CPU makes a few samples at a time, in its cache."""
+
+    @abstractmethod
+    def inside(self, keys: Tensor, size: Size) -> Tensor:
+        """Which pixels are hole: bool ``(B, H, W)`` of int64 keys ``(B,)``."""
+
+    def make(self, keys: Tensor, size: Size) -> Tensor:
+        """All samples."""
+        mask = empty((len(keys), 1, *size), keys.device)
+        for rows in groups(mask, PIXELS):
+            mask[rows, 0] = self.inside(keys[rows], size).to(torch.float32)
+        return mask
 
 
 def between(keys: Tensor, stream: str, count: int, ends: tuple[float, float]) -> Tensor:
@@ -94,3 +122,15 @@ def span(name: str, value: Sequence, least: float, most: float, unit: str, whole
     except (TypeError, ValueError):
         pass
     raise ValueError(f"masks.{name}: give [low, high], {unit}, {least:g} <= low <= high <= {most:g}; got {value!r}")
+
+
+def scalar(name: str, value: float, least: float, most: float, unit: str, whole: bool = False) -> float:
+    """`value`, if least <= value <= most, or a ValueError that names the config key."""
+    if isinstance(value, int | float) and least <= value <= most and not (whole and value % 1):
+        return value
+    raise ValueError(f"masks.{name}: give {unit}, {least:g} <= {name} <= {most:g}; got {value!r}")
+
+
+def shorter_side(resolution: float) -> float:
+    """The `resolution` that lengths are stated for, or a ValueError that names the config key."""
+    return scalar("resolution", resolution, 1, 1e6, "the shorter side of the pictures that lengths are stated for")

@@ -3,13 +3,17 @@
 A new convex shape is a field of `Shapes` and two functions that give its rows and, on each row, its columns.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy
 import torch
 from torch import Tensor
 
 HOST = "cpu"  # the one device whose numbers may be looked at without making the host wait
+PIXELS, NUMBERS = 2**22, 2**15  # that a CPU paints at a time, and that it calculates with at a time: its caches' sizes
+TINY = 1e-6  # px; what is shorter has no direction
 Size = tuple[int, int]  # (height, width) in pixels
 # The first row or column of something and the one past its last, float32 holding whole numbers. The geometry of a shape
 # with P numbers is two functions: rows((K, P)) -> ends (K,), and columns((K, P), rows y (K, R)) -> ends (K, R).
@@ -23,10 +27,28 @@ class Shapes:
     boxes: float32 ``(B, N, 4)``, x0, y0, x1, y1, covering x0 <= x < x1 and y0 <= y < y1 (as slices do).
     capsules: float32 ``(B, M, 5)``, x0, y0, x1, y1, radius: the points within `radius`, edge included, of the segment
         from (x0, y0) to (x1, y1). One piece of a round brush stroke; a disc where the segment has no length.
+    bars: float32 ``(B, L, 5)``, x0, y0, x1, y1, half width: the rectangle about the segment from (x0, y0) to (x1, y1)
+        that reaches this far to either side, edge included. A point where the segment has no length.
     """
 
-    boxes: Tensor
-    capsules: Tensor
+    boxes: Tensor | None = None
+    capsules: Tensor | None = None
+    bars: Tensor | None = None
+
+    def only(self, on: Tensor) -> "Shapes":
+        """The shapes of the samples that are `on`, bool ``(B,)``; the others' are empty."""
+        return Shapes(**{name: part.masked_fill(~on[:, None, None], -1) for name, part in self.parts().items()})
+
+    def parts(self) -> dict[str, Tensor]:
+        """What there is, by name."""
+        return {name: part for name in _GEOMETRY if (part := getattr(self, name)) is not None}
+
+
+def together(several: Sequence[Shapes]) -> Shapes:
+    """All the shapes of several, sample by sample."""
+    parts = [shapes.parts() for shapes in several]
+    names = [name for name in _GEOMETRY if any(name in part for part in parts)]
+    return Shapes(**{name: torch.cat([part[name] for part in parts if name in part], 1) for name in names})
 
 
 def on_host(tensor: Tensor) -> bool:
@@ -40,40 +62,47 @@ def paint(shapes: Shapes, size: Size) -> Tensor:
     Every shape is convex, so on a row it is one interval: write +1 at its beginning and -1 past its end, and the sum
     along the row counts the shapes over each pixel. O(shapes x rows + pixels) in place of O(shapes x pixels).
     """
-    height, width = size
-    batch, number = len(shapes.boxes), shapes.boxes.shape[1] + shapes.capsules.shape[1]
-    # The narrowest counter that this many shapes over one pixel cannot overflow, for memory traffic bounds the speed.
-    dtype = next(d for d in (torch.int8, torch.int16, torch.int32) if number <= torch.iinfo(d).max)
-    marks = torch.zeros(batch * height * (width + 1), dtype=dtype, device=shapes.boxes.device)
-    _mark(marks, shapes.boxes, size, _box_rows, _box_columns)
-    _mark(marks, shapes.capsules, size, _capsule_rows, _capsule_columns)
-    cover = marks.view(batch, 1, height, width + 1).cumsum_(3)[..., :width]
-    return cover.clamp(max=1).to(torch.float32)
+    parts = shapes.parts()
+    first = next(iter(parts.values()))
+    number, pixels = sum(part.shape[1] for part in parts.values()), size[0] * size[1]
+    # The narrowest counter that this many shapes over one pixel cannot bring back to 0, for memory bounds the speed.
+    dtype = next(d for d in (torch.int8, torch.int16, torch.int32) if number < 2 ** torch.iinfo(d).bits)
+    masks = empty((len(first), 1, *size), first.device)
+    for rows in groups(masks, PIXELS):
+        # One row after another: what ends with one ends before the first pixel of the next, or of none.
+        marks = torch.zeros(rows.stop - rows.start, pixels + 1, dtype=dtype, device=first.device)
+        for name, part in parts.items():
+            _mark(marks, part[rows], size, *_GEOMETRY[name])
+        torch.ne(marks.cumsum_(1)[:, :pixels], 0, out=masks[rows].view(-1, pixels))
+    return masks
 
 
 def _mark(marks: Tensor, shapes: Tensor, size: Size, rows: Callable[..., Ends], columns: Callable[..., Ends]) -> None:
-    """Add the ends of the intervals of `shapes` ``(B, N, P)`` to `marks`, flat ``(B, H, W + 1)``."""
-    (height, width), (batch, number) = size, shapes.shape[:2]
-    sample = torch.arange(batch, device=shapes.device).repeat_interleave(number)
+    """Add the ends of the intervals of `shapes` ``(B, N, P)`` to `marks` ``(B, H * W + 1)``."""
+    height, width = size
+    sample = torch.arange(len(shapes), device=shapes.device).repeat_interleave(shapes.shape[1])
     shapes = shapes.flatten(0, 1)
     top, bottom = (end.clamp(0, height) for end in rows(shapes))
-    reach = height  # how many rows to go through for each shape
+    offsets = torch.arange(height, device=shapes.device, dtype=torch.float32)
+    # In chunks of shapes whose intermediate tensors hold at most a quarter as many numbers as the masks (but 64 shapes
+    # at least, for the sake of a single small mask): memory grows with the pixels, not with pixels x shapes. A GPU goes
+    # through all rows of every shape, a CPU through the rows that the tallest shape of each chunk touches.
+    budget, heights = marks.numel() // 4, [height] * len(shapes)
     if on_host(shapes):
-        on = bottom > top
-        shapes, sample, top, bottom = shapes[on], sample[on], top[on], bottom[on]
-        reach = int((bottom - top).max()) if len(shapes) else 1
-    # In chunks whose intermediate tensors hold a quarter as many numbers as the masks, however many shapes there are
-    # (64 shapes at least, for the sake of a single small mask): memory grows with the pixels, not pixels x shapes.
-    step = max(64, batch * height * width // (4 * reach))
-    offsets = torch.arange(reach, device=shapes.device, dtype=torch.float32)
-    for k in range(0, len(shapes), step):
-        chunk = slice(k, k + step)
-        y = top[chunk, None] + offsets
+        reach, order = (bottom - top).sort(descending=True)
+        heights = reach[reach > 0].int().tolist()
+        order = order[: len(heights)]
+        shapes, sample, top, bottom = shapes[order], sample[order], top[order], bottom[order]
+        budget = min(budget, NUMBERS)
+    k = 0
+    while k < len(shapes):
+        chunk = slice(k, k := k + max(64, budget // heights[k]))
+        y = top[chunk, None] + offsets[: heights[chunk.start]]
         start, stop = (end.clamp(0, width) for end in columns(shapes[chunk], y))
-        mark = ((start < stop) & (y < bottom[chunk, None])).to(marks.dtype).flatten()
-        line = (sample[chunk, None] * height + y.clamp_(max=height - 1).long()) * (width + 1)
-        marks.scatter_add_(0, (line + start.long()).flatten(), mark)
-        marks.scatter_add_(0, (line + stop.long()).flatten(), mark.neg_())
+        mark = (y < bottom[chunk, None]).to(marks.dtype).flatten()
+        line = y.clamp_(max=height - 1).long().mul_(width).add_(sample[chunk, None] * marks.shape[1])
+        marks.view(-1).scatter_add_(0, (line + start.long()).flatten(), mark)
+        marks.view(-1).scatter_add_(0, (line + torch.maximum(start, stop).long()).flatten(), mark.neg_())
 
 
 def _box_rows(boxes: Tensor) -> Ends:
@@ -98,7 +127,7 @@ def _capsule_columns(capsules: Tensor, y: Tensor) -> Ends:
     """
     x0, y0, x1, y1, radius = capsules[..., None].unbind(1)
     dx, dy = x1 - x0, y1 - y0
-    level = dy.abs() < 1e-6  # px; the axis crosses no row, and the capsule ends at the cap that lies further
+    level = dy.abs() < TINY  # the axis crosses no row, and the capsule ends at the cap that lies further
     lead = torch.where(level, 2 * dx.sign(), radius * dx / ((dx * dx + dy * dy).sqrt() * dy.abs()))
     below = y - y0
     crossing = below * torch.where(level, 0, 1 / dy)
@@ -110,3 +139,57 @@ def _capsule_columns(capsules: Tensor, y: Tensor) -> Ends:
 
     (left, left_half), (right, right_half) = disc(crossing - lead), disc(crossing + lead)
     return (left - left_half).ceil_(), (right + right_half).floor_().add_(1)
+
+
+def _bar_rows(bars: Tensor) -> Ends:
+    x0, y0, x1, y1, half = bars.unbind(1)
+    dx, dy = x1 - x0, y1 - y0
+    reach = half * dx.abs() / (dx * dx + dy * dy).sqrt().clamp(min=TINY)
+    return (torch.minimum(y0, y1) - reach).ceil(), (torch.maximum(y0, y1) + reach).floor() + 1
+
+
+def _bar_columns(bars: Tensor, y: Tensor) -> Ends:
+    """From the corner furthest left an edge runs to the top corner and one to the bottom corner; so on the right.
+
+    With v counted from the segment's left end towards its right end, those are at v = 0 and v = |dy|, and the corners
+    at (x0 - a, b), (x0 + a, -b), (x1 + a, |dy| - b) and (x1 - a, |dy| + b): each end is a sum of two clamped ramps.
+    """
+    x0, y0, x1, y1, half = bars[..., None].unbind(1)
+    swap = x0 > x1
+    x0, y0, x1, y1 = (torch.where(swap, *ends) for ends in ((x1, x0), (y1, y0), (x0, x1), (y0, y1)))
+    dx, dy = x1 - x0, y1 - y0
+    per_length = half / (dx * dx + dy * dy).sqrt().clamp(min=TINY)
+    run, a, b = dy.abs(), per_length * dy.abs(), per_length * dx
+    v = (y - y0) * torch.where(dy < 0, -1, 1)
+
+    def ramp(numerator: Tensor, extent: Tensor) -> Tensor:
+        return (numerator / extent.clamp(min=TINY)).clamp_(0, 1)
+
+    left = x0 - a + 2 * a * ramp(b - v, 2 * b) + dx * ramp(v - b, run)
+    right = x1 + a - 2 * a * ramp(v - run + b, 2 * b) - dx * ramp(run - b - v, run)
+    return left.ceil_(), right.floor_().add_(1)
+
+
+_GEOMETRY = {
+    "boxes": (_box_rows, _box_columns),
+    "capsules": (_capsule_rows, _capsule_columns),
+    "bars": (_bar_rows, _bar_columns),
+}
+
+
+def groups(masks: Tensor, pixels: int) -> Iterator[slice]:
+    """Which samples of ``(B, 1, H, W)`` to make at a time: on a CPU those of about so many pixels, on a GPU all."""
+    step = max(1, pixels // masks.shape[2:].numel()) if on_host(masks) else max(1, len(masks))
+    for k in range(0, len(masks), step):
+        yield slice(k, min(k + step, len(masks)))
+
+
+def empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Uninitialised float32.
+
+    From 32 MiB on, malloc takes new memory from the system each time, which costs as much as painting does: NumPy asks
+    for it in pages of 2 MiB in place of 4 KiB, torch does not.
+    """
+    if device.type == HOST and 4 * math.prod(shape) >= 2**25:
+        return torch.from_numpy(numpy.empty(shape, numpy.float32))
+    return torch.empty(shape, dtype=torch.float32, device=device)
