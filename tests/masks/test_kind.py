@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 import torch._dynamo  # meta tensors import it at their first use, and it sets an environment variable, as no test may
-from test_shapes import PeakBytes
 
 from inpaint import masks, rng
 from inpaint.masks import (
@@ -24,6 +23,7 @@ from inpaint.masks import (
 )
 from inpaint.masks.kind import TRIES, Drawn, sine
 from tests.masks.kinds import KINDS, OPTIONS, areas, draw, keys, kind, many
+from tests.masks.test_shapes import PeakBytes
 
 MAY_BE_EMPTY = {"text", "superres", "blobs", "inverted", "mixed", "joined"}  # where pictures are a few pixels wide
 
