@@ -24,7 +24,7 @@ MIRRORED = {
     "losses": ["inpaint.losses.reconstruction"],
     "adversarial": ["inpaint.losses.adversarial"],
     "data": ["inpaint.data.datamodule"],
-    "module": ["inpaint.module"],
+    "module": ["inpaint.module", "inpaint.edge_module"],
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}
@@ -114,6 +114,7 @@ def test_every_option_composes_checks_and_builds(override, photo_folder, monkeyp
     extra = {"data=folder": [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]}
     extra["discriminator=none"] = ["adversarial=none"]
     extra |= {f"generator={option}": tiny(option) for option in options("generator")}
+    extra["module=edge_connect"] = ["generator=edge_connect", *tiny("edge_connect")]
     cfg = compose(override, *extra.get(override, []))
     check(cfg)
     parts = build(cfg)
