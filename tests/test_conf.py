@@ -30,7 +30,7 @@ MIRRORED = {
     "losses": [f"inpaint.losses.{p.stem}" for p in Path("inpaint/losses").glob("[a-z]*.py") if p.stem != "adversarial"],
     "adversarial": ["inpaint.losses.adversarial"],
     "data": ["inpaint.data.datamodule", "inpaint.data.augmentation"],
-    "module": ["inpaint.module"],
+    "module": ["inpaint.module", "inpaint.edge_module"],
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}
@@ -119,7 +119,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "predict")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict")
     ]
     for group in groups:
         for option in options(group):
@@ -130,7 +130,7 @@ def every_option():
             elif group != "generator" or trainable(option):
                 yield f"{group}={option}"
     for experiment in options("experiment"):
-        yield f"+experiment={experiment}"
+        yield f"+experiment={experiment}"  # with +debug=tiny
 
 
 @pytest.fixture
@@ -170,6 +170,8 @@ def test_every_option_composes_checks_and_builds(
         "masks=objects": [f"masks.annotations={mask_folder}"],
     }
     extra |= {f"generator={option}": tiny(option) for option in options("generator")}
+    extra |= {f"+experiment={experiment}": ["+debug=tiny"] for experiment in options("experiment")}
+    extra["module=edge_connect"] = ["generator=edge_connect", *tiny("edge_connect")]
     cfg = compose(override, *extra.get(override, []))
     check(cfg)
     parts = build(without_download(cfg))
@@ -208,6 +210,9 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "adversarial/mask_as_fake_target.yaml": {"weight"},
         "adversarial/wasserstein.yaml": {"weight"},
         "losses/ms_ssim.yaml": {"scales"},
+        "losses/perceptual.yaml": {"weights"},  # one setting for all
+        "losses/style.yaml": {"weights"},
+        "losses/mrf.yaml": {"weights"},
         "masks/mixture.yaml": {"probabilities"},
     }
     for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data"):

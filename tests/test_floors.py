@@ -25,6 +25,7 @@ FLOORS = {
     "inpaint.sheet": 1,
     "inpaint.data": 2,
     "inpaint.module": 2,
+    "inpaint.edge_module": 2,
     "inpaint.checkpoint": 2,
     "inpaint.callbacks": 2,
     "inpaint.config": 3,

@@ -170,7 +170,7 @@ def share(updates):
     everything = [f"data.augmentation.{name}" for name in ("rotate=10", "shear=5", "perspective=0.1", "hue=0.05")]
     everything += [f"data.augmentation.{name}=0.2" for name in ("brightness", "contrast", "saturation")]
     for label, overrides in (("default", []), ("every augmentation on", everything)):
-        cfg = compose(f"trainer.max_steps={updates}", "trainer.limit_val_batches=0", *overrides)
+        cfg = compose(f"trainer.max_steps={updates}", "+trainer.limit_val_batches=0", *overrides)
         parts = build(cfg)
         watch = Stopwatch(parts.data)
         parts.trainer.callbacks.append(watch)

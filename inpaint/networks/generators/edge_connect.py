@@ -147,13 +147,16 @@ class EdgeConnect(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        return self.paint(image, mask, self.edge_map(image, mask))
+        return self.paint(image, mask, self.edge_map(grey_of(image), mask))
 
-    def edge_map(self, image: Tensor, mask: Tensor) -> Tensor:
+    def edge_map(self, grey: Tensor, mask: Tensor) -> Tensor:
         """Edges of the known part, and what the edge generator draws in the hole: ``(B, 1, H, W)`` in [0, 1]."""
-        grey = grey_of(harmonic(image, mask))
-        known = edges_of(grey, self.sigma) * (1 - mask)
+        known = self.known_edges(grey, mask)
         return torch.where(mask > 0.5, self.edges(grey, known, mask), known)
+
+    def known_edges(self, grey: Tensor, mask: Tensor) -> Tensor:
+        """Canny's edges of the known part of `grey`, ``(B, 1, H, W)`` in [0, 1]; 0 or 1, 0 in the hole."""
+        return edges_of(harmonic(grey, mask), self.sigma) * (1 - mask)
 
     def paint(self, image: Tensor, mask: Tensor, edges: Tensor) -> Outputs:
         """Paint along `edges`, ``(B, 1, H, W)`` in [0, 1], of the known part and of the hole."""

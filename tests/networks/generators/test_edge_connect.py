@@ -5,6 +5,7 @@ from scipy.ndimage import binary_dilation
 from skimage import data, feature
 from torch import nn
 
+from inpaint.fills import harmonic
 from inpaint.networks.generators.edge_connect import EdgeConnect, EdgeGenerator, edges_of, grey_of
 
 
@@ -62,18 +63,20 @@ def test_the_holes_border_is_no_edge():
     image = (0.02 * x - 0.015 * y).expand(1, 3, 48, 48).clone()  # a slope, which has no edge
     mask = torch.zeros(1, 1, 48, 48)
     mask[:, :, 10:40, 10:40] = 1
-    edges = EdgeConnect(width=4, blocks=1).edge_map(image, mask)
+    edges = EdgeConnect(width=4, blocks=1).edge_map(grey_of(image), mask)
     assert (edges[mask == 0] == 0).all() and (edges[mask == 1] > 0).all()
 
 
 def test_known_edges_are_cannys_and_the_generator_draws_the_hole():
     image, mask = picture()
     network = EdgeConnect(width=4, blocks=1).eval()
-    edges = network.edge_map(image, mask)
+    edges = network.edge_map(grey_of(image), mask)
     truth = edges_of(grey_of(image))
     beside = binary_dilation(mask[0, 0].numpy() > 0, iterations=8)  # the blur mixes the fill into the border
     far = torch.from_numpy(~beside)[None, None]
     assert torch.equal(edges[far], truth[far]) and truth[far].sum() > 40
+    known = network.known_edges(grey_of(image), mask)
+    assert torch.equal(known, edges * (1 - mask)) and edges_of(harmonic(grey_of(image), mask))[mask == 1].any()
     drawn = network.edges(grey_of(image), edges * (1 - mask), mask)
     assert torch.allclose(edges[mask == 1], drawn[mask == 1], atol=1e-6)
     assert ((drawn > 0) & (drawn < 1)).all()
@@ -85,7 +88,7 @@ def test_both_see_white_holes_and_the_painter_the_edges():
     seen = {}
     for name, part in (("edges", network.edges.network), ("painter", network.painter[0])):
         part[0].register_forward_hook(lambda layer, inputs, output, name=name: seen.update({name: inputs[0]}))
-    edges = network.edge_map(image, mask)
+    edges = network.edge_map(grey_of(image), mask)
     network.paint(image, mask, edges)
     hole, black = mask == 1, torch.zeros_like(mask)
     known = torch.where(hole, black, edges)

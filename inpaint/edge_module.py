@@ -1,0 +1,109 @@
+"""EdgeConnect's own procedure: first the edges, then the pictures, one run a stage.
+
+inpaint-train module=edge_connect generator=edge_connect module.stage=edge hydra.run.dir=runs/edge ...
+inpaint-train module=edge_connect generator=edge_connect module.stage=canny module.start=runs/edge ...
+inpaint-train module=edge_connect generator=edge_connect module.stage=predicted module.start=runs/canny ...
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryPrecision, BinaryRecall
+
+from inpaint import checkpoint
+from inpaint.batch import Batch, Outputs, compose
+from inpaint.module import InpaintingGAN
+from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
+
+STAGES = ("edge", "canny", "predicted")
+
+
+class EdgeConnectGAN(InpaintingGAN):
+    """The stages in which Nazeri et al. 2019 (section 3) train `EdgeConnect`; each holds one of its networks still.
+
+    * ``edge`` trains the edge generator, by adversarial loss (published weight 1) and feature matching (10). Edges take
+      the place of pictures: whatever judges or compares gets three channels in [-1, 1], the edges and twice the grey
+      picture, in the hole too (published: two channels).
+    * ``canny`` trains the inpainting generator along Canny's edges of the truth, those of the hole among them.
+    * ``predicted`` trains it along the edges that it gets in use: the edge generator's.
+
+    The published last stage, in which both learn together and which its author found no better, is `InpaintingGAN`.
+    Validation measures the pictures, which mean nothing in the first stage, and precision and recall of the drawn edges
+    in the hole, against Canny's of the truth, at a probability of 1/2.
+
+    Departure: in the first stage known edges come from the known part, as in use; published: from the truth.
+
+    Args:
+        generator: an `EdgeConnect`.
+        stage: edge, canny or predicted.
+        start: checkpoint or run folder of an earlier stage, whose generator (the moving average) this one goes on with.
+        settings: as for `InpaintingGAN`.
+
+    Raises:
+        ValueError: another generator, another stage, a checkpoint that does not fit, and what `InpaintingGAN` raises.
+    """
+
+    generator: EdgeConnect
+
+    def __init__(self, generator: EdgeConnect, stage: str = "edge", start: str | None = None, **settings: Any) -> None:
+        if not isinstance(generator, EdgeConnect):
+            raise ValueError(f"generator: {type(generator).__name__} draws no edges; choose generator=edge_connect")
+        if stage not in STAGES:
+            raise ValueError(f"module.stage: {stage!r} is none of {', '.join(STAGES)}")
+        if start is not None:
+            try:
+                generator.load_state_dict(checkpoint.generator_state(checkpoint.load(start)))
+            except RuntimeError:
+                raise ValueError(f"module.start: {start} holds another generator than this one") from None
+        still = generator.painter if stage == "edge" else generator.edges
+        still.requires_grad_(False)
+        super().__init__(generator, **settings)
+        self.stage = stage
+        kinds = {"edge_precision": BinaryPrecision, "edge_recall": BinaryRecall}
+        self.edge_scores = MetricCollection(
+            {name: kind(ignore_index=-1, validate_args=False) for name, kind in kinds.items()}
+        )
+
+    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
+        """Draw or paint as the stage has it; `image` is the truth, or in the first stage the truth as edges."""
+        if self.stage == "edge":
+            grey = (image[:, 1:2] + 1) / 2
+            drawn = self.generator.edges(grey, self.generator.known_edges(grey, mask), mask)
+            return compose(_edge_picture(drawn, grey), image, mask)
+        if self.stage == "canny":
+            return self.generator.paint(image, mask, self._true_edges(grey_of(image)))
+        return super().forward(image, mask)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update, as `InpaintingGAN` has it."""
+        if self.stage == "edge":
+            grey = grey_of(batch["image"])
+            batch = Batch(**{**batch, "image": _edge_picture(self._true_edges(grey), grey)})
+        super().training_step(batch, batch_idx)
+
+    def _true_edges(self, grey: Tensor) -> Tensor:
+        return edges_of(grey, self.generator.sigma)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget what the sanity check left behind."""
+        super().on_validation_epoch_start()
+        self.edge_scores.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure the moving average's pictures and edges."""
+        super().validation_step(batch, batch_idx)
+        grey, mask = grey_of(batch["image"]), batch["mask"]
+        drawn = cast(EdgeConnect, self.ema.network).edge_map(grey, mask)
+        self.edge_scores.update(drawn.float(), torch.where(mask > 0.5, self._true_edges(grey), -1).long())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log both."""
+        super().on_validation_epoch_end()
+        self.log_dict({f"val/{name}": value for name, value in self.edge_scores.compute().items()})
+
+
+def _edge_picture(edges: Tensor, grey: Tensor) -> Tensor:
+    """Edges and twice the grey picture, each ``(B, 1, H, W)`` in [0, 1], as ``(B, 3, H, W)`` in [-1, 1]."""
+    return 2 * torch.cat([edges, grey, grey], dim=1) - 1
