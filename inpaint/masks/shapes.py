@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 HOST = "cpu"  # the one device whose numbers may be looked at without making the host wait
-PIXELS, NUMBERS = 2**22, 2**15  # that a CPU paints at a time, and that it calculates with at a time: its caches' sizes
+BYTES, NUMBERS = 2**22, 2**15  # of counters, and in a calculation, that a CPU has at a time, for the sake of its caches
 TINY = 1e-6  # px; what is shorter has no direction
 Size = tuple[int, int]  # (height, width) in pixels
 # The first row or column of something and the one past its last, float32 holding whole numbers. The geometry of a shape
@@ -68,7 +68,7 @@ def paint(shapes: Shapes, size: Size) -> Tensor:
     # The narrowest counter that this many shapes over one pixel cannot bring back to 0, for memory bounds the speed.
     dtype = next(d for d in (torch.int8, torch.int16, torch.int32) if number < 2 ** torch.iinfo(d).bits)
     masks = empty((len(first), 1, *size), first.device)
-    for rows in groups(masks, PIXELS):
+    for rows in groups(masks, BYTES // dtype.itemsize):
         # One row after another: what ends with one ends before the first pixel of the next, or of none.
         marks = torch.zeros(rows.stop - rows.start, pixels + 1, dtype=dtype, device=first.device)
         for name, part in parts.items():

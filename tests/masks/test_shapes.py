@@ -159,7 +159,7 @@ def test_all_shapes_of_a_sample_are_painted_together() -> None:
 def test_groups_of_samples_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = Shapes(capsules=segments(480).view(48, 10, 5))
     whole = paint(drawn, (40, 56))
-    monkeypatch.setattr(shapes, "PIXELS", 5 * 40 * 56)
+    monkeypatch.setattr(shapes, "BYTES", 5 * 40 * 56)
     monkeypatch.setattr(shapes, "NUMBERS", 1)
     assert torch.equal(whole, paint(drawn, (40, 56)))
     assert paint(Shapes(capsules=torch.zeros(0, 10, 5)), (40, 56)).shape == (0, 1, 40, 56)
