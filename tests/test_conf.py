@@ -176,7 +176,7 @@ def test_every_option_composes_checks_and_builds(
     check(cfg)
     parts = build(without_download(cfg))
     assert isinstance(parts.module.generator, nn.Module)
-    assert bool(cfg.discriminator) == (parts.module.discriminator is not None)
+    assert ("_target_" in cfg.discriminator) == (parts.module.discriminator is not None)
     assert set(parts.module.losses) == set(cfg.losses)
 
 

@@ -1,7 +1,6 @@
 """Every recipe of the literature composes with its published numbers and trains, small, for 20 updates."""
 
 import math
-from pathlib import Path
 
 import hydra
 import pytest
