@@ -78,37 +78,39 @@ class Augmentation:
         """Side of the tile that holds the largest window of a crop, in pixels."""
         return math.ceil(round(crop * self.zoom[1]) * self.spread)
 
-    def __call__(
-        self, image: Tensor, mask: Tensor, extent: Tensor, keys: Tensor, crop: int, side: int
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, tiles: Tensor, extent: Tensor, keys: Tensor, crop: int, side: int) -> tuple[Tensor, Tensor]:
         """One window of each tile.
 
         Args:
-            image: tiles, float32 ``(B, 3, tile, tile)`` in [-1, 1].
-            mask: their masks, float32 ``(B, 1, tile, tile)``, or ``(B, 0, tile, tile)`` if they have none.
+            tiles: uint8 ``(B, 3 or 4, tile, tile)``: RGB, and a mask of 0 and 1 if there is one.
             extent: int64 ``(B, 2)``, height and width of the part of each tile that holds picture, at least `crop`.
             keys: int64 ``(B,)``.
             crop: pixels a side that a window of zoom 1 shows.
             side: of the result in pixels; `crop`, or less early in a resolution ramp.
 
         Returns:
-            Crops ``(B, 3, side, side)`` and their masks, still exactly 0 or 1, ``(B, 1 or 0, side, side)``.
+            Crops, float32 ``(B, 3, side, side)`` in [-1, 1], and their masks, still exactly 0 or 1, float32
+            ``(B, 1, side, side)``, or ``(B, 0, side, side)`` without.
         """
         # A window of more than 1.5 times the result's pixels is sampled finer and averaged, or fine detail would alias.
         finer = max(1, round(crop * self.zoom[1] / side / 1.5))
-        columns, rows = self._sources(extent, keys, crop, side * finer)
+        points, tile = side * finer, tiles.shape[-1]
         # grid_sample's coordinates: -1 and 1 are the outer edges of the outermost pixels.
-        tile = image.shape[-1]
-        grid = torch.stack([(2 * columns + 1) / tile - 1, (2 * rows + 1) / tile - 1], dim=-1)
-        image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        image = self._recolour(F.avg_pool2d(image, finer) if finer > 1 else image, keys)
+        columns, rows = ((2 * places + 1) / tile - 1 for places in self._sources(extent, keys, crop, points))
+        grid = torch.stack([columns.expand(-1, points, points), rows.expand(-1, points, points)], dim=-1)
+        image = F.grid_sample(tiles[:, :3].float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        image = F.avg_pool2d(image, finer) if finer > 1 else image
+        image = self._recolour(image.div_(127.5).sub_(1), keys)
+        mask = tiles[:, 3:].float()
         if not mask.shape[1]:
             return image, mask.new_zeros(len(mask), 0, side, side)
         middle = grid[:, finer // 2 :: finer, finer // 2 :: finer]
         return image, F.grid_sample(mask, middle, mode="nearest", padding_mode="border", align_corners=False)
 
     def _sources(self, extent: Tensor, keys: Tensor, crop: int, points: int) -> tuple[Tensor, Tensor]:
-        """Where in its tile each of ``points x points`` samples of a window lies: columns and rows, in pixels."""
+        """Columns and rows, in pixels, of ``points x points`` places in each window; where one does not depend on the
+        other, ``(B, 1, points)`` and ``(B, points, 1)``.
+        """
         zoom, across, down, mirror, turn, lean, tilt_x, tilt_y = rng.uniform(rng.fold(keys, "geometry"), 8).T
         height, width = extent.T
         window = (crop * (self.zoom[0] + zoom * (self.zoom[1] - self.zoom[0]))).round().minimum(extent.amin(dim=1))
@@ -139,8 +141,7 @@ class Augmentation:
             # Beyond the picture's edge it is mirrored; the outermost half pixel repeats.
             return (room - (place - room).abs() - 0.5).clamp(min=0).minimum(room - 1.0)
 
-        columns, rows = source(u, left, width), source(v, top, height)
-        return columns.expand(-1, points, points), rows.expand(-1, points, points)
+        return source(u, left, width), source(v, top, height)
 
     def _recolour(self, image: Tensor, keys: Tensor) -> Tensor:
         """Brightness, contrast, saturation, hue, in this order; each clips."""

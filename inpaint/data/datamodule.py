@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from inpaint import rng
@@ -23,6 +24,8 @@ from inpaint.data.sources import Folder, Photos, Source, Split, say
 from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
+
+CACHED = 2**20  # numbers that a CPU works on at a time
 
 
 class InpaintingData(L.LightningDataModule):
@@ -39,7 +42,7 @@ class InpaintingData(L.LightningDataModule):
         batch_size: samples a batch on each device.
         crops_per_image: training crops of each photograph an epoch.
         validation_crops: validation crops of each photograph; their places and masks never change.
-        workers: processes that read ahead.
+        workers: processes that read ahead, where there is anything to read.
         cache: where decoded photographs are kept: ``device`` (and cut there), ``ram``, ``none`` (decoded anew each
             time), or ``auto``, which takes the first of these that needs at most a quarter of the free memory.
         on_bad_image: ``raise``, or ``skip``: the next readable photograph stands in, and they are counted.
@@ -157,8 +160,11 @@ class InpaintingData(L.LightningDataModule):
         training = split == "train"
         trainer, tiles = self.trainer, self.tiles[split]
         rank, ranks = (0, 1) if trainer is None or alone else (trainer.global_rank, trainer.world_size)
-        tiles.on_device = self._moved(tiles, None if trainer is None else trainer.strategy.root_device)
-        workers = 0 if tiles.on_device else self.workers  # there is nothing to read
+        device = torch.device("cpu") if trainer is None else trainer.strategy.root_device
+        tiles.on_device = self._moved(tiles, device)
+        # Where nothing is decoded, workers could only copy, which on a CPU costs more than it takes off the training.
+        idle = tiles.on_device or (tiles.store is not None and device.type == "cpu")
+        workers = 0 if idle else self.workers
         order: KeyedSampler | ShardBatches
         if isinstance(self.source, Shards):
             rows = [tiles.per_image * count for count in self.source.shards(split)]
@@ -176,9 +182,9 @@ class InpaintingData(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _moved(self, tiles: Tiles, device: torch.device | None) -> bool:
+    def _moved(self, tiles: Tiles, device: torch.device) -> bool:
         """Whether the photographs are on `device`, a GPU, where they go if they should and fit."""
-        if tiles.store is None or device is None or device.type == "cpu" or self.cache == "ram":
+        if tiles.store is None or device.type == "cpu" or self.cache == "ram":
             return False
         if tiles.store.data.device != device:
             free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
@@ -217,10 +223,12 @@ class InpaintingData(L.LightningDataModule):
         """Tiles to images in [-1, 1], masks painted, all on the device."""
         tiles, keys, extent = self._tiles_of(batch), batch["key"], batch.get("extent")
         tile = batch["tile"] if "tile" in batch else tiles.cut(batch["photograph"], batch["place"], extent)
-        image, mask, masks, side = from_uint8(tile[:, :3]), tile[:, 3:].float(), self.validation_masks, self.crop
-        if extent is not None:
+        masks, side = self.validation_masks, self.crop
+        if extent is None:
+            image, mask = from_uint8(tile[:, :3]), tile[:, 3:].float()
+        else:
             masks, side = self.masks, self._side()
-            image, mask = self.augmentation(image, mask, extent, rng.fold(keys, "crop"), self.crop, side)
+            image, mask = self._cropped(tile, extent, rng.fold(keys, "crop"), side)
         if masks is not None:
             mask = masks(rng.fold(keys, "mask"), (side, side))
         made = Batch(image=image, mask=mask, index=batch["index"])
@@ -228,6 +236,17 @@ class InpaintingData(L.LightningDataModule):
             if name in batch:
                 made[name] = batch[name]
         return made
+
+    def _cropped(self, tile: Tensor, extent: Tensor, keys: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """Training crops and their masks, if they have some."""
+        # A CPU makes a few at a time: what is made on the way stays in its caches and need not be allocated anew.
+        many = max(1, CACHED // tile[0].numel()) if tile.device.type == "cpu" else len(tile)
+        made = [
+            self.augmentation(part, window, key, self.crop, side)
+            for part, window, key in zip(tile.split(many), extent.split(many), keys.split(many), strict=True)
+        ]
+        image, mask = (torch.cat(parts) for parts in zip(*made, strict=True))
+        return image, mask
 
     def _tiles_of(self, batch: dict[str, Any]) -> Tiles:
         return self.tiles["train" if "extent" in batch else "validation"]
