@@ -174,7 +174,7 @@ def test_bad_settings(case, tmp_path):
     ("content", "message"),
     [
         ("empty", "data.root: no images"),
-        ("small", "1 of 8 photographs are smaller than the crop of 64 pixels: p3.png (90x20)"),
+        ("small", "p3.png (90x20) is smaller than data.crop=64"),
         ("unreadable", "p3.png: not a readable jpg, png or webp picture"),
     ],
 )

@@ -4,7 +4,6 @@ import hydra
 import lightning as L
 import pytest
 import torch
-from test_conf import compose, options, tiny, trainable
 from torch.utils.data import DataLoader
 
 from inpaint import rng
@@ -12,6 +11,7 @@ from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
+from tests.test_conf import compose, options, tiny, trainable
 
 
 def samples(count=4, size=64):

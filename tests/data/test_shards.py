@@ -185,7 +185,7 @@ def test_counting_reads_headers_only(tmp_path, monkeypatch):
 
 def test_members_that_are_of_no_use_are_counted(shards, monkeypatch):
     said = []
-    monkeypatch.setattr("inpaint.data.shards.rank_zero_info", said.append)
+    monkeypatch.setattr("inpaint.data.shards.say", said.append)
     source(shards, mask="mask.png", label="cls")
     assert "counted 37 samples in 5 shards" in said[0]
     assert said[1].startswith("data: ignored 111 members of the shards: 37 .") and "37 .xmp" in said[1]
