@@ -103,6 +103,8 @@ def run(cfg: DictConfig) -> None:
 
     data = build_data(cfg)
     data.setup("validate")
+    if (frozen := getattr(data.validation_masks, "frozen", None)) is not None:
+        frozen.check(validation_crops(data))
     rows = table.aggregate(evaluate(methods, data, choose_device(cfg.device)))
     folder = Path(cfg.paths.run)
     write_results(rows, data, folder)

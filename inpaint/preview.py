@@ -52,6 +52,13 @@ def run(cfg: DictConfig) -> None:
     shown, areas = look(data, cfg.split, cfg.samples, cfg.measured)
     statistics = Statistics(areas, tuple(shown["mask"].shape[2:]))
     statistics.print()
+    masks = data.masks if cfg.split == "train" else data.validation_masks
+    if masks is not None and hasattr(masks, "area"):
+        low, high = masks.area
+        if outside := sum(not low - 1e-6 <= area <= high + 1e-6 for area in areas):
+            print(
+                f"masks.area: {outside / len(areas):.1%} lie outside [{low:g}, {high:g}]; try other numbers of the kind"
+            )
     names = [data.tiles[cfg.split].name(index) for index in shown["index"].tolist()]
     draw(shown, names, statistics).save(output)
     print(f"sheet: {output}")

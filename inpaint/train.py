@@ -111,7 +111,7 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
     print(f"{_named(module.generator)} {against}; losses {', '.join(losses)}")
     train, validation = data.tiles["train"], data.tiles["validation"]
     print(
-        f"{train.count} photographs to train, {validation.count} to validate: "
+        f"{train.count - len(train.bad)} photographs to train, {validation.count - len(validation.bad)} to validate: "
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
     print(f"run folder: {_shown(cfg.paths.run)}", flush=True)

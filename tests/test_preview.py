@@ -122,7 +122,7 @@ def test_an_evaluation_on_the_frozen_set_is_the_same(command, mask_folder, masks
 def test_a_frozen_set_does_not_train_and_says_so(command):
     command(preview, *SMALL, "samples=2", "measured=2", "freeze=frozen")
     error = command(preview, *SMALL, "masks=files", "masks.root=frozen", "split=train", code=2)
-    assert "masks.root: frozen has no mask for" in error and "give masks.root=frozen/masks" in error
+    assert "masks.root: frozen is a frozen set" in error and "give masks.root=frozen/masks" in error
     error = command(preview, *SMALL[:1], "data.crop=48", "masks=files", "masks.root=frozen", "split=validation", code=2)
     assert "have 32 x 32 pixels, the pictures 48 x 48" in error
     command(preview, *SMALL, "masks=files", "masks.root=frozen/masks", "masks.polarity=white", "samples=2")

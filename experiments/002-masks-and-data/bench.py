@@ -240,7 +240,7 @@ def path(rounds, processes, crop=256, count=256, batch=16):
             rates[name].append(rate(feed(data, loader), len(loader) * batch, 4))
     base = statistics.median(rates["per sample"])
     rows = [[name, statistics.median(each), statistics.median(each) / base] for name, each in rates.items()]
-    rows[-1].append(">= 2")
+    rows = [rows[0], *([*row, ">= 2"] for row in rows[1:])]
     heading = ["", "images/s", "ratio", "promised"]
     show(f"Images a second of {crop} px, at most {processes} worker processes", heading, rows)
 

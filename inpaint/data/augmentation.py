@@ -52,9 +52,9 @@ class Augmentation:
         saturation: float = 0.0,
         hue: float = 0.0,
     ) -> None:
-        if len(zoom) != 2 or not 1 <= zoom[0] <= zoom[1]:
+        if not isinstance(zoom, list | tuple) or len(zoom) != 2 or not 1 <= zoom[0] <= zoom[1]:
             raise ValueError(
-                f"data.augmentation.zoom: {list(zoom)} is not [smallest, largest] with 1 <= smallest <= largest"
+                f"data.augmentation.zoom: {zoom!r} is not [smallest, largest] with 1 <= smallest <= largest"
             )
         for name, value, most in (
             ("rotate", rotate, 180),

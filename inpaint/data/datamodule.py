@@ -33,7 +33,7 @@ class InpaintingData(L.LightningDataModule):
 
     Args:
         source: where the photographs come from.
-        masks: draws and paints the holes, ``masks(keys, size)``; None where the photographs come with masks.
+        masks: draws and paints the holes, ``masks(keys, size)``; None takes those that the photographs come with.
         validation_masks: the same for validation; None takes `masks`.
         crop: side of the training and validation crops in pixels.
         augmentation: how training crops are made.
@@ -78,25 +78,25 @@ class InpaintingData(L.LightningDataModule):
             ("validation_crops", validation_crops, 1),
             ("workers", workers, 0),
         ):
-            if number < least:
-                raise ValueError(f"data.{name}: {number} is less than {least}")
+            if not isinstance(number, int) or number < least:
+                raise ValueError(f"data.{name}: {number!r} is no whole number from {least} up")
         for name, value, words in (
             ("cache", cache, ("device", "ram", "none", "auto")),
             ("on_bad_image", on_bad_image, ("raise", "skip")),
         ):
             if value not in words:
                 raise ValueError(f"data.{name}: {value} is none of {', '.join(words)}")
-        if not 0 <= max_bad_fraction < 1:
-            raise ValueError(f"data.max_bad_fraction: {max_bad_fraction} is not at least 0 and less than 1")
-        steps = [(0, 1), *((int(until), int(side)) for until, side in ramp), (1 << 62, crop + 1)]
-        if any(a >= c or b >= d for (a, b), (c, d) in pairwise(steps)):
+        if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):
+            raise ValueError(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
+        pairs = [tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in ramp]
+        valid = all(len(pair) == 2 and all(isinstance(number, int) for number in pair) for pair in pairs)
+        steps = [(0, 1), *(pairs if valid else []), (1 << 62, crop + 1)]
+        if not valid or any(a >= c or b >= d for (a, b), (c, d) in pairwise(steps)):
             raise ValueError(f"data.ramp: {list(ramp)} is not [[until update, side], ...], both rising, side <= crop")
-        if source.masked == (masks is not None):
-            raise ValueError(
-                "masks: the photographs come with masks of their own; choose masks=paired"
-                if source.masked
-                else "masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)"
-            )
+        if masks is None and not source.masked:
+            raise ValueError("masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)")
+        if masks is not None and source.masked:
+            say("masks: drawn, not those that the photographs come with; masks=paired takes those")
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
@@ -114,6 +114,12 @@ class InpaintingData(L.LightningDataModule):
             ValueError: photographs that cannot be used, or too few for a batch.
         """
         splits: tuple[Split, ...] = ("train", "validation") if stage == "fit" else ("validation",)
+        if stage == "fit" and (frozen := getattr(self.masks, "frozen", None)) is not None:
+            raise ValueError(
+                f"masks.root: {frozen.root} is a frozen set, which has masks for validation crops only "
+                "(masks@validation_masks=files validation_masks.root=DIR); to train with its masks, give "
+                f"masks.root={frozen.root / 'masks'}"
+            )
         for split in splits:
             if split not in self.checked:
                 self.checked.add(split)
@@ -214,8 +220,11 @@ class InpaintingData(L.LightningDataModule):
         """Count the photographs that workers had to leave out."""
         tiles = self._tiles_of(batch)
         for index, taken in zip(batch["index"].tolist(), batch["photograph"].tolist(), strict=True):
-            while (row := tiles.usable(index // tiles.per_image)) != taken:
-                tiles.skip({row: f"{self.source.name(tiles.split, row)} cannot be read"})
+            row = index // tiles.per_image
+            while row != taken:  # a worker passed over these; others may have read them
+                if row not in tiles.bad:
+                    tiles.skip({row: f"{self.source.name(tiles.split, row)} cannot be read"})
+                row = (row + 1) % tiles.count
         return batch
 
     @torch.no_grad()

@@ -85,13 +85,14 @@ class Store:
         Returns:
             uint8 ``(B, C, tile, tile)``.
         """
-        height, width = (part.view(-1, 1, 1, 1) for part in self.size_of[rows].T)
+        height, width = (part.view(-1, 1, 1) for part in self.size_of[rows].T)
         offsets = torch.arange(tile, device=rows.device).view(1, -1)
         inside = offsets.expand(2, -1, -1) if extent is None else offsets.minimum(extent.T[..., None] - 1)
         y, x = place.T[..., None] + inside
-        pixel = y[:, None, :, None] * width + x[:, None, None, :]
-        plane = torch.arange(self.channels, device=rows.device).view(1, -1, 1, 1) * (height * width)
-        return self.data[self.begin_of[rows].view(-1, 1, 1, 1) + plane + pixel]
+        # One channel after another: an index takes eight times the bytes of what it picks.
+        pixel = self.begin_of[rows].view(-1, 1, 1) + y[:, :, None] * width + x[:, None, :]
+        plane = height * width
+        return torch.stack([self.data[pixel + channel * plane] for channel in range(self.channels)], dim=1)
 
 
 def free_memory() -> int:

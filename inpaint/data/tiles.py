@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from inpaint import rng
-from inpaint.data.sources import Picture, Source, Split
+from inpaint.data.sources import Picture, Source, Split, say
 from inpaint.data.store import Store
 from inpaint.files import BadImage
 from inpaint.progress import track
@@ -67,8 +67,9 @@ class Tiles(Dataset):
             return None
         sizes, bad = [], {}
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(self._size, range(self.count))
             for row in track(range(self.count), f"headers ({self.split})", "photographs"):
+                if row % 4096 == 0:  # a pool holds everything that it is given at once
+                    found = pool.map(self._size, range(row, min(row + 4096, self.count)))
                 size = next(found)
                 if isinstance(size, str):
                     bad[row] = size
@@ -97,16 +98,21 @@ class Tiles(Dataset):
         Raises:
             ValueError: those are more than `max_bad_fraction` allows.
         """
-        self.bad |= bad
+        new = {row: reason for row, reason in bad.items() if row not in self.bad}
+        self.bad |= new
+        if not new:
+            return
+        reasons = [*self.bad.values()]
+        said = f"{len(self.bad)} of {self.count} {self.split} photographs"
+        shown = "; ".join(reasons[:5] + ["..."] * (len(reasons) > 5))
         if len(self.bad) > (self.max_bad_fraction or 0) * self.count:
-            reasons = [*self.bad.values()]
-            key, remedy = ("on_bad_image", "skip leaves them out")
-            if self.max_bad_fraction is not None:
+            key, remedy = "on_bad_image", "skip leaves them out"
+            if all(reason.endswith(f"data.crop={self.crop}") for reason in reasons):
+                key, remedy = "crop", "lower it"
+            elif self.max_bad_fraction is not None:
                 key, remedy = "max_bad_fraction", f"{self.max_bad_fraction:g} allows fewer"
-            raise ValueError(
-                f"data.{key}: {len(self.bad)} of {self.count} {self.split} photographs cannot be used; {remedy}: "
-                + "; ".join(reasons[:5] + ["..."] * (len(reasons) > 5))
-            )
+            raise ValueError(f"data.{key}: {said} cannot be used; {remedy}: {shown}")
+        say(f"data: {said} are left out: {shown}")
 
     def usable(self, row: int) -> int:
         """The photograph itself, or the next that is not left out."""

@@ -124,6 +124,7 @@ class Frozen:
             lines.sort(key=lambda line: int(line["mask_key"]))
             self.keys = torch.tensor([int(line["mask_key"]) for line in lines], dtype=torch.int64)
             self.files = [(root / line["mask"], line["mask_sha256"]) for line in lines]
+            self.images = {int(line["mask_key"]): line["image_sha256"] for line in lines}
             sizes = {(int(line["height"]), int(line["width"])) for line in lines}
         except (KeyError, TypeError, ValueError, RuntimeError, csv.Error):
             raise ValueError(
@@ -152,6 +153,20 @@ class Frozen:
             if tuple(mask.shape[1:]) != self.size or digest(mask.mul(255).byte()) != expected:
                 raise ValueError(f"masks.root: {path} is not the mask that was frozen: its sha256 is another one")
             yield mask[0].numpy() > 0.5
+
+    def check(self, crops: Iterable[Crop]) -> None:
+        """Compare the validation crops with those that the set was made of, as keys tell only their rows.
+
+        Raises:
+            ValueError: other photographs, or another number of crops.
+        """
+        found = {crop.key: digest(crop.image) for crop in crops}
+        differing = sum(self.images.get(key) != image for key, image in found.items())
+        if differing or len(found) != len(self.images):
+            raise ValueError(
+                f"masks.root: {self.root} was made of other photographs or crops: {differing} of {len(found)} differ, "
+                f"it has {len(self.images)}; give the data that it was made of"
+            )
 
     def find(self, keys: Tensor, size: Size) -> Tensor:
         """The places of `keys` among `pictures`: int64 ``(B,)`` on the device of the keys. Makes the host wait.

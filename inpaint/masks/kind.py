@@ -10,6 +10,7 @@ from inpaint.masks.shapes import Shapes, Size, empty, groups, on_host, paint
 from inpaint.rng import fold, uniform
 
 TRIES = 12  # draws of a sample's mask at most, while its area is outside the limits
+AT_ONCE = 2**26  # pixels of masks that a GPU draws at a time, 256 MiB
 EVERY_AREA = (0.0, 1.0)
 PIXELS = 2**18  # that a CPU computes one by one at a time
 
@@ -42,12 +43,17 @@ class Masks(ABC):
             return mask
         misfit, tried = self._misfit(mask), 1
         while tried < TRIES:
-            # A GPU draws all anew, as looking at which do not fit would make the host wait. A CPU draws those, as often
-            # as before altogether where that is no more than a batch: few masks take it nearly as long as many.
-            rows = misfit.nonzero()[:, 0] if on_host(keys) else torch.arange(len(keys), device=keys.device)
-            if not len(rows):
-                break
-            times = min(tried, TRIES - tried, len(keys) // len(rows))
+            # A GPU draws all anew, as looking at which do not fit would make the host wait: as often as is left, all at
+            # once, as far as memory allows. A CPU draws those, as often as before altogether where that is no more than
+            # a batch: few masks take it nearly as long as many.
+            if on_host(keys):
+                rows = misfit.nonzero()[:, 0]
+                if not len(rows):
+                    break
+                times = min(tried, TRIES - tried, len(keys) // len(rows))
+            else:
+                rows = torch.arange(len(keys), device=keys.device)
+                times = max(1, min(TRIES - tried, AT_ONCE // max(mask.numel(), 1)))
             again = self.make(torch.cat([fold(keys[rows], f"draw {tried + k}") for k in range(times)]), size)
             distance, best = self._misfit(again).view(times, -1).min(0)
             better = distance < misfit[rows]
@@ -56,7 +62,7 @@ class Masks(ABC):
                 mask.index_copy_(0, rows[found], again[best[found] * len(rows) + found])
                 misfit.index_copy_(0, rows[found], distance[found])
             else:
-                mask = torch.where(better[:, None, None, None], again, mask)
+                mask = torch.where(better[:, None, None, None], again[best * len(rows) + rows], mask)
                 misfit = torch.where(better, distance, misfit)
             tried += times
         return mask

@@ -179,6 +179,7 @@ def test_colours_change_within_the_limits(knob):
         ("zoom", (1.5, 1.0)),
         ("zoom", (0.5, 1.0)),
         ("zoom", (1.0,)),
+        ("zoom", 2),
         ("rotate", -1),
         ("rotate", 200),
         ("shear", 60),

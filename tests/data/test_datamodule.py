@@ -245,6 +245,27 @@ def test_what_workers_skip_is_counted():
         seen(data)
 
 
+def test_one_workers_trouble_is_not_blamed_on_its_neighbours():
+    """Another worker read row 5 later, which this process already counts as bad."""
+    data = InpaintingData(Broken(), Boxes(), max_bad_fraction=0.2, cache="none", **SKIP)
+    tiles = data.tiles["train"]
+    rows = [tiles[0, row] for row in range(10)]
+    rows[5]["photograph"] = 6  # the first worker passed over it
+    raw = torch.utils.data.default_collate(rows)
+    data.on_before_batch_transfer(raw, 0)
+    assert set(tiles.bad) == {5}
+    rows[5]["photograph"] = 5
+    data.on_before_batch_transfer(torch.utils.data.default_collate(rows), 0)
+    assert set(tiles.bad) == {5}
+
+
+def test_what_is_left_out_is_said(caplog):
+    with caplog.at_level("INFO"):
+        data = InpaintingData(Broken(headers={2}), Boxes(), max_bad_fraction=0.3, cache="none", **SKIP)
+        data.setup("fit")
+    assert "data: 1 of 10 train photographs are left out: train/2.png: no picture" in caplog.messages
+
+
 @pytest.mark.parametrize(("headers", "pixels"), [({1, 2, 3}, ()), ((), {1, 2, 3})])
 @pytest.mark.parametrize("cache", ["none", "ram"])
 def test_too_many_stop_the_run(headers, pixels, cache):
@@ -268,7 +289,7 @@ def test_a_bad_photograph_is_named_with_its_row(cache):
 def test_photographs_smaller_than_the_crop_are_named(photo_folder):
     Image.new("RGB", (70, 20)).save(photo_folder / "tiny.png")
     data = FolderData(Boxes(), str(photo_folder), validation=0.4, crop=64)
-    with pytest.raises(ValueError, match=r"data\.on_bad_image: 1 of 9 train .* tiny\.png \(20x70\) .* data\.crop=64"):
+    with pytest.raises(ValueError, match=r"data\.crop: 1 of 9 train .* tiny\.png \(20x70\) .* data\.crop=64"):
         data.setup("fit")
 
 
@@ -296,9 +317,13 @@ def test_masks_beside_the_photographs_are_cut_with_them(cache):
             assert set(batch["mask"].unique().tolist()) <= {0.0, 1.0}
 
 
-def test_masks_are_drawn_or_paired_not_both():
-    with pytest.raises(ValueError, match="choose masks=paired"):
-        InpaintingData(Masked(60, 90), Boxes())
+def test_masks_may_be_drawn_although_photographs_have_some(caplog):
+    with caplog.at_level("INFO"):
+        data = InpaintingData(Masked(60, 90), Boxes(area=(0.1, 0.3)), crop=32, crops_per_image=8, batch_size=8)
+    assert "masks=paired takes those" in caplog.messages[-1]
+    assert batches(data, "train")[0]["mask"].mean((1, 2, 3)).max() <= 0.3
+    data = InpaintingData(Masked(60, 90), None, Boxes(count=(1, 1), side=(0.5, 0.5)), crop=32, crops_per_image=8)
+    assert batches(data, "validation")[0]["mask"].mean((1, 2, 3)).eq(0.25).all()
     with pytest.raises(ValueError, match="masks=paired needs"):
         InpaintingData(Ramp(60, 90), None)
 
@@ -341,6 +366,10 @@ def test_fewer_crops_than_a_batch(photo_folder):
         {"batch_size": 0},
         {"crops_per_image": 0},
         {"workers": -1},
+        {"crop": 64.5},
+        {"workers": "two"},
+        {"max_bad_fraction": "x"},
+        {"ramp": [[10]]},
         {"cache": "disk"},
         {"on_bad_image": "ignore"},
         {"max_bad_fraction": 1},

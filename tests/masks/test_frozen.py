@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,17 @@ def test_every_key_gets_its_mask_whatever_the_batch(frozen):
         mask = kind(torch.tensor([given[index].key for index in order]), SIZE)
         assert mask.dtype == torch.float32
         assert torch.equal(mask * 255, torch.stack([given[index].mask for index in order]).float())
+
+
+def test_other_photographs_are_refused(frozen):
+    """Keys tell rows, so another collection of as many crops would get the same masks."""
+    kind = Files(str(frozen)).frozen
+    kind.check(crops())
+    with pytest.raises(ValueError, match=r"masks\.root: .* 0 of 5 differ, it has 6"):
+        kind.check(list(crops())[:5])
+    others = [replace(crop, image=255 - crop.image) if crop.index == 2 else crop for crop in crops()]
+    with pytest.raises(ValueError, match=r"made of other photographs or crops: 1 of 6 differ"):
+        kind.check(others)
 
 
 def test_any_tool_can_read_it(frozen):
