@@ -157,7 +157,7 @@ BAD = {
     "zero": (["callbacks.panel.every=0"], "callbacks.panel.every: 0 is less than 1"),
     "device": (["trainer.accelerator=gpu"], "trainer: No supported gpu backend found!"),
     "clip": (["+trainer.gradient_clip_val=1"], "use module.generator_clip"),
-    "number": (["data.batch_size=0"], "data.batch_size: 0 is less than 1"),
+    "number": (["data.batch_size=0"], "data.batch_size: 0 is no whole number from 1 up"),
     "resume": (["resume=nothing.ckpt"], "nothing.ckpt does not exist"),
 }
 
