@@ -67,11 +67,11 @@ NUMBERS = {  # from the papers
         "module.discriminator_alone": 10_000,
     },
     "lama_fourier": {
-        "losses.l1.weight": 10,
+        "losses.l1.weight": 5,
         "losses.l1.region": "known",
         "losses.feature_matching.weight": 100,
         "adversarial.weight": 10,
-        "module.r1_gamma": 0.002,
+        "module.r1_gamma": 0.008,
         "module.generator_clip": 1,
         "generator_optimizer.lr": 1e-3,
         "discriminator_optimizer.lr": 1e-4,
@@ -80,7 +80,7 @@ NUMBERS = {  # from the papers
     "edge_connect": {"module.stage": "edge", "losses.feature_matching.weight": 10, "discriminator_optimizer.lr": 1e-5},
     "edge_connect_inpaint": {"losses.style.weight": 250, "adversarial.weight": 0.1, "losses.l1.weight": 1},
     "pix2pixhd": {"losses.feature_matching.weight": 10, "losses.perceptual.weight": 10, "generator_optimizer.lr": 2e-4},
-    "sagan_unet": {"generator_optimizer.lr": 1e-4, "discriminator_optimizer.lr": 4e-4, "generator.attention": 2},
+    "sagan_unet": {"generator_optimizer.lr": 1e-4, "discriminator_optimizer.lr": 4e-4, "generator.attention": 1},
     "mat_small": {"module.r1_gamma": 10, "losses.perceptual.weight": 0.1, "generator_optimizer.betas": [0.0, 0.99]},
     "context_encoder_features": {"data.crop": 227, "losses.l2.region": "hole"},
 }
