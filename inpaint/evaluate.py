@@ -103,7 +103,7 @@ def run(cfg: DictConfig) -> None:
 
     data = build_data(cfg)
     data.setup("validate")
-    if (frozen := getattr(data.validation_masks, "frozen", None)) is not None:
+    if data.validation_masks is not None and (frozen := data.validation_masks.frozen) is not None:
         frozen.check(validation_crops(data))
     rows = table.aggregate(evaluate(methods, data, choose_device(cfg.device)))
     folder = Path(cfg.paths.run)
@@ -134,13 +134,12 @@ def write_results(rows: list[Any], data: "InpaintingData", folder: Path) -> None
 
 def validation_crops(data: "InpaintingData") -> Iterator["Crop"]:
     """All validation crops with their holes, in 8 bits, in order."""
-    from inpaint import rng
     from inpaint.batch import to_uint8
     from inpaint.masks.frozen import Crop
     from inpaint.metrics.image import hole_area
 
     for raw in data.evaluation_dataloader():
-        keys = rng.fold(raw["key"], "mask").tolist()  # what the data module calls its masks with
+        keys = data.mask_keys(raw).tolist()
         batch = data.to_batch(raw, "cpu")
         image, mask, index = to_uint8(batch["image"]), batch["mask"].mul(255).byte(), batch["index"].tolist()
         for row, area in enumerate(hole_area(batch["mask"]).tolist()):

@@ -122,6 +122,8 @@ class InpaintingGAN(L.LightningModule):
 
         self.generator = generator
         self.discriminator = discriminator
+        judges = discriminator.modules() if discriminator is not None else ()
+        self.judged_apart = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in judges)
         self.losses = nn.ModuleDict(losses)
         self.adversarial = adversarial
         self.ema = MovingAverage(generator, ema_decay)
@@ -199,7 +201,7 @@ class InpaintingGAN(L.LightningModule):
         of its own, as in the papers (DCGAN, Context Encoder, LaMa).
         """
         assert self.discriminator is not None
-        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.discriminator.modules()):
+        if self.judged_apart:
             return self.discriminator(image, mask), self.discriminator(fake, mask)
         return self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).halves()
 

@@ -53,7 +53,7 @@ def run(cfg: DictConfig) -> None:
     statistics = Statistics(areas, tuple(shown["mask"].shape[2:]))
     statistics.print()
     masks = data.masks if cfg.split == "train" else data.validation_masks
-    if masks is not None and hasattr(masks, "area"):
+    if masks is not None:
         low, high = masks.area
         if outside := sum(not low - 1e-6 <= area <= high + 1e-6 for area in areas):
             print(

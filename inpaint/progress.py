@@ -1,13 +1,16 @@
 """Progress of long work with rate and remaining time: a live bar on a terminal, a few plain lines elsewhere."""
 
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Reporter:
@@ -85,3 +88,17 @@ def track(items: Iterable[Item], label: str, unit: str = "batches") -> Iterator[
                 reporter.show(done)
     finally:
         reporter.close()
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int | None, label: str, unit: str
+) -> Iterator[Result]:
+    """What `work` makes of each item, in their order, made by several threads, with progress.
+
+    A pool holds everything that it is given at once, so a million items are given to it in parts.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        parts = (items[first : first + 4096] for first in range(0, len(items), 4096))
+        results = chain.from_iterable(pool.map(work, part) for part in parts)
+        for _ in track(items, label, unit):
+            yield next(results)

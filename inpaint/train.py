@@ -59,6 +59,7 @@ def _begin_with(path: str, module: "InpaintingGAN") -> None:
         ValueError: no weight of the generator fits.
     """
     from inpaint import checkpoint
+    from inpaint.files import listed
 
     loaded = checkpoint.load(path)
     for name, state in (
@@ -76,8 +77,8 @@ def _begin_with(path: str, module: "InpaintingGAN") -> None:
             )
         network.load_state_dict(fitting, strict=False)
         missing = sorted({*own} - {*fitting})
-        listed = f"; new: {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}" if missing else ""
-        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{listed}")
+        new = f"; new: {listed(missing)}" if missing else ""
+        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{new}")
     module.ema.network.load_state_dict(module.generator.state_dict())
 
 

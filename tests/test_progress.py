@@ -45,3 +45,27 @@ def test_track_speaks_when_it_takes_long(clock, capsys):
     for _ in progress.track(range(3), "repairing", "pictures"):
         clock[0] += 30.0
     assert capsys.readouterr().out.splitlines()[0] == "repairing 1/3  0.0 pictures/s  60 s left"
+
+
+def test_threads_keep_the_order_and_are_given_work_in_parts():
+    given, taken = [], 0
+
+    def work(item):
+        given.append(item)
+        return 2 * item
+
+    for result in progress.in_threads(work, range(9000), 4, "doubling", "numbers"):
+        assert result == 2 * taken
+        taken += 1
+        assert max(given) < 4096 * (1 + (taken - 1) // 4096 + 1), "all the work was handed out at once"
+    assert taken == 9000 and sorted(given) == list(range(9000))
+
+
+def test_an_error_in_a_thread_is_the_callers():
+    def work(item):
+        if item == 3:
+            raise ValueError("number 3")
+        return item
+
+    with pytest.raises(ValueError, match="number 3"):
+        list(progress.in_threads(work, range(5), 2, "working", "numbers"))

@@ -114,7 +114,7 @@ class InpaintingData(L.LightningDataModule):
             ValueError: photographs that cannot be used, or too few for a batch.
         """
         splits: tuple[Split, ...] = ("train", "validation") if stage == "fit" else ("validation",)
-        if stage == "fit" and (frozen := getattr(self.masks, "frozen", None)) is not None:
+        if stage == "fit" and self.masks is not None and (frozen := self.masks.frozen) is not None:
             raise ValueError(
                 f"masks.root: {frozen.root} is a frozen set, which has masks for validation crops only "
                 "(masks@validation_masks=files validation_masks.root=DIR); to train with its masks, give "
@@ -239,12 +239,16 @@ class InpaintingData(L.LightningDataModule):
             masks, side = self.masks, self._side()
             image, mask = self._cropped(tile, extent, rng.fold(keys, "crop"), side)
         if masks is not None:
-            mask = masks(rng.fold(keys, "mask"), (side, side))
+            mask = masks(self.mask_keys(batch), (side, side))
         made = Batch(image=image, mask=mask, index=batch["index"])
         for name in ("label", "caption"):
             if name in batch:
                 made[name] = batch[name]
         return made
+
+    def mask_keys(self, batch: dict[str, Any]) -> Tensor:
+        """What the masks of a batch from a loader are called with: int64 ``(B,)``."""
+        return rng.fold(batch["key"], "mask")
 
     def _cropped(self, tile: Tensor, extent: Tensor, keys: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """Training crops and their masks, if they have some."""

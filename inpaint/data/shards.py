@@ -6,7 +6,6 @@ import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
 from inpaint.data.tar import Reader, Sample
 from inpaint.files import BadImage, Encoded, listed
-from inpaint.progress import track
+from inpaint.progress import in_threads
 
 
 class Shards:
@@ -98,11 +97,10 @@ class Shards:
             raise ValueError(f"data.counts: {file} is not there, and cannot be made: {file.parent} is no folder")
         ignored: Counter[str] = Counter()
         counts = {}
-        with ThreadPoolExecutor(8) as pool:  # a remote shard is mostly waited for
-            found = pool.map(self._walk_through, every)
-            for address in track(every, "counting samples", "shards"):
-                counts[address], left_out = next(found)
-                ignored += left_out
+        found = in_threads(self._walk_through, every, 8, "counting samples", "shards")  # which are mostly waited for
+        for address, (number, left_out) in zip(every, found, strict=True):
+            counts[address] = number
+            ignored += left_out
         say(
             f"data.counts: counted {sum(counts.values())} samples in {len(every)} shards"
             + (f", written to {file}" if file is not None else "; data.counts=FILE keeps the numbers")

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Container
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inpaint.files import BadImage
-from inpaint.progress import track
+from inpaint.progress import in_threads
 
 SHARE = 0.25  # of the free memory that an automatic choice may take
 
@@ -52,10 +51,9 @@ class Store:
             except BadImage as error:
                 self.broken[row] = str(error)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the interpreter's lock
-            filled = pool.map(fill, range(len(sizes)))
-            for _ in track(range(len(sizes)), label, "photographs"):
-                next(filled)
+        # Decoders release the interpreter's lock.
+        for _ in in_threads(fill, range(len(sizes)), os.cpu_count(), label, "photographs"):
+            pass
 
     @property
     def bytes(self) -> int:

@@ -1,7 +1,6 @@
 """Rows of tiles: a square part of a photograph, at a place that only the sample's key decides."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from inpaint import rng
 from inpaint.data.sources import Picture, Source, Split, say
 from inpaint.data.store import Store
 from inpaint.files import BadImage
-from inpaint.progress import track
+from inpaint.progress import in_threads
 
 
 class Tiles(Dataset):
@@ -66,14 +65,11 @@ class Tiles(Dataset):
         if self.source.shards(self.split) is not None:
             return None
         sizes, bad = [], {}
-        with ThreadPoolExecutor(16) as pool:
-            for row in track(range(self.count), f"headers ({self.split})", "photographs"):
-                if row % 4096 == 0:  # a pool holds everything that it is given at once
-                    found = pool.map(self._size, range(row, min(row + 4096, self.count)))
-                size = next(found)
-                if isinstance(size, str):
-                    bad[row] = size
-                sizes.append((0, 0) if isinstance(size, str) else size)
+        found = in_threads(self._size, range(self.count), 16, f"headers ({self.split})", "photographs")
+        for row, size in enumerate(found):
+            if isinstance(size, str):
+                bad[row] = size
+            sizes.append((0, 0) if isinstance(size, str) else size)
         self.skip(bad)
         return sizes
 
@@ -134,7 +130,7 @@ class Tiles(Dataset):
             else:
                 return row, picture
 
-    def keep(self, sizes: list[tuple[int, int]]) -> Store:
+    def keep(self, sizes: list[tuple[int, int]]) -> None:
         """Decode all photographs now, and cut tiles out of memory from now on."""
 
         def read(row: int) -> tuple[Tensor, dict[str, Any]]:
@@ -143,7 +139,6 @@ class Tiles(Dataset):
 
         self.store = Store(sizes, 3 + self.source.masked, read, f"reading ({self.split})", left_out=self.bad)
         self.skip(self.store.broken)
-        return self.store
 
     def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
         epoch, index = row

@@ -12,6 +12,7 @@ one network:
 The backbone runs in the precision of the autocast, all that follows it in float32.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -70,9 +71,9 @@ class _Featurewise(Term, HoldsBackbone):
         """What of a picture the backbone sees."""
         return picture
 
+    @abstractmethod
     def compare(self, painted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """The loss of one layer: features ``(B, C, h, w)``, float32, and the mask of the pictures."""
-        raise NotImplementedError
 
 
 def _error(difference: Tensor, error: str) -> Tensor:

@@ -2,12 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from inpaint.masks.shapes import Shapes, Size, empty, groups, on_host, paint
 from inpaint.rng import fold, uniform
+
+if TYPE_CHECKING:
+    from inpaint.masks.frozen import Frozen
 
 TRIES = 12  # draws of a sample's mask at most, while its area is outside the limits
 AT_ONCE = 2**26  # pixels of masks that a GPU draws at a time, 256 MiB
@@ -22,7 +26,12 @@ class Masks(ABC):
         area: least and greatest share of the picture that a hole may cover, both included. A mask outside is drawn
             anew, at most `TRIES` times in all, each draw a function of the sample's key; if none lies within, the
             nearest is taken.
+
+    Attributes:
+        frozen: the frozen set that the masks are those of, if they are; it has masks for its own crops only.
     """
+
+    frozen: "Frozen | None" = None
 
     def __init__(self, area: Sequence[float] = EVERY_AREA) -> None:
         self.area = span("area", area, 0, 1, "two shares of the picture's area")
