@@ -24,7 +24,8 @@ from typing import Any
 
 import yaml
 
-from inpaint.table import ALL, COLUMNS, PERFECT, Cell, figure_cells, print_blocks, read_csv
+from inpaint.metrics.columns import COLUMNS
+from inpaint.table import ALL, PERFECT, Cell, figure_cells, print_blocks, read_csv
 
 # Config groups where the choice itself, a class or a list of parts, is what a reader wants to see first.
 GROUPS = ("generator", "discriminator", "adversarial", "losses", "masks", "data")

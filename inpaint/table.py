@@ -17,46 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inpaint.metrics.columns import COLUMNS, Column
 
-@dataclass(frozen=True)
-class Column:
-    """How a figure is named, printed and judged."""
-
-    title: str
-    unit: str
-    digits: int  # after the point
-    higher_is_better: bool
-    definition: str
-
-    @property
-    def heading(self) -> str:
-        """Title with unit."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-
-# A further figure (LPIPS, say) is one more entry here: records that hold it get its column.
-COLUMNS: dict[str, Column] = {
-    "hole_l1": Column(
-        *("hole L1", "%", 2, False),
-        "mean |composite - truth| over the hole's pixels and RGB, 255 = 100 %; lower is better",
-    ),
-    "hole_psnr": Column(
-        *("hole PSNR", "dB", 2, True),
-        "10 log10(255^2 / mean squared error over the hole's pixels and RGB), mean of the dB",
-    ),
-    "psnr": Column(
-        *("PSNR", "dB", 2, True),
-        "the same over the whole composite: rises as holes shrink, whatever is painted in them",
-    ),
-    "ssim": Column(
-        *("SSIM", "", 4, True),
-        "whole composite, RGB, Gaussian window 11x11, sigma 1.5, border pixels count (mirrored)",
-    ),
-    "ms": Column(
-        *("ms per image", "", 1, False),
-        "time to repair one picture, in milliseconds; lower is better",
-    ),
-}
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
 PERFECT = "pictures equal to the truth in every 8-bit pixel, hence of infinite PSNR"
 ALL = "all"

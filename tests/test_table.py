@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from inpaint import table
-from inpaint.table import ALL, COLUMNS, Row, aggregate, bucket, figure_cells, markdown, print_table, read_csv, write_csv
+from inpaint.metrics.columns import COLUMNS
+from inpaint.table import ALL, Row, aggregate, bucket, figure_cells, markdown, print_table, read_csv, write_csv
 
 
 def record(method: str, index: int, area: float, **figures: float) -> dict[str, Any]:

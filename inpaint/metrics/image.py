@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from inpaint.batch import to_uint8
-from inpaint.table import COLUMNS
+from inpaint.metrics.columns import COLUMNS
 
 MEASURES = ("hole_l1", "hole_psnr", "psnr", "ssim")
 DEFINITIONS: dict[str, str] = {name: COLUMNS[name].definition for name in MEASURES}
