@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> float:
     if resume is not None:
         _continue_csv(parts.trainer, folder, resume)
     elif cfg.init_from:
-        _begin_with(cfg.init_from, parts.module)
+        _begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
     failed = True
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=resume, weights_only=True)
@@ -50,10 +50,11 @@ def run(cfg: DictConfig) -> float:
         _finish_wandb(failed)
 
 
-def _begin_with(path: str, module: "InpaintingGAN") -> None:
+def _begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
     """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
 
-    The generator begins with the other's moving average. Unlike `resume`, nothing else is taken over.
+    The generator begins with the other's moving average, the discriminator with the other's or, where `discriminator`
+    is false, anew. Unlike `resume`, nothing else is taken over.
 
     Raises:
         ValueError: no weight of the generator fits.
@@ -64,7 +65,7 @@ def _begin_with(path: str, module: "InpaintingGAN") -> None:
     loaded = checkpoint.load(path)
     for name, state in (
         ("generator", checkpoint.generator_state(loaded)),
-        ("discriminator", checkpoint.discriminator_state(loaded)),
+        ("discriminator", checkpoint.discriminator_state(loaded) if discriminator else {}),
     ):
         network = getattr(module, name)
         if network is None or not state:
@@ -131,7 +132,18 @@ def _named(network: object) -> str:
 
 # What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
 SAID_ALOUD = ("losses", "adversarial", "module")
-MAY_CHANGE = ("name", "init_from", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
+MAY_CHANGE = (
+    "name",
+    "init_from",
+    "init_discriminator",
+    "paths",
+    "callbacks",
+    "logger",
+    "baselines",
+    "resume",
+    "trainer",
+    *SAID_ALOUD,
+)
 MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
 
 

@@ -13,6 +13,7 @@ ROOT = Path(inpaint.__file__).parent
 FLOORS = {
     "inpaint.batch": 0,
     "inpaint.rng": 0,
+    "inpaint.settings": 0,
     "inpaint.networks": 1,
     "inpaint.files": 1,
     "inpaint.masks": 1,

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from inpaint.batch import Verdict
 from inpaint.losses.blur import gaussian_blur
-from inpaint.losses.term import Weight, choice
+from inpaint.losses.term import Weight
+from inpaint.settings import choice
 
 
 class Adversarial(nn.Module, ABC):

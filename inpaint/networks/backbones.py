@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
+from inpaint.settings import choice
 
 log = logging.getLogger(__name__)
 
@@ -129,11 +130,8 @@ class Backbone(nn.Module):
 
     def __init__(self, network: str, weights: str | None, convention: str, key: str) -> None:
         super().__init__()
-        if network not in FILES:
-            raise ValueError(f"{key}.backbone: {network!r} is none of {tuple(FILES)}")
-        if convention not in CONVENTIONS:
-            raise ValueError(f"{key}.convention: {convention!r} is none of {tuple(CONVENTIONS)}")
-        self.network, self.convention = network, CONVENTIONS[convention]
+        self.network = choice(f"{key}.backbone", network, FILES)
+        self.convention = CONVENTIONS[choice(f"{key}.convention", convention, CONVENTIONS)]
         for name in ("mean", "deviation"):
             self.register_buffer(name, torch.tensor(getattr(self.convention, name)).view(1, 3, 1, 1))
         self.features = nn.Sequential()

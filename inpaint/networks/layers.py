@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint import rng
-
-T = TypeVar("T")
 
 LEAST_CONTRAST = 0.01  # of the range [-1, 1]
 MEAN_COLOUR = (123.0, 117.0, 104.0)  # of ImageNet, 8-bit RGB
@@ -135,20 +132,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
     "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "instance": nn.InstanceNorm2d,  # without scale and shift, as in pix2pixHD
     "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
 }
-
-
-def named(choices: dict[str, T], name: str, key: str) -> T:
-    """What `name` stands for in a table such as `NORMS`.
-
-    Raises:
-        ValueError: it stands for nothing; `key` is the setting that held it (``generator.norm``).
-    """
-    if name not in choices:
-        raise ValueError(f"{key}: {name!r} is none of {', '.join(choices)}")
-    return choices[name]
 
 
 # ---- what generators share ------------------------------------------------------------------------------------------
@@ -212,22 +198,6 @@ def picture_decoder(widths: list[int]) -> nn.Sequential:
 
 
 # ---- pieces of discriminators ---------------------------------------------------------------------------------------
-
-
-def norm_layer(norm: str, channels: int) -> list[nn.Module]:
-    """The layer that `norm` names, in a list that is empty for `none`; `instance` is without scale and shift.
-
-    Raises:
-        ValueError: a name that does not exist.
-    """
-    layers: dict[str, list[nn.Module]] = {
-        "none": [],
-        "batch": [nn.BatchNorm2d(channels)],
-        "instance": [nn.InstanceNorm2d(channels)],
-    }
-    if norm not in layers:
-        raise ValueError(f"discriminator.norm: {norm!r} is none of {tuple(layers)}")
-    return layers[norm]
 
 
 def around_hole(picture: Tensor, mask: Tensor, side: int) -> Tensor:

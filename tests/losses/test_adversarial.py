@@ -316,7 +316,7 @@ def test_r1_reaches_the_discriminators_weights():
 @pytest.mark.parametrize(
     ("game", "settings", "message"),
     [
-        (Hinge, {"of": "mask"}, r"adversarial\.of: 'mask'"),
+        (Hinge, {"of": "mask"}, r"adversarial\.of: give one of output, composite; got 'mask'"),
         (SoftMask, {"kernel": 8}, r"adversarial\.kernel: 8 is not odd"),
         (SoftMask, {"sigma": 0}, r"adversarial\.sigma"),
         (Wasserstein, {"gp_weight": -1}, r"adversarial\.gp_weight: -1 is negative"),

@@ -125,7 +125,7 @@ def test_half_precision_outputs_are_summed_in_float32(batch, loss):
 @pytest.mark.parametrize(
     ("loss", "wrong", "message"),
     [
-        (L1, {"region": "holes"}, r"losses\.l1\.region: 'holes' is none of"),
+        (L1, {"region": "holes"}, r"losses\.l1\.region: give one of hole, known, all; got 'holes'"),
         (L2, {"per": "pixel"}, r"losses\.l2\.per: "),
         (Charbonnier, {"of": "raw"}, r"losses\.charbonnier\.of: "),
         (L1, {"discount": 1.5}, r"losses\.l1\.discount: 1.5 is outside"),

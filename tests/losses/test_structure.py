@@ -171,7 +171,7 @@ def test_autocast_changes_nothing(batch, outputs, make):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SSIM(of="coarse"), r"losses\.ssim\.of: 'coarse'"),
+        (lambda: SSIM(of="coarse"), r"losses\.ssim\.of: give one of output, composite; got 'coarse'"),
         (lambda: MSSSIM(of="both"), r"losses\.ms_ssim\.of"),
         (lambda: MSSSIM(scales=6), r"losses\.ms_ssim\.scales: 6 is not one of 1\.\.5"),
         (lambda: TotalVariation(region="known"), r"losses\.total_variation\.region"),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import ChannelwiseLinear, he_init, mean_colour, normal_init, pad_to_multiple
+from inpaint.settings import choice
 
 
 def widths_of(width: int, levels: int) -> list[int]:
@@ -55,13 +56,11 @@ class ContextEncoder(nn.Module):
         super().__init__()
         if levels < 1:
             raise ValueError(f"generator.levels: {levels} strided convolutions, at least 1 is needed")
-        if paints not in ("picture", "centre"):
-            raise ValueError(f"generator.paints: give picture or centre; got {paints!r}")
         if paints == "centre" and levels < 2:
             raise ValueError("generator.levels: 1 strided convolution, paints=centre needs at least 2")
         if noise < 0:
             raise ValueError(f"generator.noise: give a number of channels, 0 for none; got {noise}")
-        self.paints, self.noise = paints, noise
+        self.paints, self.noise = choice("generator.paints", paints, ("picture", "centre")), noise
         self.multiple = 2**levels
         self.minimum = 4 * self.multiple
 

@@ -12,11 +12,11 @@ from inpaint.networks.layers import (
     ACTIVATIONS,
     NORMS,
     SelfAttention,
-    named,
     pad_to_multiple,
     standardise,
     white_noise,
 )
+from inpaint.settings import choice
 
 
 class Block(nn.Module):
@@ -30,8 +30,8 @@ class Block(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         nn.init.zeros_(self.second.weight)
-        self.norms = nn.ModuleList(named(NORMS, norm, "generator.norm")(channels) for _ in range(2))
-        self.activation = named(ACTIVATIONS, activation, "generator.activation")()
+        self.norms = nn.ModuleList(NORMS[choice("generator.norm", norm, NORMS)](channels) for _ in range(2))
+        self.activation = ACTIVATIONS[choice("generator.activation", activation, ACTIVATIONS)]()
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
@@ -118,7 +118,7 @@ class ResidualUNet(nn.Module):
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
         self.head = nn.Sequential(
-            named(ACTIVATIONS, activation, "generator.activation")(), last, nn.PixelShuffle(shuffle)
+            ACTIVATIONS[choice("generator.activation", activation, ACTIVATIONS)](), last, nn.PixelShuffle(shuffle)
         )
         # After everything else, so that with and without it the other weights start alike.
         if attention is not None:
