@@ -54,7 +54,7 @@ class InpaintingGAN(L.LightningModule):
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
         discriminator_alone: updates from then on in which only the discriminator is trained.
-        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |grad|^2``; 0 is off.
+        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |gradient of the mean logit|^2``; 0 is off.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
