@@ -2,7 +2,7 @@
 
     inpaint-train                                                    # the default run, on whatever machine
     inpaint-train data=folder data.root=DIR trainer.max_steps=100000 # your own photographs
-    inpaint-train +experiment=context_encoder                        # a recipe of the literature
+    inpaint-train +experiment=lama_fourier data=folder data.root=DIR # a recipe of the literature
     inpaint-train hydra.run.dir=runs/mine                            # again in this folder: goes on where it stopped
     inpaint-train -m generator=context_encoder,residual_unet 'losses=[l1],[l2]'    # a sweep
 

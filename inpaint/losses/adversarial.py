@@ -258,7 +258,7 @@ def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
 
     The score is what the games judge, the mean of its logits, so one gamma means the same for a discriminator of one
     logit (StyleGAN2, MAT: gamma 10) and for maps of any size. LaMa penalises the sum instead, 0.001 times its square on
-    [0, 1] pictures: for n logits that is ``gamma = 0.008 * n^2``, 0.002 for its factor, 4 for the scale of the pictures.
+    [0, 1] pictures: for n logits that is ``gamma = 0.008 * n^2``, 0.002 for its factor and 4 for the scale.
 
     In float32 whatever the autocast, since half precision overflows here. The caller multiplies by gamma / 2.
 

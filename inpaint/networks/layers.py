@@ -185,15 +185,15 @@ class SelfAttention(nn.Module):
         return x + self.gamma * self.out(attended.squeeze(1).mT.unflatten(2, x.shape[-2:]))
 
 
-def picture_decoder(widths: list[int]) -> nn.Sequential:
+def picture_decoder(widths: list[int], norm: str = "batch") -> nn.Sequential:
     """What the ResNets of Johnson et al. 2016 end with, as LaMa has it: ``(B, widths[0], h, w)`` to RGB in [0, 1].
 
-    A transposed 3 x 3 convolution of stride 2 with batch norm and ReLU for each of the further widths, then 7 x 7 with
+    A transposed 3 x 3 convolution of stride 2 with a norm and ReLU for each of the further widths, then 7 x 7 with
     reflect padding to three channels and a sigmoid.
     """
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), nn.BatchNorm2d(after), nn.ReLU(True)]
+        layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), NORMS[norm](after), nn.ReLU(True)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 7, padding=3, padding_mode="reflect"), nn.Sigmoid())
 
 
