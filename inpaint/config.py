@@ -149,8 +149,8 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
         if _chosen(cfg.discriminator) != _chosen(cfg.adversarial):
             lacking = "adversarial" if _chosen(cfg.discriminator) else "discriminator"
             problems.append(
-                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or only "
-                "adversarial=none, which switches both off"
+                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or "
+                "discriminator=none adversarial=none"
             )
         if not cfg.losses and not _chosen(cfg.adversarial):
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")

@@ -1,4 +1,7 @@
-"""Every generator, discriminator, adversarial loss and loss of conf/ plays real updates, with defaults beside it."""
+"""Every generator, discriminator, adversarial loss and loss of conf/ plays real updates in mixed precision.
+
+In float32 they play one in `test_conf`, with all other groups.
+"""
 
 import hydra
 import lightning as L
@@ -65,11 +68,11 @@ def make(**parts):
     return InpaintingGAN(**(defaults | parts))
 
 
-def fit(module, updates=2, precision="32-true"):
+def fit(module, updates=2):
     trainer = L.Trainer(
         max_steps=updates,
         accelerator="cpu",
-        precision=precision,
+        precision="bf16-mixed",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -80,38 +83,34 @@ def fit(module, updates=2, precision="32-true"):
     assert all(parameter.isfinite().all() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", [name for name in options("generator") if trainable(name)])
-def test_generators(name, precision):
+def test_generators(name):
     rng.seed_all(0)
     generator = option("generator", name, **TINY)
     losses = {field: L1(of=field) for field in ("output", *getattr(generator, "returns", ()))}
     before = {key: value.clone() for key, value in generator.named_parameters()}
-    fit(make(generator=generator, losses=losses, generator_optimizer=adam), precision=precision)
+    fit(make(generator=generator, losses=losses, generator_optimizer=adam))
     moved = [not torch.equal(value, before[key]) for key, value in generator.named_parameters()]
     assert sum(moved) > len(moved) / 2  # some begin behind a layer of zeros
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", others("discriminator"))
-def test_discriminators(name, precision):
+def test_discriminators(name):
     module = make(discriminator=option("discriminator", name, width=4, hidden=8))
     before = {key: value.clone() for key, value in module.discriminator.named_parameters()}
-    fit(module, precision=precision)
+    fit(module)
     for key, value in module.discriminator.named_parameters():
         assert value.dim() < 2 or not torch.equal(value, before[key]), f"{key} did not move"
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", others("adversarial"))
-def test_adversarial_losses(name, precision):
-    fit(make(losses={}, adversarial=option("adversarial", name)), precision=precision)
+def test_adversarial_losses(name):
+    fit(make(losses={}, adversarial=option("adversarial", name)))
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", options("losses"))
-def test_losses(name, precision):
-    fit(make(losses={name: option("losses", name, weights="random")}), precision=precision)
+def test_losses(name):
+    fit(make(losses={name: option("losses", name, weights="random")}))
 
 
 def test_backbones_are_in_no_checkpoint_and_in_no_optimizer():

@@ -142,7 +142,8 @@ def test_every_parameter_learns(name):
     outputs = network(image * (1 - mask), mask)
     (outputs.output * mask).square().mean().backward()
     for parameter_name, parameter in network.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.abs().sum() > 0, parameter_name
 
 
 @every
