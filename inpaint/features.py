@@ -15,6 +15,14 @@ from inpaint.progress import in_threads
 CELL, BLOCK, ORIENTATIONS = 8, 2, 9  # HOG: pixels, cells, directions
 PIXELS = 16  # side to which pictures are shrunk for the features "pixels"
 
+# Features that nobody learnt.
+CLASSICAL = {
+    "hog": f"histograms of oriented gradients (Dalal and Triggs 2005; scikit-image): {ORIENTATIONS} orientations, "
+    f"cells of {CELL} px, blocks of {BLOCK} x {BLOCK}, L2-Hys",
+    "hog pooled": "the same averaged over the blocks, as features of encoders are averaged over their places",
+    "pixels": f"the picture at {PIXELS} x {PIXELS} pixels, RGB",
+}
+
 
 class _Map(NamedTuple):
     """Channels, height and width of what a layer put out, and its average over the places, float32 ``(B, C)``."""
@@ -39,8 +47,8 @@ def pooled_features(network: nn.Module, image: Tensor, layer: str | None = None)
         ValueError: it declares none, or has no such layer; with the layers it has.
     """
     known = torch.zeros_like(image[:, :1])
-    if layer is None and hasattr(network, "features"):
-        declared: Callable[[Tensor, Tensor], Tensor] = network.features  # type: ignore[assignment]
+    declared = getattr(network, "features", None)
+    if layer is None and declared is not None:
         return declared(image, known).float().mean((2, 3))
     if layer is not None and layer in dict(network.named_modules()):
         if found := _observed(network, image, known, [layer]):
@@ -80,24 +88,16 @@ def _observed(network: nn.Module, image: Tensor, mask: Tensor, names: Iterable[s
     return found
 
 
-def classical_features(crops: Tensor) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Features that nobody has learnt, float64 ``(N, d)`` each, and their definitions."""
+def classical_features(crops: Tensor) -> dict[str, Tensor]:
+    """The features of `CLASSICAL` of uint8 ``(N, 3, H, W)``: float64 ``(N, d)`` each."""
     pictures = [crop.permute(1, 2, 0).numpy() for crop in crops]
-    blocks = torch.stack(
-        [torch.from_numpy(found) for found in in_threads(hog, pictures, os.cpu_count(), "HOG", "pictures")]
-    )
-    features = {
+    found = in_threads(hog, pictures, os.cpu_count(), "HOG", "pictures")
+    blocks = torch.stack([torch.from_numpy(picture) for picture in found])
+    return {
         "hog": blocks.flatten(1),
         "hog pooled": blocks.mean((1, 2)).flatten(1),
         "pixels": F.interpolate(crops.double(), (PIXELS, PIXELS), mode="area").flatten(1),
     }
-    settings = f"{ORIENTATIONS} orientations, cells of {CELL} px, blocks of {BLOCK} x {BLOCK}, L2-Hys"
-    definitions = {
-        "hog": f"histograms of oriented gradients (Dalal and Triggs 2005; scikit-image): {settings}",
-        "hog pooled": "the same averaged over the blocks, as features of encoders are averaged over their places",
-        "pixels": f"the picture at {PIXELS} x {PIXELS} pixels, RGB",
-    }
-    return features, definitions
 
 
 def hog(picture: np.ndarray) -> np.ndarray:

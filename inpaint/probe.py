@@ -11,7 +11,7 @@ hidden) in the same splits, so that differences are paired.
 
 import os
 from collections.abc import Sequence
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from inpaint.metrics.probing import Interval, Split
     from inpaint.table import Cell
 
-UNUSED = {"masks": {"_target_": "inpaint.masks.Full"}}  # a data module has masks; the probe takes its pictures alone
+UNUSED = {"_target_": "inpaint.masks.Full"}  # a data module needs masks; the probe takes its pictures alone
 FIGURES = {"linear": "linear probe (%)", "neighbours": "{k}-NN (%)"}
 
 
@@ -45,7 +45,11 @@ class Pictures(NamedTuple):
 
 
 class Encoder(NamedTuple):
-    """Where features come from: a generator, or one of its layers. `random` is the same with fresh weights."""
+    """Where features come from: what a generator declares, or one of its layers.
+
+    random: the name of the same with random weights, by which it is judged; of those, their own.
+    definition: what the table says of it.
+    """
 
     network: "nn.Module"
     layer: str | None
@@ -64,21 +68,21 @@ class Line(NamedTuple):
 
 def run(cfg: DictConfig) -> None:
     """Check everything, make the features, measure, print and write."""
-    from inpaint.features import classical_features
+    from inpaint.features import CLASSICAL, classical_features
     from inpaint.metrics.probing import stratified_split
     from inpaint.retrieval import retrieval_sheet
     from inpaint.rng import key
+    from inpaint.table import print_blocks
 
     check(cfg)
     check_numbers(cfg)
     device = choose_device(cfg.device)
     encoders = load_encoders(cfg)
-    pictures = read_pictures(
-        build_data(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True), **UNUSED}))
-    )
+    data = build_data(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True), "masks": UNUSED}))
+    pictures = read_pictures(data)
     check_classes(pictures, cfg.test, cfg.neighbours)
 
-    features, definitions = classical_features(pictures.crops)
+    features, definitions = classical_features(pictures.crops), dict(CLASSICAL)
     for name, encoder in encoders.items():
         features[name] = encoder_features(encoder, pictures.crops, cfg.data.batch_size, device, name)
         definitions[name] = encoder.definition
@@ -91,7 +95,7 @@ def run(cfg: DictConfig) -> None:
     write_results(lines, records, definitions, cfg, folder)
     sheet = retrieval_sheet(*pictures, features, splits[0], cfg.queries, cfg.neighbours)
     sheet.save(folder / "retrieval.png")
-    print_lines(lines, cfg.neighbours, definitions)
+    print_blocks(*cells(lines, cfg.neighbours), definitions, labels=1)
     print(f"written to {folder}: results.csv, results.json, results.md, retrieval.png")
 
 
@@ -145,7 +149,7 @@ def check_classes(pictures: Pictures, share: float, neighbours: int) -> None:
 
 
 def read_pictures(data: "InpaintingData") -> Pictures:
-    """All pictures of both splits in the order of their names.
+    """All pictures of both splits, in the order of their names, or of their shards.
 
     Raises:
         ValueError: pictures that cannot be read, more than `data.on_bad_image` allows, or no classes.
@@ -159,21 +163,22 @@ def read_pictures(data: "InpaintingData") -> Pictures:
 
     source = data.source
     halves: tuple[Split, ...] = ("train", "validation")
-    rows = sorted((source.name(half, row), half, row) for half in halves for row in range(source.count(half)))
+    places = [(half, row) for half in halves for row in range(source.count(half))]
+    in_sequence = any(source.shards(half) is not None for half in halves)
+    if not in_sequence:
+        places.sort(key=lambda place: source.name(*place))
 
-    def read(place: tuple[str, Split, int]) -> "tuple[Tensor, int | None] | str":
+    def read(place: tuple[Split, int]) -> "tuple[Tensor, int | None] | str":
         try:
-            picture = source.read(*place[1:])
+            picture = source.read(*place)
         except BadImage as error:
             return str(error)
         return centre_square(picture["image"], data.crop), picture.get("label")
 
-    in_sequence = any(source.shards(half) is not None for half in halves)
-    found = list(in_threads(read, rows, 1 if in_sequence else os.cpu_count(), "reading", "pictures"))
+    found = list(in_threads(read, places, 1 if in_sequence else os.cpu_count(), "reading", "pictures"))
+    bad = {place: what for place, what in zip(places, found, strict=True) if isinstance(what, str)}
     for half in halves:
-        data.tiles[half].skip(
-            {row[2]: what for row, what in zip(rows, found, strict=True) if row[1] == half and isinstance(what, str)}
-        )
+        data.tiles[half].skip({row: what for (its, row), what in bad.items() if its == half})
     kept = [what for what in found if not isinstance(what, str)]
     numbers = [label for _, label in kept if label is not None]
     if len(numbers) < len(kept):
@@ -200,10 +205,10 @@ def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
     import torch
 
     from inpaint import checkpoint
-    from inpaint.features import pooled_features
+    from inpaint.features import CLASSICAL, pooled_features
 
-    paths = list(cfg.checkpoint) if isinstance(cfg.checkpoint, ListConfig) else [cfg.checkpoint]
-    layers = list(cfg.layer) if isinstance(cfg.layer, ListConfig) else [cfg.layer]
+    paths = cfg.checkpoint if isinstance(cfg.checkpoint, ListConfig) else [cfg.checkpoint] if cfg.checkpoint else []
+    layers = (list(cfg.layer) if isinstance(cfg.layer, ListConfig) else [cfg.layer]) or [None]
     encoders: dict[str, Encoder] = {}
     untrained: dict[str, str] = {}
     for path in paths:
@@ -211,8 +216,9 @@ def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
         trained = checkpoint.config_of(loaded)
         network, fresh = load_generator(loaded), untrained_generator(loaded, cfg.seed)
         for layer in layers:
-            name = f"{trained['name']} {layer or ''}".strip()
-            name = f"{path} {layer or ''}".strip() if name in encoders else name
+            name = " ".join(filter(None, (trained["name"], layer)))
+            if name in encoders or name in CLASSICAL:
+                name = " ".join(filter(None, (path, layer)))
             with torch.no_grad():
                 pooled_features(network, torch.zeros(1, 3, cfg.data.crop, cfg.data.crop), layer)
             what = f"layer {layer}" if layer else "features"
@@ -348,14 +354,6 @@ def cells(lines: Sequence[Line], neighbours: int) -> "tuple[list[str], list[list
     return headings, [block for block in blocks if block]
 
 
-def print_lines(lines: Sequence[Line], neighbours: int, definitions: dict[str, str]) -> None:
-    """The table, for a terminal."""
-    from inpaint.table import print_blocks
-
-    headings, blocks = cells(lines, neighbours)
-    print_blocks(headings, blocks, definitions, labels=1)
-
-
 def write_results(
     lines: Sequence[Line], records: list[dict[str, Any]], definitions: dict[str, str], cfg: DictConfig, folder: Path
 ) -> None:
@@ -383,12 +381,9 @@ def write_results(
 
     headings, blocks = cells(lines, cfg.neighbours)
     rows = [headings, ["---", *["---:"] * (len(headings) - 1)]]
-    for block in blocks:
-        texts = [[cell.text.replace("|", "\\|") for cell in row] for row in block]
-        rows += [
-            [f"**{text}**" if cell.best else text for text, cell in zip(line, row, strict=True)]
-            for line, row in zip(texts, block, strict=True)
-        ]
+    for row in chain(*blocks):
+        texts = [cell.text.replace("|", "\\|") for cell in row]
+        rows.append([f"**{text}**" if cell.best else text for text, cell in zip(texts, row, strict=True)])
     text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     notes = "".join(f"- {title}: {definition}\n" for title, definition in definitions.items())
     (folder / "results.md").write_text(f"{text}\n\n{notes}", encoding="utf-8")
