@@ -8,13 +8,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from inpaint import checkpoint, probe
+from inpaint.metrics import probing
 from inpaint.metrics.probing import resampled_interval, stratified_split
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.networks.generators.global_local import CompletionNetwork
-from inpaint.rng import key
+from inpaint.rng import key, seed_all
 
 SMALL = ["data.crop=32", "splits=3", "penalties=[0.01,1]", "neighbours=3", "queries=3", "data.batch_size=16"]
 CLASSES = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (210, 50, 40)}
@@ -152,10 +154,6 @@ def test_the_same_again_and_another_seed(command, textures, run_file, tmp_path):
 
 def test_all_features_are_measured_in_the_same_splits(textures, monkeypatch):
     """The rows that learn and that are held out, as the classifier is given them."""
-    from omegaconf import OmegaConf
-
-    from inpaint.metrics import probing
-
     seen = {}
     labels = torch.arange(3).repeat_interleave(10)
     numbered = torch.arange(30, dtype=torch.float64)[:, None]
@@ -189,6 +187,19 @@ def test_several_checkpoints_and_layers(command, textures, tmp_path):
         *(f"{second} encoder.0", f"{second} encoder.5"),
     ]
     assert (f"{second} encoder.5", "learnt encoder.5 random") in lines
+
+
+def test_random_weights_are_those_that_a_run_begins_with(run_file):
+    cfg = OmegaConf.create({"checkpoint": str(run_file), "layer": None, "seed": 5, "data": {"crop": 32}})
+    encoders = probe.load_encoders(cfg)
+    assert {name: encoder.random for name, encoder in encoders.items()} == dict.fromkeys(encoders, "learnt random")
+    seed_all(key(5, "weights"))
+    fresh = ContextEncoder(8, 3, 16).state_dict()
+    trained = checkpoint.generator_state(checkpoint.load(run_file))
+    for name, expected in (("learnt", trained), ("learnt random", fresh)):
+        network = encoders[name].network
+        assert not network.training and all(torch.equal(v, expected[k]) for k, v in network.state_dict().items())
+    assert not torch.equal(fresh["encoder.0.weight"], trained["encoder.0.weight"])
 
 
 def test_without_a_checkpoint_the_classical_features_are_measured(command, textures, tmp_path):
