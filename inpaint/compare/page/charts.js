@@ -18,6 +18,22 @@ function chart(description, draw) {
   return { place, redraw };
 }
 
+const ruler = document.createElement("canvas").getContext("2d");
+
+// Pixels that a label takes.
+function textWidth(text) {
+  ruler.font = "600 12px system-ui, sans-serif";
+  return ruler.measureText(text).width;
+}
+
+// The text, cut to so many pixels.
+function fitted(text, width) {
+  if (textWidth(text) <= width) return text;
+  let length = text.length - 1;
+  while (length > 1 && textWidth(`${text.slice(0, length)}…`) > width) length -= 1;
+  return `${text.slice(0, length)}…`;
+}
+
 // Round numbers from low to high, about `count` of them.
 function ticks(low, high, count) {
   const rough = (high - low) / count || 1;

@@ -19,15 +19,14 @@ function forestPlot(block, state) {
     if (!shown.length) return empty(width, "No figures of single pictures to compare.");
     const sign = data.columns[name].higher_is_better ? -1 : 1;
     shown.sort((a, b) => sign * (differences[a].mean - differences[b].mean));
-    const longest = Math.max(...shown.map((place) => block.lines[place].name.length));
-    const left = Math.min(longest * 7.2 + 22, width * 0.4);
+    const left = Math.min(Math.max(...shown.map((place) => textWidth(block.lines[place].name))) + 18, width * 0.4);
     const height = 26 * shown.length + 58;
     const values = shown.flatMap((place) => [differences[place].mean, differences[place].low, differences[place].high]).filter(isNumber);
     const at = (place) => 24 + 26 * shown.indexOf(place);
     const plot = frame(width, height, {
-      left, top: 8, yGrid: false, xLabel: truncated(`${data.columns[name].heading}: difference to ${block.lines[differences[0].reference].name}`, Math.floor((width - left) / 6)),
+      left, top: 8, yGrid: false, xLabel: fitted(`${data.columns[name].heading}: difference to ${block.lines[differences[0].reference].name}`, width - left),
       x: (from, to) => scale([0, ...values], from, to, { count: Math.max(2, (to - from) / 90) }),
-      y: () => ({ at: (place) => at(place), ticks: shown, text: (place) => truncated(block.lines[place].name, Math.floor((left - 14) / 7)) }),
+      y: () => ({ at: (place) => at(place), ticks: shown, text: (place) => fitted(block.lines[place].name, left - 14) }),
     });
     plot.front.append(svg("line", { x1: plot.x(0), x2: plot.x(0), y1: plot.box.y1, y2: plot.box.y2, class: "zero" }));
     for (const place of shown) {
@@ -72,14 +71,14 @@ function scatterPlot(block, state, cost) {
       plot.front.append(marker(point.line, point.place, x, y));
       plot.hits.push({ x, y, lines: [point.line.name, withUnit(name, figure(name, point.y)), point.text, cost.text(point.x), ...differing(point.line.apart)].filter(Boolean) });
     }
-    for (const point of points) label(plot, taken, truncated(point.line.name, 24), plot.x(point.x), plot.y(point.y));
+    for (const point of points) label(plot, taken, fitted(point.line.name, 180), plot.x(point.x), plot.y(point.y));
     return plot;
   });
 }
 
 // A label beside its point, where it covers nothing; left out where there is no such place (the point can be pointed at).
 function label(plot, taken, text, x, y) {
-  const [width, height] = [text.length * 6.6, 13];
+  const [width, height] = [textWidth(text), 13];
   const places = [[x + 9, y - 6], [x - 9 - width, y - 6], [x + 6, y - 21], [x + 6, y + 8], [x - 6 - width, y - 21], [x - 6 - width, y + 8]];
   for (const [left, top] of places) {
     const box = { x: left, y: top, width, height };
@@ -87,7 +86,7 @@ function label(plot, taken, text, x, y) {
     const free = taken.every((other) => left > other.x + other.width || other.x > left + width || top > other.y + other.height || other.y > top + height);
     if (inside && free) {
       taken.push(box);
-      plot.front.append(svg("text", { x: left, y: top + 10.5, class: "name" }, text));
+      plot.front.append(svg("text", { x: left, y: top + 10.5, class: "tag" }, text));
       return;
     }
   }

@@ -83,6 +83,9 @@ function blockSection(block, number) {
   const groups = [["Validation by update", "val/"], ["Training by update", "train/"]];
   for (const [title, prefix] of groups) {
     const own = names.filter((name) => name.startsWith(prefix));
+    // What ranks comes first, then what most runs have.
+    const having = (name) => block.curves.filter((curve) => curve.series[name]).length + (name === prefix + data.sort ? block.curves.length : 0);
+    own.sort((a, b) => having(b) - having(a));
     if (!own.length) continue;
     parent.append(part(title, null, html("div", { class: "curves" }, own.map((name) => {
       const key = name.slice(prefix.length);
