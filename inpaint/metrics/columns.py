@@ -46,3 +46,16 @@ COLUMNS: dict[str, Column] = {
         "time to repair one picture, in milliseconds; lower is better",
     ),
 }
+
+# Figures of a mean: decibels of the average of these squared errors, where a perfect picture is one like any other.
+MEAN_OF = {"hole_psnr_of_mean": "hole_l2", "psnr_of_mean": "l2"}
+COLUMNS |= {
+    "hole_psnr_of_mean": Column(
+        *("hole PSNR of the mean", "dB", 2, True),
+        "10 log10(255^2 / e), e the mean over all pictures of the squared error over the hole's pixels and RGB",
+    ),
+    "psnr_of_mean": Column(
+        *("PSNR of the mean", "dB", 2, True),
+        "the same over the whole composite: bad pictures weigh more than in the mean of the dB",
+    ),
+}
