@@ -37,6 +37,7 @@ def evaluate(methods: dict[str, "nn.Module"], data: "InpaintingData", device: st
     import torch
 
     from inpaint.metrics.image import hole_area, measure
+    from inpaint.module import VALIDATED
     from inpaint.progress import track
 
     records: list[dict[str, Any]] = []
@@ -55,7 +56,7 @@ def evaluate(methods: dict[str, "nn.Module"], data: "InpaintingData", device: st
                 outputs = method(image * (1 - mask), mask)
                 _wait(device)
                 ms = 1000 * (time.perf_counter() - start) / len(image)
-                figures = measure(outputs.composite, image, mask)
+                figures = measure(outputs, image, mask, VALIDATED)
             columns = {"index": batch["index"], "area": hole_area(mask), **figures}
             for row in zip(*(column.tolist() for column in columns.values()), strict=True):
                 records.append({"method": name, "ms": ms, **dict(zip(columns, row, strict=True))})
