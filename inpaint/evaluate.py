@@ -146,7 +146,7 @@ def evaluate(
                     outputs, times = _foreign(pictures.result(name, part, device), batch, foreign), no_times
                 else:
                     outputs, times = _timed(method, image, mask)
-                found = measure(outputs.composite, image, mask)
+                found = measure(outputs, image, mask, figures)
                 if deep is not None:
                     found |= deep.of_pictures(name, outputs.composite, batch)
             columns = {"index": batch["index"], "area": hole_area(mask), **found}
