@@ -52,6 +52,8 @@ def main(argv: list[str] | None = None) -> None:
             from inpaint.compare.dashboard import log_to_wandb
 
             print(log_to_wandb(report, page))
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        raise SystemExit(1) from None
     except (ValueError, OSError) as error:
         print(f"inpaint-compare: {error}", file=sys.stderr)
         raise SystemExit(2) from None

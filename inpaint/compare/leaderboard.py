@@ -5,13 +5,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from inpaint import table
 from inpaint.compare.configs import unusual
 from inpaint.compare.report import Block, Entry, Report
 from inpaint.metrics.columns import COLUMNS
 from inpaint.table import PERFECT, Cell, figure_cells, print_blocks
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
-SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "lpips_alex", "fid", "ms")
+SHOWN = (*table.SHOWN, "lpips_alex", "fid")
 
 
 def print_leaderboard(report: Report) -> None:

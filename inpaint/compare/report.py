@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from inpaint.compare.configs import Found, differences, shortest, without_storage
 from inpaint.compare.paired import Difference, paired_differences
-from inpaint.compare.runs import Interval, Run, expand, read
+from inpaint.compare.runs import Run, expand, read
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
-from inpaint.table import ALL
+from inpaint.statistics import ALL, TIMES
 
 COUNTS = ("parameters", "updates", "train_seconds")
 SORTS = (*COLUMNS, *COUNTS)
@@ -52,10 +52,10 @@ class Entry:
         values = {name: [run.figures.get(name, math.nan) for run in self.runs] for name in self.figures}
         return {name: stdev(v) for name, v in values.items() if all(map(math.isfinite, v))}
 
-    def intervals(self, area: str = ALL) -> dict[str, Interval]:
+    def intervals(self, area: str = ALL) -> dict[str, tuple[float, float]]:
         """95 % intervals over pictures of one hole area, by figure; empty where several runs are averaged."""
-        found = self.runs[0].intervals if len(self.runs) == 1 else {}
-        return {name: interval for (where, name), interval in found.items() if where == area}
+        row = self.runs[0].rows.get(area)
+        return {name: (low, row.high[name]) for name, low in row.low.items()} if row and len(self.runs) == 1 else {}
 
     def means(self, area: str) -> dict[str, float]:
         """Averages over the pictures of one hole area, then over seeds; empty where a run has no such picture."""
@@ -120,9 +120,10 @@ class Block:
             having = [
                 place
                 for place, line in enumerate(self.lines)
-                if math.isfinite(line.figures.get(name, math.nan)) and any(name in r for r in records[place].values())
+                if math.isfinite(line.figures.get(name, math.nan))
+                and any(math.isfinite(record.get(name, math.nan)) for record in records[place].values())
             ]
-            if name != "ms" and len(having) > 1:
+            if name not in TIMES and len(having) > 1:
                 sign = -1 if column.higher_is_better else 1
                 best[name] = min(having, key=lambda place: sign * self.lines[place].figures[name])
         return paired_differences(records, best)
@@ -204,6 +205,13 @@ def compare(
             f"careful: the runs were measured on {len(blocks)} different sets of pictures; "
             "figures of different sets say nothing about each other, so each set has its own table"
         )
+    for block in blocks:
+        networks = {run.networks for line in block.lines for run in line.runs} - {"{}"}
+        if len(networks) > 1:
+            notes.append(
+                f"careful: on {block.title}, figures of deep features were measured with different networks, so they "
+                f"cannot be compared: {'; '.join(sorted(networks))}"
+            )
     return Report(blocks, left_out, sort, preferences, notes)
 
 

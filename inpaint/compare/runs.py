@@ -3,12 +3,9 @@
 A *run folder* (`inpaint-train`) has `config.yaml`, `summary.json` (`method`, `parameters`, `updates`, `train_seconds`,
 `overrides`) and `metrics.csv`; an *evaluation folder* (`inpaint-evaluate`) has none of these. Both have
 
-    results.csv            averages by hole area and method (`inpaint.table`), intervals as FIGURE_low, FIGURE_high
-    validation.csv         the crops and holes they were measured on, with their sha256
-    records.csv            figures of single pictures: method, index, area, FIGURE...
-    pictures/KIND/00007.png    KIND: input, truth, or a method (its composite)
-
-Only results.csv must be there: what runs of older versions do not have is left out of the comparison.
+what `inpaint.results` wrote: results.csv (averages), results.json (what was measured how), validation.csv (which
+pictures under which holes), records.csv (figures of single pictures) and pictures/. Only results.csv must be there:
+what runs of older versions do not have is left out of the comparison.
 """
 
 import csv
@@ -27,8 +24,6 @@ import yaml
 from inpaint.metrics.columns import COLUMNS
 from inpaint.table import ALL, Row, read_csv
 
-Interval = tuple[float, float]
-
 
 @dataclass(frozen=True)
 class Run:
@@ -38,11 +33,12 @@ class Run:
     trained: the model of a run folder; false for what an evaluation measured, and for the fills beside a model.
     config: resolved; empty where `trained` is false.
     rows: averages by hole area, `table.ALL` among them.
-    intervals: 95 % intervals by hole area and figure.
     parameters, updates, train_seconds: NaN where they are not known.
     records: figures of single pictures by their index; empty where the folder has none.
     areas: share of each picture that its hole covers, in [0, 1], by index; empty where the folder does not say.
     manifest: digest of the crops and holes; None where the folder does not say.
+    networks: what figures of deep features were measured with, in JSON.
+    images_in: folder of its composites, below ``pictures``.
     """
 
     folder: Path
@@ -50,13 +46,14 @@ class Run:
     trained: bool
     config: dict[str, Any]
     rows: dict[str, Row]
-    intervals: dict[tuple[str, str], Interval]
     parameters: float
     updates: float
     train_seconds: float
     records: dict[int, dict[str, float]]
     areas: dict[int, float]
     manifest: str | None
+    networks: str
+    images_in: str
 
     @property
     def figures(self) -> dict[str, float]:
@@ -71,7 +68,7 @@ class Run:
 
     def pictures(self, kind: str | None = None) -> dict[int, Path]:
         """Files of its composites, or of another kind of picture (``input``, ``truth``), by index."""
-        folder = self.folder / "pictures" / (kind or self.method)
+        folder = self.folder / "pictures" / (kind or self.images_in)
         return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
@@ -140,7 +137,6 @@ def read(folder: Path) -> list[Run]:
                 raise ValueError("not a mapping")
         file = "results.csv"
         rows = read_csv(folder / file)
-        intervals = _intervals(folder / file)
         methods = sorted(dict.fromkeys(row.method for row in rows), key=lambda method: method != model)
         for method in methods if model is None else [model]:
             if (count := sum(row.method == method and row.area == ALL for row in rows)) != 1:
@@ -151,7 +147,13 @@ def read(folder: Path) -> list[Run]:
         records = _records(folder / file)
         file = "validation.csv"
         areas, manifest = _validation(folder / file)
-    except (OSError, ValueError, KeyError, TypeError, csv.Error, yaml.YAMLError) as error:
+        file = "results.json"
+        measured = (
+            json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
+        )
+        networks = json.dumps(measured.get("networks") or {}, sort_keys=True)
+        folders = dict(measured.get("folders") or {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError) as error:
         raise ValueError(_said(file, error)) from error
     none = dict.fromkeys(counts, math.nan)
     return [
@@ -161,11 +163,12 @@ def read(folder: Path) -> list[Run]:
             trained=method == model,
             config=config if method == model else {},
             rows={row.area: row for row in rows if row.method == method},
-            intervals={(area, name): found for (owner, area, name), found in intervals.items() if owner == method},
             **(counts if method == model else none),
             records=records.get(method, {}),
             areas=areas,
             manifest=manifest,
+            networks=networks,
+            images_in=str(folders.get(method, method)),
         )
         for method in methods
         if any(row.method == method and row.area == ALL for row in rows)
@@ -182,17 +185,6 @@ def _lines(path: Path) -> list[dict[str, str]]:
     if any(None in line or None in line.values() for line in lines):
         raise ValueError("a line is cut short")
     return lines
-
-
-def _intervals(path: Path) -> dict[tuple[str, str, str], Interval]:
-    """By method, hole area and figure."""
-    found = {}
-    for line in _lines(path):
-        for name in COLUMNS:
-            low, high = (line.get(f"{name}_{bound}") for bound in ("low", "high"))
-            if low and high:
-                found[line["method"], line["area"], name] = (float(low), float(high))
-    return found
 
 
 def _records(path: Path) -> dict[str, dict[int, dict[str, float]]]:

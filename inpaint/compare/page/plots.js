@@ -106,7 +106,7 @@ function areaPlot(block, state) {
     }));
     if (!points.length) return empty(width, "Not measured by hole area.");
     const images = (area) => Math.max(...block.lines.map((line) => (line.areas[area] ? line.areas[area].images : 0)));
-    const narrow = width / block.areas.length < 64;
+    const narrow = width / block.areas.length < 96;
     const plot = frame(width, 320, {
       xLabel: "hole area, and pictures of it", yLabel: axisLabel(name), bottom: 58,
       x: (from, to) => ({

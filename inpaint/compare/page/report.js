@@ -31,7 +31,7 @@ function verdict(block) {
 function blockSection(block, number) {
   const several = data.blocks.length > 1;
   block.lines.forEach((line, place) => { line.isEntry = place < block.entries; });
-  const parent = section(`set-${number}`, several ? `Set ${number}: ${block.lines.filter((l) => l.isEntry).length} runs` : "Results", main, html("p", { class: "hint" }, `Measured on ${block.title}.`), verdict(block));
+  const parent = section(`set-${number}`, several ? `Set ${number}: ${block.entries} ${block.entries === 1 ? "run" : "runs"}` : "Results", main, html("p", { class: "hint" }, `Measured on ${block.title}.`), verdict(block));
 
   const available = Object.keys(data.columns).filter((name) => block.lines.some((line) => isNumber(line.figures[name])));
   const hidden = new Set();
