@@ -166,7 +166,14 @@ def compare(
     if sort not in SORTS:
         raise ValueError(f"--sort: {sort} is none of {', '.join(SORTS)}")
     preferences = _read_study(study) if study else None
-    paths = list(paths)
+    runs, fills, left_out = _read_all(list(paths))
+    entries = _entries(group_by_seed(runs) if seeds == "average" else [[run] for run in runs])
+    blocks = _blocks(entries, fills, sort)
+    return Report(blocks, left_out, sort, preferences, _careful(blocks))
+
+
+def _read_all(paths: Sequence[str | Path]) -> tuple[list[Run], list[Run], list[str]]:
+    """What is compared, the fills that stand beside it, and a line about each thing that is left out."""
     folders, left_out = expand(paths)
     runs: list[Run] = []
     fills: list[Run] = []
@@ -187,18 +194,25 @@ def compare(
         left_out.append(f"unfinished (no results.csv): {', '.join(map(str, unfinished))}")
     if not runs:
         raise ValueError("; ".join([f"no finished run in {', '.join(map(str, paths))}", *left_out]))
+    return runs, fills, left_out
 
-    entries = _entries(group_by_seed(runs) if seeds == "average" else [[run] for run in runs])
+
+def _blocks(entries: Sequence[Entry], fills: Sequence[Run], sort: str) -> list[Block]:
+    """A block for each set of pictures, the one with most entries first."""
     blocks = []
-    for manifest, images in dict.fromkeys(_measured_on(entry.runs[0]) for entry in entries):
-        here = [entry for entry in entries if _measured_on(entry.runs[0]) == (manifest, images)]
+    for pictures in dict.fromkeys(_measured_on(entry.runs[0]) for entry in entries):
+        here = [entry for entry in entries if _measured_on(entry.runs[0]) == pictures]
         measured = {entry.runs[0].method for entry in here if not entry.trained}
         beside: dict[str, Entry] = {}
         for run in fills:
-            if _measured_on(run) == (manifest, images) and run.method not in measured:
+            if _measured_on(run) == pictures and run.method not in measured:
                 beside.setdefault(run.method, Entry(run.method, [run], {}))
-        blocks.append(Block(manifest, images, ranked(here, sort), list(beside.values())))
-    blocks.sort(key=lambda block: -len(block.entries))
+        blocks.append(Block(*pictures, ranked(here, sort), list(beside.values())))
+    return sorted(blocks, key=lambda block: -len(block.entries))
+
+
+def _careful(blocks: Sequence[Block]) -> list[str]:
+    """What must not be compared."""
     notes = []
     if len(blocks) > 1:
         notes.append(
@@ -212,7 +226,7 @@ def compare(
                 f"careful: on {block.title}, figures of deep features were measured with different networks, so they "
                 f"cannot be compared: {'; '.join(sorted(networks))}"
             )
-    return Report(blocks, left_out, sort, preferences, notes)
+    return notes
 
 
 def _measured_on(run: Run) -> tuple[str | None, int]:
@@ -238,11 +252,11 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _entries(groups: Sequence[Sequence[Run]]) -> list[Entry]:
-    """Named, with what sets their configs apart; beside averaged runs a seed that all others share says nothing."""
+    """Named, with what sets their configs apart; a seed says nothing where all runs but averaged ones share it."""
     configs = {place: without_storage(group[0].config) for place, group in enumerate(groups) if group[0].trained}
     single = {json.dumps(configs[place].get("seed")) for place in configs if len(groups[place]) == 1}
     for place, config in configs.items():
-        if len(groups[place]) > 1 or (len(single) == 1 and len(configs) < sum(map(len, groups))):
+        if len(groups[place]) > 1 or len(single) == 1:
             config.pop("seed", None)
     found = dict(zip(configs, differences(list(configs.values())), strict=True))
     folders = [run.folder for group in groups for run in group]

@@ -89,7 +89,7 @@ function blockSection(block, number) {
     if (!own.length) continue;
     parent.append(part(title, null, html("div", { class: "curves" }, own.map((name) => {
       const key = name.slice(prefix.length);
-      return html("div", {}, html("h4", {}, key in data.columns ? axisLabel(key) : key.replaceAll("_", " ")), add(curvePlot(block, state, name)));
+      return html("div", {}, html("h4", {}, prefix === "val/" && key in data.columns ? axisLabel(key) : key.replaceAll("_", " ")), add(curvePlot(block, state, name)));
     }))));
   }
   if (block.pictures.length) {
