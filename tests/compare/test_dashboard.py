@@ -1,6 +1,7 @@
 """What is logged to wandb, by its real client in offline mode, read back from the records that it keeps."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,11 @@ def test_the_table_and_the_page_are_logged(
     (folder,) = runs.glob("wandb/offline-run-*")
     assert folder.name.rpartition("-comparison-")[2] == line.split(";")[0].rpartition("-")[2]
     (stored,) = folder.glob("*.wandb")
-    records = stored.read_bytes()
     for kept in (b"holes", b"comparison.html", b"abc12345", b"newer222"):
-        assert kept in records
+        deadline = time.monotonic() + 60
+        while kept not in stored.read_bytes() and time.monotonic() < deadline:  # its client writes on after finish()
+            time.sleep(0.05)
+        assert kept in stored.read_bytes()
     (table,) = folder.glob("files/media/table/leaderboard*.json")
     content = json.loads(table.read_text())
     assert content["columns"][:5] == ["rank", "run", "differs in", "seeds", "wandb ids"]

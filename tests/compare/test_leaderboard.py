@@ -5,13 +5,11 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from inpaint.compare import main
-from inpaint.compare.configs import differences, shortest
-from tests.compare.folders import CONFIG, STYLE, add_records, add_validation, changed, make_evaluation, make_run
+from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run
 
 
 def ranking(text: str) -> list[str]:
@@ -53,49 +51,6 @@ def test_differences_are_shown_and_bookkeeping_is_not(tmp_path: Path, capsys: py
     assert "losses.l1.weight=6.0" in text
     for unsaid in ("somewhere", "other", "_target_", "seed", "width"):
         assert unsaid not in text
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"seed": 2}, [{"seed": "1"}, {"seed": "2"}]),
-        ({"discriminator": None}, [{"discriminator": "Patch"}, {"discriminator": "none"}]),
-        ({"discriminator": {}}, [{"discriminator": "Patch"}, {"discriminator": "none"}]),
-        ({"generator__width": 64}, [{"generator.width": "32"}, {"generator.width": "64"}]),
-        (
-            {"generator": {"_target_": "inpaint.x.ContextEncoder", "width": 5}},
-            [{"generator": "ResidualUNet"}, {"generator": "ContextEncoder"}],
-        ),
-        ({"losses__style": STYLE}, [{"losses": "l1"}, {"losses": "l1 + style"}]),
-        ({"losses": {"style": STYLE}}, [{"losses": "l1"}, {"losses": "style"}]),
-        ({"losses": {}}, [{"losses": "l1"}, {"losses": "none"}]),
-        ({"optimizer__lr": 2e-4}, [{"optimizer.lr": "0.0001"}, {"optimizer.lr": "0.0002"}]),
-        ({"optimizer__betas": [0.0, 0.9]}, [{}, {"optimizer.betas": "[0.0, 0.9]"}]),
-        ({"data__root": "/photographs/faces/train"}, [{"data.root": "places/train"}, {"data.root": "faces/train"}]),
-        ({"name": "other", "paths__run": "/b"}, [{}, {}]),
-    ],
-)
-def test_differences_of_two_configs(change: dict[str, Any], expected: list[dict[str, str]]) -> None:
-    assert differences([CONFIG, changed(**change)]) == expected
-
-
-def test_a_key_is_compared_among_runs_of_the_same_class_only() -> None:
-    other = changed(generator={"_target_": "inpaint.x.ContextEncoder", "width": 5})
-    found = differences([CONFIG, changed(generator__width=64), other])
-    assert found == [
-        {"generator": "ResidualUNet", "generator.width": "32"},
-        {"generator": "ResidualUNet", "generator.width": "64"},
-        {"generator": "ContextEncoder"},
-    ]
-
-
-def test_a_list_of_parts_is_compared_part_by_part() -> None:
-    def kinds(*weights: int) -> dict[str, Any]:
-        parts = [{"_target_": "inpaint.masks.Boxes", "weight": weight} for weight in weights]
-        return changed(masks={"_target_": "inpaint.masks.Mixture", "kinds": parts})
-
-    assert differences([kinds(1, 2), kinds(1, 3)]) == [{"masks.kinds.1.weight": "2"}, {"masks.kinds.1.weight": "3"}]
-    assert differences([kinds(1), kinds(1, 3)]) == [{}, {"masks.kinds.1": "Boxes"}]
 
 
 def test_where_much_differs_the_usual_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,6 +172,16 @@ def test_seeds_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "seed=3" in text and "data.seed" not in text and "+-" not in text
 
 
+def test_seeds_measured_on_different_pictures_are_not_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (1, 2):
+        add_validation(make_run(tmp_path / str(seed), 20.0, changed(seed=seed)), seed=seed)
+    main([str(tmp_path), "--html", "none"])
+    text = capsys.readouterr().out
+    assert text.count("measured on 9 pictures") == 2 and "+-" not in text
+
+
 def test_the_same_run_twice_is_no_sample_of_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, seed in (("a", 1), ("b", 2), ("c", 2)):
         make_run(tmp_path / name, 20.0, changed(seed=seed))
@@ -292,13 +257,6 @@ def test_a_perfect_average_prints_as_a_dash(tmp_path: Path, capsys: pytest.Captu
     text = capsys.readouterr().out
     assert " - " in text
     assert "nan" not in text
-
-
-def test_shortest_names() -> None:
-    assert shortest(["/runs/a/0", "/runs/a/1"]) == ["0", "1"]
-    assert shortest(["/runs/a/0", "/runs/b/0", "/runs/b/1"]) == ["a/0", "b/0", "b/1"]
-    assert shortest(["/runs/a"]) == ["a"]
-    assert shortest([]) == []
 
 
 def test_torch_is_not_imported() -> None:
