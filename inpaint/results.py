@@ -120,12 +120,17 @@ def write(
 
 
 def _lines(content: Mapping[str, Any]) -> str:
-    """JSON with a line for each item of its lists, as thousands of differences would fill as many pages otherwise."""
+    """JSON with a line for each item of its lists and dicts: thousands of differences would fill as many pages."""
 
     def text(value: Any) -> str:
-        if isinstance(value, list) and value:
-            return "[\n  " + ",\n  ".join(json.dumps(item, allow_nan=False) for item in value) + "\n ]"
-        return json.dumps(value, allow_nan=False)
+        if isinstance(value, dict):
+            items, ends = (
+                [f"{json.dumps(key)}: {json.dumps(item, allow_nan=False)}" for key, item in value.items()],
+                "{}",
+            )
+        else:
+            items, ends = [json.dumps(item, allow_nan=False) for item in value], "[]"
+        return ends[0] + "\n  " + ",\n  ".join(items) + "\n " + ends[1]
 
     return "{\n" + ",\n".join(f" {json.dumps(key)}: {text(value)}" for key, value in content.items()) + "\n}\n"
 
