@@ -1,0 +1,151 @@
+"""The figures that need a network, LPIPS, recognition and those of sets of pictures, as one thing to ask for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.metrics.distribution import SET_FIGURES, caution, frechet_distance, ids, kernel_distance, resampled
+from inpaint.metrics.lpips import LPIPS, VARIANTS
+from inpaint.progress import track
+from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn
+
+SMALLEST = 32  # pixels of a side that LPIPS can look at
+AUTO = {"lpips": "alex", "features": "inception"}
+
+
+class Deep:
+    """Networks that look at repaired pictures, and what they have seen.
+
+    Pictures are rounded to 8 bits as for every other figure. What the networks say of the truth is kept, so that it is
+    computed once for all methods. Figures of sets are given for all pictures, and for those hole areas where there are
+    pictures enough for the size of the features (`distribution.caution`).
+
+    Args:
+        lpips: variants of LPIPS.
+        features: network of the figures of sets, see `features.feature_network`.
+        recogniser: file of a classifier, see `recognition.Recogniser`.
+        device: where they work.
+        draws: resamples for the intervals of figures of sets, which are computed anew for each; 0 for none.
+
+    Raises:
+        ValueError: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
+            there and notes what is not.
+    """
+
+    def __init__(
+        self,
+        lpips: str | Sequence[str] = (),
+        features: str | None = None,
+        recogniser: str | None = None,
+        device: str = "cpu",
+        draws: int = 100,
+    ) -> None:
+        self.draws = draws
+        self.notes: list[str] = []
+        self.networks: dict[str, str] = {}
+        self.lpips: dict[str, nn.Module] = {}
+        for variant in [lpips] if isinstance(lpips, str) else lpips:
+            if variant not in (*VARIANTS, "auto"):
+                raise ValueError(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
+            name = AUTO["lpips"] if variant == "auto" else variant
+            if (network := self._made(lambda name=name: LPIPS(name), "lpips", variant)) is not None:  # type: ignore[misc]
+                self.lpips[f"lpips_{name}"] = network.to(device).eval()
+                self.networks[f"lpips_{name}"] = f"{VARIANTS[name][0]}, heads of version 0.1"
+        self.features = self._made(lambda: _feature_network(features), "features", features) if features else None
+        self.recogniser = _recogniser(recogniser).to(device).eval() if recogniser else None
+        if self.features is not None:
+            self.features = self.features.to(device).eval()
+            self.networks["features"] = str(self.features.name)
+            self.notes.append(f"FID, KID, P-IDS, U-IDS: features of {self.features.name}")
+        if recogniser is not None:
+            self.networks["recogniser"] = recogniser
+        self.truth: dict[int, Tensor] = {}
+        self.repaired: dict[str, dict[int, Tensor]] = {}
+        self.classes: dict[int, int] = {}
+
+    def _made(self, make: Callable[[], nn.Module], setting: str, asked: str | None) -> nn.Module | None:
+        """The network, or None where ``auto`` finds no weights."""
+        try:
+            return make()
+        except ValueError as error:
+            if asked != "auto":
+                raise
+            self.notes.append(f"{setting}=auto: left out, {error}")
+            return None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the figures."""
+        return (
+            *self.lpips,
+            *(("recognised",) if self.recogniser is not None else ()),
+            *(SET_FIGURES if self.features is not None else ()),
+        )
+
+    @torch.no_grad()
+    def of_pictures(self, method: str, composite: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Figures of each picture, ``(B,)``, and a look at its features for the figures of sets."""
+        painted, truth = from_uint8(to_uint8(composite)), from_uint8(to_uint8(batch["image"]))
+        index = batch["index"].tolist()
+        found = {}
+        for name, network in self.lpips.items():
+            large = min(truth.shape[2:]) >= SMALLEST
+            found[name] = network(painted, truth) if large else painted.new_full((len(painted),), torch.nan)
+        if self.recogniser is not None:
+            if index[0] not in self.classes:
+                self.classes |= zip(index, self.recogniser(truth).tolist(), strict=True)
+            same = self.recogniser(painted).cpu() == torch.tensor([self.classes[row] for row in index])
+            found["recognised"] = 100 * same.float()
+        if self.features is not None:
+            if index[0] not in self.truth:
+                self.truth |= zip(index, self.features(truth).float().cpu(), strict=True)
+            self.repaired.setdefault(method, {}).update(zip(index, self.features(painted).float().cpu(), strict=True))
+        return found
+
+    def of_sets(self, records: Sequence[Mapping[str, Any]]) -> list[SetFigure]:
+        """Figures of the pictures of each hole area; `records` say how large each picture's hole is."""
+        if self.features is None:
+            return []
+        areas = {record["index"]: record["area"] for record in records}
+        order = list(areas)
+        wanted = []
+        for area, places in blocks(list(areas.values())).items():
+            for figure in SET_FIGURES:
+                said = caution(figure, len(places), len(self.truth[order[0]]))
+                if area == ALL and said:
+                    self.notes.append(said)
+                if area == ALL or (not said and len(places) >= LEAST):
+                    wanted += [(area, [order[place] for place in places], figure, method) for method in self.repaired]
+        return [self._of_set(*asked) for asked in track(wanted, "figures of sets", "figures")]
+
+    def _of_set(self, area: str, chosen: Sequence[int], figure: str, method: str) -> SetFigure:
+        real = torch.stack([self.truth[index] for index in chosen])
+        fake = torch.stack([self.repaired[method][index] for index in chosen])
+        value = _figure(figure, real, fake)
+        counts = torch.from_numpy(drawn(range(self.draws), len(chosen)))
+        draws = resampled(figure, real, fake, counts).cpu().numpy() if self.draws else counts[:, 0].numpy()
+        scale = 1000 if figure == "kid" else 1  # its column is in thousandths
+        return SetFigure(area, method, figure, scale * value, scale * draws)
+
+
+def _figure(figure: str, real: Tensor, fake: Tensor) -> float:
+    if figure == "fid":
+        return frechet_distance(real, fake)
+    if figure == "kid":
+        return kernel_distance(real, fake)
+    return ids(real, fake)[("p_ids", "u_ids").index(figure)]
+
+
+def _feature_network(features: str) -> Any:
+    from inpaint.metrics.features import feature_network
+
+    return feature_network(AUTO["features"] if features == "auto" else features)
+
+
+def _recogniser(file: str) -> Any:
+    from inpaint.metrics.recognition import Recogniser
+
+    return Recogniser(file)
