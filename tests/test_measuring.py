@@ -139,9 +139,9 @@ def test_networks_are_asked_about_every_batch_and_in_the_end_about_all():
 
 def test_validation_crops_are_what_the_loop_measures():
     from inpaint.data.datamodule import PhotosData
-    from inpaint.masks import Centre
+    from inpaint.masks import Strokes
 
-    data = PhotosData(Centre(), validation_crops=2, batch_size=3, crop=32)
+    data = PhotosData(Strokes(), validation_crops=2, batch_size=3, crop=32)
     data.setup("validate")
     pictures = ValidationCrops(data)
     crops = list(validation_crops(data))

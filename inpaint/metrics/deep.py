@@ -1,19 +1,24 @@
 """The figures that need a network, LPIPS, recognition and those of sets of pictures, as one thing to ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Batch, from_uint8, to_uint8
 from inpaint.metrics.distribution import SET_FIGURES, caution, frechet_distance, ids, kernel_distance, resampled
+from inpaint.metrics.features import FeatureNetwork, feature_network
+from inpaint.metrics.foreign import sha256
 from inpaint.metrics.lpips import LPIPS, VARIANTS
+from inpaint.metrics.recognition import Recogniser
 from inpaint.progress import track
 from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn
 
 SMALLEST = 32  # pixels of a side that LPIPS can look at
-AUTO = {"lpips": "alex", "features": "inception"}
+
+Made = TypeVar("Made", bound=nn.Module)
 
 
 class Deep:
@@ -37,39 +42,42 @@ class Deep:
 
     def __init__(
         self,
-        lpips: str | Sequence[str] = (),
+        lpips: Sequence[str] = (),
         features: str | None = None,
         recogniser: str | None = None,
         device: str = "cpu",
         draws: int = 100,
     ) -> None:
-        self.draws = draws
+        self.device, self.draws = device, draws
         self.notes: list[str] = []
         self.networks: dict[str, str] = {}
         self.lpips: dict[str, nn.Module] = {}
-        for variant in [lpips] if isinstance(lpips, str) else lpips:
+        for variant in lpips:
             if variant not in (*VARIANTS, "auto"):
                 raise ValueError(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
-            name = AUTO["lpips"] if variant == "auto" else variant
-            if (network := self._made(lambda name=name: LPIPS(name), "lpips", variant)) is not None:  # type: ignore[misc]
+            name = "alex" if variant == "auto" else variant
+            if (network := self._made("lpips", LPIPS, variant, name)) is not None:
                 self.lpips[f"lpips_{name}"] = network.to(device).eval()
-                self.networks[f"lpips_{name}"] = f"{VARIANTS[name][0]}, heads of version 0.1"
-        self.features = self._made(lambda: _feature_network(features), "features", features) if features else None
-        self.recogniser = _recogniser(recogniser).to(device).eval() if recogniser else None
+                self.networks[f"lpips_{name}"] = f"{VARIANTS[name][0]}, linear heads of version 0.1"
+        self.features: FeatureNetwork | None = None
+        if features is not None:
+            name = "inception" if features == "auto" else features
+            self.features = self._made("features", feature_network, features, name)
         if self.features is not None:
             self.features = self.features.to(device).eval()
-            self.networks["features"] = str(self.features.name)
-            self.notes.append(f"FID, KID, P-IDS, U-IDS: features of {self.features.name}")
+            self.networks["features"] = self.features.name
+            self.notes.append(f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}")
+        self.recogniser = Recogniser(recogniser).to(device).eval() if recogniser is not None else None
         if recogniser is not None:
-            self.networks["recogniser"] = recogniser
-        self.truth: dict[int, Tensor] = {}
-        self.repaired: dict[str, dict[int, Tensor]] = {}
+            self.networks["recogniser"] = f"{recogniser} (sha256 {sha256(recogniser)[:8]})"
+        self.real: dict[int, Tensor] = {}
+        self.fake: dict[str, dict[int, Tensor]] = {}
         self.classes: dict[int, int] = {}
 
-    def _made(self, make: Callable[[], nn.Module], setting: str, asked: str | None) -> nn.Module | None:
-        """The network, or None where ``auto`` finds no weights."""
+    def _made(self, setting: str, make: Callable[[str], Made], asked: str, name: str) -> Made | None:
+        """The network, or None where ``auto`` finds no weights, which is noted."""
         try:
-            return make()
+            return make(name)
         except ValueError as error:
             if asked != "auto":
                 raise
@@ -100,9 +108,9 @@ class Deep:
             same = self.recogniser(painted).cpu() == torch.tensor([self.classes[row] for row in index])
             found["recognised"] = 100 * same.float()
         if self.features is not None:
-            if index[0] not in self.truth:
-                self.truth |= zip(index, self.features(truth).float().cpu(), strict=True)
-            self.repaired.setdefault(method, {}).update(zip(index, self.features(painted).float().cpu(), strict=True))
+            if index[0] not in self.real:
+                self.real |= zip(index, self.features(truth).float().cpu(), strict=True)
+            self.fake.setdefault(method, {}).update(zip(index, self.features(painted).float().cpu(), strict=True))
         return found
 
     def of_sets(self, records: Sequence[Mapping[str, Any]]) -> list[SetFigure]:
@@ -114,21 +122,20 @@ class Deep:
         wanted = []
         for area, places in blocks(list(areas.values())).items():
             for figure in SET_FIGURES:
-                said = caution(figure, len(places), len(self.truth[order[0]]))
+                said = caution(figure, len(places), len(self.real[order[0]]))
                 if area == ALL and said:
                     self.notes.append(said)
                 if area == ALL or (not said and len(places) >= LEAST):
-                    wanted += [(area, [order[place] for place in places], figure, method) for method in self.repaired]
+                    wanted += [(area, [order[place] for place in places], figure, method) for method in self.fake]
         return [self._of_set(*asked) for asked in track(wanted, "figures of sets", "figures")]
 
     def _of_set(self, area: str, chosen: Sequence[int], figure: str, method: str) -> SetFigure:
-        real = torch.stack([self.truth[index] for index in chosen])
-        fake = torch.stack([self.repaired[method][index] for index in chosen])
+        real = torch.stack([self.real[index] for index in chosen]).to(self.device)
+        fake = torch.stack([self.fake[method][index] for index in chosen]).to(self.device)
         value = _figure(figure, real, fake)
-        counts = torch.from_numpy(drawn(range(self.draws), len(chosen)))
-        draws = resampled(figure, real, fake, counts).cpu().numpy() if self.draws else counts[:, 0].numpy()
-        scale = 1000 if figure == "kid" else 1  # its column is in thousandths
-        return SetFigure(area, method, figure, scale * value, scale * draws)
+        counts = torch.from_numpy(drawn(np.arange(self.draws), len(chosen)))
+        draws = resampled(figure, real, fake, counts).cpu().numpy() if self.draws else np.empty(0)
+        return SetFigure(area, method, figure, value, draws)
 
 
 def _figure(figure: str, real: Tensor, fake: Tensor) -> float:
@@ -137,15 +144,3 @@ def _figure(figure: str, real: Tensor, fake: Tensor) -> float:
     if figure == "kid":
         return kernel_distance(real, fake)
     return ids(real, fake)[("p_ids", "u_ids").index(figure)]
-
-
-def _feature_network(features: str) -> Any:
-    from inpaint.metrics.features import feature_network
-
-    return feature_network(AUTO["features"] if features == "auto" else features)
-
-
-def _recogniser(file: str) -> Any:
-    from inpaint.metrics.recognition import Recogniser
-
-    return Recogniser(file)
