@@ -13,9 +13,9 @@ those the (first) checkpoint was trained with, except for what the command line 
 those of `inpaint.results`; the settings are in conf/evaluate.yaml.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
@@ -31,14 +31,9 @@ from inpaint.config import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from inpaint.batch import Batch
-    from inpaint.data.datamodule import InpaintingData
-    from inpaint.masks.frozen import Crop
+    from inpaint.measuring import ValidationCrops
     from inpaint.metrics.deep import Deep
     from inpaint.pairs import Pairs
-    from inpaint.results import Measured
 
 FROM_CHECKPOINT = ("data", "masks")  # the groups that a checkpoint decides unless the command line does
 # Settings of data that change no validation crop.
@@ -46,207 +41,12 @@ OF_TRAINING = {
     *("augmentation", "ramp", "batch_size", "crops_per_image", "workers", "cache", "seed", "train", "streams", "block"),
     *("on_bad_image", "max_bad_fraction"),
 }
-JPEG = 12.0  # root mean square in 8-bit levels; photographs and textures stay below it as JPEG of quality 50
-
-
-# ---- measuring ------------------------------------------------------------------------------------------------------
-
-
-class Pictures(Protocol):
-    """What is measured: pictures under holes, in parts that are worked on together."""
-
-    def parts(self) -> Iterable[Any]:
-        """What `batch` is called with, one after another."""
-        ...
-
-    def batch(self, part: Any, device: str) -> "Batch":
-        """Pictures and holes of a part."""
-        ...
-
-    def result(self, method: str, part: Any, device: str) -> "Tensor":
-        """What another tool painted: ``(B, 3, H, W)`` in [-1, 1]."""
-        ...
-
-    def name(self, index: int) -> str:
-        """What a picture is called."""
-        ...
-
-    def crops(self) -> Iterator["Crop"]:
-        """Everything in 8 bits, in order."""
-        ...
-
-
-class ValidationCrops:
-    """The validation crops of a data module under their masks, as `Pictures`."""
-
-    def __init__(self, data: "InpaintingData") -> None:
-        self.data = data
-
-    def parts(self) -> Iterable[Any]:
-        """Batches as the loader hands them out."""
-        return self.data.evaluation_dataloader()
-
-    def batch(self, part: Any, device: str) -> "Batch":
-        """Cropped and masked."""
-        return self.data.to_batch(part, device)
-
-    def result(self, method: str, part: Any, device: str) -> "Tensor":
-        """No other tool has seen these crops."""
-        raise AssertionError("results are paired with files")
-
-    def name(self, index: int) -> str:
-        """The photograph it was cut from."""
-        return self.data.tiles["validation"].name(index)
-
-    def crops(self) -> Iterator["Crop"]:
-        """All crops with their holes."""
-        return validation_crops(self.data)
-
-
-def evaluate(
-    methods: Mapping[str, "nn.Module | None"],
-    pictures: Pictures,
-    device: str = "cpu",
-    figures: Sequence[str] | None = None,
-    deep: "Deep | None" = None,
-    chosen: Container[int] = (),
-) -> "Measured":
-    """Measure each method on all pictures.
-
-    Args:
-        methods: by name; None is another tool, whose results the pictures have.
-        pictures: what is measured.
-        device: where.
-        figures: names among `metrics.image.MEASURES`; None is all.
-        deep: figures that need a network.
-        chosen: numbers of the pictures that are kept.
-
-    Returns:
-        With one record a method and picture, as `table.aggregate` takes them: method, index, area and the figures. The
-        milliseconds are the mean of the batch that the picture was in; results of other tools have none.
-    """
-    import torch
-
-    from inpaint.metrics.image import hole_area, measure
-    from inpaint.progress import track
-    from inpaint.results import Measured
-
-    measured = Measured()
-    for name, method in methods.items():
-        foreign: dict[int, float] = {}
-        no_times: dict[str, float] = {}
-        if method is not None:
-            method = method.to(device).eval()
-            _warm_up(method, pictures, device)
-        for part in track(pictures.parts(), f"evaluating {name}"):
-            batch = pictures.batch(part, device)
-            image, mask = batch["image"], batch["mask"]
-            with torch.inference_mode():
-                if method is None:
-                    outputs, times = _foreign(pictures.result(name, part, device), batch, foreign), no_times
-                else:
-                    outputs, times = _timed(method, image, mask)
-                found = measure(outputs, image, mask, figures)
-                if deep is not None:
-                    found |= deep.of_pictures(name, outputs.composite, batch)
-            columns = {"index": batch["index"], "area": hole_area(mask), **found}
-            for row in zip(*(column.tolist() for column in columns.values()), strict=True):
-                measured.records.append({"method": name, **times, **dict(zip(columns, row, strict=True))})
-            measured.keep(name, batch, outputs.composite, chosen)
-        measured.notes += _said_of(name, foreign, pictures)
-    return measured
-
-
-def _warm_up(method: "nn.Module", pictures: Pictures, device: str) -> None:
-    """On a GPU, the first call chooses kernels; it is not timed."""
-    import torch
-
-    if device.startswith("cuda"):
-        batch = pictures.batch(next(iter(pictures.parts())), device)
-        with torch.inference_mode():
-            method(batch["image"] * (1 - batch["mask"]), batch["mask"])
-
-
-def _timed(method: "nn.Module", image: "Tensor", mask: "Tensor") -> tuple[Any, dict[str, float]]:
-    """What a method makes of the known pixels, and the milliseconds a picture."""
-    import time
-
-    import torch
-
-    def wait() -> None:
-        if image.is_cuda:
-            torch.cuda.synchronize(image.device)
-
-    given = image * (1 - mask)
-    wait()
-    start = time.perf_counter()
-    outputs = method(given, mask)
-    wait()
-    return outputs, {"ms": 1000 * (time.perf_counter() - start) / len(image)}
-
-
-def _foreign(painted: "Tensor", batch: "Batch", differing: dict[int, float]) -> Any:
-    """Another tool's pictures as outputs; notes how far their known pixels are from the truth, where that is far."""
-    from inpaint.batch import compose, to_uint8
-
-    image, known = batch["image"], batch["mask"] < 0.5
-    squares = (to_uint8(painted).float() - to_uint8(image).float()).square() * known
-    rms = (squares.sum(dim=(1, 2, 3)) / (3 * known.sum(dim=(1, 2, 3))).clamp(min=1)).sqrt()
-    for index, value in zip(batch["index"].tolist(), rms.tolist(), strict=True):
-        if value > JPEG:
-            differing[index] = value
-    return compose(painted, image, batch["mask"])
-
-
-def _said_of(method: str, differing: dict[int, float], pictures: Pictures) -> list[str]:
-    """A note on results that are not of these pictures, or were painted outside the holes."""
-    if not differing:
-        return []
-    worst = sorted(differing, key=lambda index: -differing[index])
-    named = ", ".join(f"{pictures.name(index)} {differing[index]:.0f}" for index in worst[:3])
-    return [
-        f"{method}: {len(differing)} results differ from the truth outside the hole by more than JPEG's noise "
-        f"({named} of 255 levels; {JPEG:.0f} are allowed): other pictures, other holes or an output that was not "
-        "pasted. Composites have the truth's known pixels; the figures called raw are of the results as they are"
-    ]
-
-
-def validation_crops(data: "InpaintingData") -> Iterator["Crop"]:
-    """All validation crops with their holes, in 8 bits, in order."""
-    from inpaint.batch import to_uint8
-    from inpaint.masks.frozen import Crop
-    from inpaint.metrics.image import hole_area
-
-    for raw in data.evaluation_dataloader():
-        keys = data.mask_keys(raw).tolist()
-        batch = data.to_batch(raw, "cpu")
-        image, mask, index = to_uint8(batch["image"]), batch["mask"].mul(255).byte(), batch["index"].tolist()
-        for row, area in enumerate(hole_area(batch["mask"]).tolist()):
-            name = data.tiles["validation"].name(index[row])
-            yield Crop(index[row], name, area, keys[row], image[row], mask[row])
-
-
-def choose_device(device: str) -> str:
-    """`auto` is the GPU if there is one.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device: {device} was asked for, but no GPU is available; device=cpu works everywhere")
-    return device
-
-
-# ---- the command ----------------------------------------------------------------------------------------------------
 
 
 def run(cfg: DictConfig) -> None:
     """Evaluate, print the table, and write it into the run folder of this command."""
     from inpaint import table
+    from inpaint.measuring import evaluate
     from inpaint.results import Manifest, write
 
     _check(cfg)
@@ -263,14 +63,14 @@ def run(cfg: DictConfig) -> None:
     methods |= dict.fromkeys(cfg.results or {})
     methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
     device = choose_device(cfg.device)
-    deep = _deep(cfg, device, notes)
+    deep = _deep(cfg, device)
 
     pictures, about = _pictures(cfg, notes)
     manifest = Manifest.of(pictures.crops())
     measured = evaluate(methods, pictures, device, cfg.metrics, deep, {*manifest.spread(cfg.pictures)})
     measured.notes[:0] = notes
     columns = [*table.SHOWN, *(deep.columns if deep else ())] if cfg.columns is None else list(cfg.columns)
-    results = table.aggregate(measured.records, deep.of_sets() if deep else ())
+    results = table.aggregate(measured.records, measured.sets)
     about |= {"device": device, "networks": deep.networks if deep else {}}
     folder = Path(cfg.paths.run)
     write(folder, results, measured, manifest, about, columns)
@@ -299,8 +99,9 @@ def _check(cfg: DictConfig) -> None:
                 raise ConfigError(
                     f"{key}: there is no figure {name}{nearest(str(name), known)} (there are {', '.join(known)})"
                 )
-    if not (isinstance(cfg.pictures, int) and cfg.pictures >= 0):
-        raise ConfigError(f"pictures: give how many are stored, a number from 0 up; got {cfg.pictures}")
+    for key in ("pictures", "set_draws"):
+        if not (isinstance(cfg[key], int) and cfg[key] >= 0):
+            raise ConfigError(f"{key}: give a whole number from 0 up; got {cfg[key]}")
     if cfg.missing not in ("error", "skip"):
         raise ConfigError(f"missing: give error or skip; got {cfg.missing}")
     if cfg.frozen and (cfg.images or cfg.holes):
@@ -325,6 +126,7 @@ def _paired(cfg: DictConfig) -> bool:
 
 def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pairs", dict[str, Any]]:
     """What is measured, and what results.json says about it."""
+    from inpaint.measuring import ValidationCrops, validation_crops
     from inpaint.pairs import Pairs, find_pairs, frozen_pairs
 
     if not _paired(cfg):
@@ -356,8 +158,29 @@ def about_data(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def _deep(cfg: DictConfig, device: str, notes: list[str]) -> "Deep | None":
-    return None
+def _deep(cfg: DictConfig, device: str) -> "Deep | None":
+    """The figures that need a network, if any is asked for."""
+    if not (cfg.lpips or cfg.features or cfg.recogniser):
+        return None
+    from inpaint.metrics.deep import Deep
+
+    lpips = [cfg.lpips] if isinstance(cfg.lpips, str) else list(cfg.lpips or ())
+    return Deep(lpips, cfg.features, cfg.recogniser, device, cfg.set_draws)
+
+
+def choose_device(device: str) -> str:
+    """`auto` is the GPU if there is one.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {device} was asked for, but no GPU is available; device=cpu works everywhere")
+    return device
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------

@@ -25,11 +25,12 @@ THREADS = 4
 
 
 class Problem(NamedTuple):
-    """A file that does not fit: whose (a setting), what is wrong, and what is to be read about it."""
+    """A file that does not fit: whose (a setting), what is wrong, the picture or file, and why."""
 
     setting: str
     kind: str
-    text: str
+    name: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,25 +121,25 @@ class Pairs:
             if pair.digests is not None and digest(image) != pair.digests[0]:
                 problems.append(Problem("frozen", "not as they were frozen", pair.image.name))
         except BadImage as error:
-            return [Problem("images", "unreadable", str(error))], size, share
+            return [Problem("images", "unreadable", pair.name, str(error))], size, share
         try:
             mask = read_mask(pair.hole, self.threshold, "threshold")
             share = mask.mean().item()
             if pair.digests is not None and digest(mask.mul(255).byte()) != pair.digests[1]:
                 problems.append(Problem("frozen", "not as they were frozen", pair.hole.name))
             if tuple(mask.shape[1:]) != size:
-                problems.append(Problem("holes", "of another size", _sizes(pair.name, mask.shape[1:], size)))
+                problems.append(Problem("holes", "of another size", pair.name, _sizes(mask.shape[1:], size)))
         except BadImage as error:
-            problems.append(Problem("holes", "that cannot be used", str(error)))
+            problems.append(Problem("holes", "unusable", pair.name, str(error)))
         for method, files in self.results.items():
             if (path := files.get(pair.name)) is None:
                 continue
             try:
                 shape = read_image(path).shape[1:]
                 if tuple(shape) != size:
-                    problems.append(Problem(f"results.{method}", "of another size", _sizes(pair.name, shape, size)))
+                    problems.append(Problem(f"results.{method}", "of another size", pair.name, _sizes(shape, size)))
             except BadImage as error:
-                problems.append(Problem(f"results.{method}", "unreadable", str(error)))
+                problems.append(Problem(f"results.{method}", "unreadable", pair.name, str(error)))
         return problems, size, share
 
     def __len__(self) -> int:
@@ -225,20 +226,24 @@ def _results(method: str, folder: Path, pairs: Sequence[Pair], problems: list[Pr
             problems.append(Problem(setting, "of another type than jpg, png, webp", path.name))
     names = {pair.name for pair in pairs}
     problems += [Problem(setting, "missing", pair.name) for pair in pairs if pair.name not in files]
-    problems += [Problem(setting, "too many (no picture is called so)", name) for name in files if name not in names]
+    problems += [Problem(setting, "extra, no picture is called so", name) for name in files if name not in names]
     return {name: path for name, path in files.items() if name in names}
 
 
-def _sizes(name: str, found: Sequence[int], expected: Sequence[int]) -> str:
-    return f"{name} ({found[1]} x {found[0]} pixels, its picture {expected[1]} x {expected[0]})"
+def _sizes(found: Sequence[int], expected: Sequence[int]) -> str:
+    return f"{found[1]} x {found[0]} pixels, its picture {expected[1]} x {expected[0]}"
 
 
 def _grouped(problems: Sequence[Problem]) -> list[str]:
-    """A line for each setting and kind, with the number and the first names."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    """A line for each setting and kind, with the number, the first names and the first reason."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
-        groups.setdefault((problem.setting, problem.kind), []).append(problem.text)
-    return [f"{setting}: {len(texts)} {kind}: {listed(texts)}" for (setting, kind), texts in groups.items()]
+        groups.setdefault((problem.setting, problem.kind), []).append(problem)
+    return [
+        f"{setting}: {len(same)} {kind}: {listed([problem.name for problem in same])}"
+        + (f" ({same[0].reason})" if same[0].reason else "")
+        for (setting, kind), same in groups.items()
+    ]
 
 
 def _refusal(problems: Sequence[Problem]) -> str:

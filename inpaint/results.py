@@ -13,51 +13,19 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 from inpaint import table
-from inpaint.batch import Batch, to_uint8
 from inpaint.callbacks import versions
 from inpaint.masks.frozen import Crop
+from inpaint.measuring import GIVEN, Measured
 
 MANIFEST = "validation.csv"
-GIVEN = ("input", "truth", "mask")  # what is shown beside the composites of the methods
-HOLE = 128  # grey level of the hole in `input`
-
-
-@dataclass
-class Measured:
-    """What evaluating gives.
-
-    records: one mapping a method and picture, as `table.aggregate` takes them.
-    given: 8-bit ``(3 or 1, H, W)`` by the number of the picture, for each of `GIVEN`.
-    composites: the same for each method.
-    sets: figures of sets of pictures.
-    notes: what a reader of the table has to know.
-    """
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    given: dict[str, dict[int, Tensor]] = field(default_factory=lambda: {name: {} for name in GIVEN})
-    composites: dict[str, dict[int, Tensor]] = field(default_factory=dict)
-    sets: list[table.SetFigure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def keep(self, method: str, batch: Batch, composite: Tensor, chosen: Container[int]) -> None:
-        """Take the chosen pictures of a batch, as they are in 8 bits."""
-        for row, index in enumerate(batch["index"].tolist()):
-            if index in chosen:
-                truth, hole = to_uint8(batch["image"][row]).cpu(), (batch["mask"][row] > 0.5).cpu()
-                pictures = (torch.where(hole, HOLE, truth).to(torch.uint8), truth, hole.to(torch.uint8) * 255)
-                for name, picture in zip(GIVEN, pictures, strict=True):
-                    self.given[name][index] = picture
-                self.composites.setdefault(method, {})[index] = to_uint8(composite[row]).cpu()
 
 
 @dataclass(frozen=True)
@@ -120,12 +88,17 @@ def write(
 
 
 def _lines(content: Mapping[str, Any]) -> str:
-    """JSON with a line for each item of its lists, as thousands of differences would fill as many pages otherwise."""
+    """JSON with a line for each item of its lists and dicts: thousands of differences would fill as many pages."""
 
     def text(value: Any) -> str:
-        if isinstance(value, list) and value:
-            return "[\n  " + ",\n  ".join(json.dumps(item, allow_nan=False) for item in value) + "\n ]"
-        return json.dumps(value, allow_nan=False)
+        if isinstance(value, dict):
+            items, ends = (
+                [f"{json.dumps(key)}: {json.dumps(item, allow_nan=False)}" for key, item in value.items()],
+                "{}",
+            )
+        else:
+            items, ends = [json.dumps(item, allow_nan=False) for item in value], "[]"
+        return ends[0] + "\n  " + ",\n  ".join(items) + "\n " + ends[1]
 
     return "{\n" + ",\n".join(f" {json.dumps(key)}: {text(value)}" for key, value in content.items()) + "\n}\n"
 

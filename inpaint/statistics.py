@@ -75,14 +75,16 @@ class Difference(NamedTuple):
 
 
 class SetFigure(NamedTuple):
-    """A figure of a set of pictures, which no picture has alone (FID); `low` and `high` may be NaN."""
+    """A figure of a set of pictures, which no picture has alone (FID).
+
+    draws: the figure of pictures drawn with replacement (`drawn`), ``(R,)``, the same draws for all methods.
+    """
 
     area: str
     method: str
     figure: str
     value: float
-    low: float
-    high: float
+    draws: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
         return Results([])
     perfect = np.isposinf(values[..., figures.index("psnr")]) if "psnr" in figures else np.zeros_like(present)
     figures, values = _with_derived(figures, np.where(np.isfinite(values), values, np.nan))
-    further: dict[tuple[str, str], list[SetFigure]] = {}
+    further: dict[str, list[SetFigure]] = {}
     for found in sets:
-        further.setdefault((found.area, found.method), []).append(found)
+        further.setdefault(found.area, []).append(found)
 
     rows, differences = [], []
     for area, places in blocks(areas).items():
@@ -153,12 +155,15 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
                 {figures[f]: float(low[m, f]) for f in have},
                 {figures[f]: float(high[m, f]) for f in have},
             )
-            for found in further.get((area, method), []):
-                row.means[found.figure] = found.value
-                if math.isfinite(found.low):
-                    row.low[found.figure], row.high[found.figure] = found.low, found.high
+            for found in further.get(area, []):
+                if found.method == method:
+                    row.means[found.figure] = found.value
+                    ends = _ends(found.draws, found.value)
+                    if math.isfinite(ends[0]):
+                        row.low[found.figure], row.high[found.figure] = ends
             rows.append(row)
         differences += _differences(area, block, methods, figures)
+        differences += _set_differences(further.get(area, []), len(places))
     return Results(rows, differences)
 
 
@@ -230,6 +235,31 @@ def _differences(area: str, block: np.ndarray, methods: Sequence[str], figures: 
     return found
 
 
+def _set_differences(sets: Sequence[SetFigure], pictures: int) -> list[Difference]:
+    """Every pair of methods in every figure of sets."""
+    return [
+        Difference(
+            *(first.area, first.figure, first.method, second.method, pictures, first.value - second.value),
+            *_ends(first.draws - second.draws, first.value - second.value),
+        )
+        for first, second in combinations(sets, 2)
+        if first.figure == second.figure and first.method != second.method
+    ]
+
+
+def _ends(draws: np.ndarray, value: float) -> tuple[float, float]:
+    """The ends of the interval of a figure of sets, or of a difference of two; NaN for none.
+
+    A draw has copies, hence fewer different pictures, which moves FID up by 30 % and more for 1000 pictures. Its spread
+    is right, so the draws are moved to the figure: an interval for the figure of this number of pictures.
+    """
+    draws = draws[np.isfinite(draws)]
+    if not len(draws) or not math.isfinite(value):
+        return math.nan, math.nan
+    low, high = interval(draws - draws.mean() + value)
+    return float(low), float(high)
+
+
 # ---- the bootstrap --------------------------------------------------------------------------------------------------
 
 
@@ -251,11 +281,16 @@ def resampled_means(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarra
     step = max(1, AT_ONCE // pictures)
     for first in range(0, resamples, step):
         draws = np.arange(first, min(first + step, resamples))
-        drawn = (uniform(draws, pictures) * pictures).astype(np.int64) + pictures * (draws - first)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        times = drawn(draws, pictures)
         with np.errstate(invalid="ignore"):
             means[draws] = times @ filled / (pictures if whole else times @ finite.astype(np.float64))
     return means.reshape(resamples, *values.shape[1:])
+
+
+def drawn(draws: np.ndarray, pictures: int) -> np.ndarray:
+    """How often each picture is drawn in each of some draws ``(R,)`` of as many pictures: float64 ``(R, pictures)``."""
+    which = (uniform(draws, pictures) * pictures).astype(np.int64) + pictures * np.arange(len(draws))[:, None]
+    return np.bincount(which.ravel(), minlength=which.size).reshape(which.shape).astype(np.float64)
 
 
 def interval(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -214,22 +214,24 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
     layout = _layout(results, columns)
     parts = [_grid(layout.headings, [[_marked(cell) for cell in line] for block in layout.blocks for line in block], 2)]
     whole = [row for row in results.rows if row.area == ALL]
-    others = [name for name in COLUMNS if any(name in row.means for row in whole) and name not in columns]
+    found = [name for name in COLUMNS if any(math.isfinite(row.means.get(name, math.nan)) for row in whole)]
+    others = [name for name in found if name not in columns]
     definitions = layout.definitions
     if others:
         lines = [[COLUMNS[name].heading, *map(_marked, _compared(results, whole, name))] for name in others]
         parts += ["Further figures, over all pictures:", _grid(["", *(_safe(row.method) for row in whole)], lines, 1)]
         definitions = definitions | {COLUMNS[name].title: COLUMNS[name].definition for name in others}
-    if len(whole) > 1 and results.differences:
+    compared = [name for name in columns if any(found.figure == name for found in results.differences)]
+    if len(whole) > 1 and compared:
         reference = whole[0].method
         lines = [
-            [_safe(row.method), *(_signed(results, row.method, reference, name) for name in columns)]
+            [_safe(row.method), *(_signed(results, row.method, reference, name) for name in compared)]
             for row in whole[1:]
         ]
         title = (
             f"Paired differences to {_safe(reference)} over all pictures, with 95 % intervals; bold where 0 is outside:"
         )
-        parts += [title, _grid(["method", *(COLUMNS[name].heading for name in columns)], lines, 1)]
+        parts += [title, _grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
     parts += ["".join(f"- {note}\n" for note in notes)] * bool(notes)
     parts += ["".join(f"- {title}: {definition}\n" for title, definition in definitions.items())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"

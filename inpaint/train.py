@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import Parts, build, build_baseline, check, command
-from inpaint.evaluate import ValidationCrops, about_data, evaluate
+from inpaint.evaluate import about_data
 
 if TYPE_CHECKING:
     import lightning as L
@@ -206,6 +206,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
     from inpaint.callbacks import RunRecord
+    from inpaint.measuring import ValidationCrops, evaluate
     from inpaint.results import Manifest, write
 
     module = parts.module

@@ -30,6 +30,7 @@ FLOORS = {
     "inpaint.edge_module": 2,
     "inpaint.checkpoint": 2,
     "inpaint.callbacks": 2,
+    "inpaint.measuring": 2,
     "inpaint.results": 2,
     "inpaint.config": 3,
     "inpaint.train": 4,

@@ -109,9 +109,9 @@ COLUMNS: dict[str, Column] = {
         "set",
     ),
     "kid": Column(
-        *("KID", "x 1000", 2, False),
+        *("KID", "", 5, False),
         "squared maximum mean discrepancy of the features, cubic kernel, unbiased, so it may be below 0 (Binkowski et "
-        "al. 2018), times 1000; depends on the feature network; lower is better",
+        "al. 2018); only equal feature networks compare; lower is better",
         "set",
     ),
     "p_ids": Column(
