@@ -337,7 +337,7 @@ def explain(name: str, error: Exception) -> str:
         reason = str(error.__cause__).strip().splitlines() or [type(error.__cause__).__name__]
         return f"{where[1] if where else 'config'}: {reason[0]}"
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
-        group, _, option = found[1].rpartition("/")
+        group, _, option = found[1].partition("/")
         options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
         if options:
             return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"

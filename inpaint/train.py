@@ -6,8 +6,8 @@
     inpaint-train hydra.run.dir=runs/mine                            # again in this folder: goes on where it stopped
     inpaint-train -m generator=context_encoder,residual_unet 'losses=[l1],[l2]'    # a sweep
 
-The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, results.csv, results.md and
-summary.json. The settings are in conf/train.yaml, each with its unit.
+The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, summary.json and what an evaluation
+writes (`inpaint.results`). The settings are in conf/train.yaml, each with its unit.
 """
 
 import csv
@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import Parts, build, build_baseline, check, command
-from inpaint.evaluate import evaluate, write_results
+from inpaint.evaluate import about_data
 
 if TYPE_CHECKING:
     import lightning as L
 
     from inpaint.module import InpaintingGAN
+
+
+SHOWN = 12  # pictures that the final evaluation stores
 
 
 def run(cfg: DictConfig) -> float:
@@ -215,6 +218,8 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
     from inpaint.callbacks import RunRecord
+    from inpaint.measuring import ValidationCrops, evaluate
+    from inpaint.results import Manifest, write
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -222,9 +227,12 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     if not parts.trainer.is_global_zero:
         return float("nan")
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
-    rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
-    write_results(rows, parts.data, folder)
-    mine = next(row for row in rows if row.area == table.ALL and row.method == cfg.name)
+    pictures = ValidationCrops(parts.data)
+    manifest = Manifest.of(pictures.crops())
+    measured = evaluate(methods, pictures, str(module.device), chosen={*manifest.spread(SHOWN)})
+    results = table.aggregate(measured.records)
+    write(folder, results, measured, manifest, about_data(cfg))
+    mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
     summary = {
         "method": cfg.name,
         "parameters": sum(p.numel() for p in module.generator.parameters()),
@@ -240,7 +248,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     for logger in parts.trainer.loggers:
         logger.finalize("success")
 
-    table.print_table(rows)
+    table.print_table(results)
     print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
