@@ -250,13 +250,27 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
     Raises:
         ConfigError: its config names something that is not allowed or no longer there.
     """
-    from inpaint.checkpoint import config_of, generator_state
+    from inpaint.checkpoint import generator_state
+
+    generator = _generator_of(checkpoint)
+    generator.load_state_dict(generator_state(checkpoint))
+    return generator.eval().requires_grad_(False)
+
+
+def untrained_generator(checkpoint: dict[str, Any], seed: int) -> "nn.Module":
+    """The same generator as a run with `seed` begins with."""
+    from inpaint import rng
+
+    rng.seed_all(rng.key(seed, "weights"))
+    return _generator_of(checkpoint).eval().requires_grad_(False)
+
+
+def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
+    from inpaint.checkpoint import config_of
 
     cfg = OmegaConf.create({"generator": config_of(checkpoint)["generator"]})
     check(cfg)
-    generator = hydra.utils.instantiate(cfg.generator, _convert_="all")
-    generator.load_state_dict(generator_state(checkpoint))
-    return generator.eval().requires_grad_(False)
+    return hydra.utils.instantiate(cfg.generator, _convert_="all")
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ FLOORS = {
     "inpaint.fills": 1,
     "inpaint.losses": 1,
     "inpaint.schedules": 1,
+    "inpaint.features": 1,
+    "inpaint.retrieval": 1,
     "inpaint.metrics": 1,
     "inpaint.statistics": 1,
     "inpaint.table": 1,
@@ -38,6 +40,7 @@ FLOORS = {
     "inpaint.predict": 4,
     "inpaint.compare": 4,
     "inpaint.preview": 4,
+    "inpaint.probe": 4,
     "inpaint.study": 4,
 }
 LOWEST_FLOOR_OF = {"lightning": 2, "hydra": 3, "omegaconf": 3}
