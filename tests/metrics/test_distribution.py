@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from scipy import linalg
-from sklearn.svm import LinearSVC
 
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.distribution import (
@@ -84,6 +83,8 @@ def test_kid_has_no_bias():
 def test_the_separator_is_that_of_scikit_learn(pictures, size, scale):
     real, fake = scale * features(pictures, size), scale * features(pictures, size, seed=1, shift=0.05)
     direction, offset = separator(real, fake)
+    from sklearn.svm import LinearSVC
+
     svm = LinearSVC(dual=False, tol=1e-10, max_iter=100_000)
     svm.fit(torch.cat([real, fake]).numpy(), [1] * pictures + [0] * pictures)
     np.testing.assert_allclose(direction, svm.coef_[0], rtol=1e-4, atol=1e-6 * direction.abs().max().item())
@@ -92,6 +93,19 @@ def test_the_separator_is_that_of_scikit_learn(pictures, size, scale):
     p_ids, u_ids = ids(real, fake)
     assert p_ids == pytest.approx(100 * (scores[1] > scores[0]).mean())
     assert u_ids == pytest.approx(100 * (1 - (np.mean(scores[0] > 0) + np.mean(scores[1] <= 0)) / 2))
+
+
+@pytest.mark.parametrize("seed", [160, 296])
+def test_the_separator_ends_where_whole_steps_would_go_round_in_circles(seed):
+    from sklearn.svm import LinearSVC
+
+    random = np.random.default_rng(seed)
+    pictures, size, scale = int(random.integers(3, 60)), int(random.integers(1, 12)), 10 ** random.uniform(-2, 4)
+    heavy = random.standard_t(1.2, size=(2 * pictures, size)) * scale
+    heavy[pictures:] += random.normal() * scale
+    svm = LinearSVC(dual=False, tol=1e-12, max_iter=100_000).fit(heavy, [1] * pictures + [0] * pictures)
+    direction, _ = separator(*torch.from_numpy(heavy).split(pictures))
+    np.testing.assert_allclose(direction, svm.coef_[0], rtol=1e-6)
 
 
 def test_scores_of_sets_that_are_known():
@@ -262,4 +276,4 @@ def test_two_processes_have_the_figures_of_one():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uneven = [[list(range(0, 30, 2)), [1, 3, 5]], [list(range(7, 30, 2)), [0, 2]]]
-    mp.spawn(in_a_process, (port, uneven), nprocs=2)
+    mp.start_processes(in_a_process, (port, uneven), nprocs=2, start_method="fork")  # which imports nothing anew
