@@ -12,6 +12,7 @@ summary.json. The settings are in conf/train.yaml, each with its unit.
 
 import csv
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
 
 
-def run(cfg: DictConfig) -> float:
-    """Train and evaluate; returns the hole PSNR over all validation crops, which searches maximise."""
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train and evaluate.
+
+    Returns:
+        Figures over all validation crops by column of `metrics.columns`, `parameters`, `updates` and `train_seconds`:
+        what a sweep shows and a search optimises. Nothing on other ranks than the first.
+    """
     check(cfg)
     _quiet()
     resume = _resume_from(cfg)
     parts = build(cfg)
     folder = _shown(cfg.paths.run)
+    _refuse_to_relaunch_a_sweep(parts.trainer)
     _introduce(cfg, parts)
 
     if resume is not None:
@@ -43,11 +50,34 @@ def run(cfg: DictConfig) -> float:
     failed = True
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=resume, weights_only=True)
-        psnr = _report(cfg, parts, folder)
+        figures = _report(cfg, parts, folder)
         failed = False
-        return psnr
+        return figures
     finally:
         _finish_wandb(failed)
+
+
+def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
+    """Lightning's ddp starts the other ranks with this command line, so each would run the whole sweep by itself.
+
+    Grids march in step, by luck; a search hands each rank other settings, and their gradients are averaged all the same.
+
+    Raises:
+        ValueError: a sweep with such a strategy, with the commands that do what was meant.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        given = [word for word in sys.argv[1:] if not word.lstrip("+").startswith("trainer.strategy=")]
+        spawn = "++trainer.strategy=ddp_spawn_find_unused_parameters_true"
+        raise ValueError(
+            f"trainer.strategy: in a sweep, the ranks that {type(trainer.strategy).__name__} starts would each run a "
+            "sweep of their own. On this machine:\n"
+            f"  {shlex.join(['inpaint-train', *given, spawn])}\nor with SLURM, which starts all ranks of a job:\n"
+            f"  {shlex.join(['inpaint-train', *given, '+sweep=slurm'])}"
+        )
 
 
 def _begin_with(path: str, module: "InpaintingGAN") -> None:
@@ -131,7 +161,18 @@ def _named(network: object) -> str:
 
 # What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
 SAID_ALOUD = ("losses", "adversarial", "module")
-MAY_CHANGE = ("name", "init_from", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
+MAY_CHANGE = (
+    "name",
+    "init_from",
+    "paths",
+    "callbacks",
+    "logger",
+    "baselines",
+    "resume",
+    "sweep",
+    "trainer",
+    *SAID_ALOUD,
+)
 MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
 
 
@@ -199,7 +240,7 @@ def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
                 table.writerows(rows)
 
 
-def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
+def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
     from inpaint.callbacks import RunRecord
@@ -208,7 +249,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
     seconds = record.seconds
     if not parts.trainer.is_global_zero:
-        return float("nan")
+        return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
     write_results(rows, parts.data, folder)
@@ -234,7 +275,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
     print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
-    return mine.means["hole_psnr"]
+    return mine.means | {key: summary[key] for key in ("parameters", "updates", "train_seconds")}
 
 
 def _overrides() -> list[str]:
