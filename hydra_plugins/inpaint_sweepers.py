@@ -16,12 +16,16 @@ class GridSweeper(Sweeper):
     """Every combination; see `inpaint.sweep.grid`.
 
     Args:
+        max_batch_size: jobs that the launcher gets at once; None is all of them.
         params: sweeps as on the command line, by key.
     """
 
-    def __init__(self, params: dict[str, str] | None = None) -> None:
-        self.params = params
-        self.launcher: Launcher | None = None
+    hydra_context: HydraContext
+    config: DictConfig
+    launcher: Launcher
+
+    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        self.max_batch_size, self.params = max_batch_size, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra gives and make the launcher."""

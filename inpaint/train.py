@@ -60,7 +60,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     """Lightning's ddp starts the other ranks with this command line, so each would run the whole sweep by itself.
 
-    Grids march in step, by luck; a search hands each rank other settings, and their gradients are averaged all the same.
+    Grids march in step, by luck; a search hands each rank other settings, and averages their gradients all the same.
 
     Raises:
         ValueError: a sweep with such a strategy, with the commands that do what was meant.

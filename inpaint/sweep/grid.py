@@ -7,17 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
-from hydra.plugins.sweeper import Sweeper
 from omegaconf import open_dict
 
 from inpaint.sweep.isolation import DONE, RUNNING, Busy, only_one
 from inpaint.sweep.job import Job, settings, write_json
+
+if TYPE_CHECKING:
+    from hydra_plugins.inpaint_sweepers import GridSweeper
 
 JOBS = "jobs.json"
 
@@ -26,7 +28,7 @@ class SweepError(ValueError):
     """A sweep that cannot begin."""
 
 
-def grid(sweeper: Sweeper, arguments: Sequence[str]) -> list[Job]:
+def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     """Every combination of the values that the command line gives, in Hydra's order.
 
     Raises:
@@ -42,18 +44,22 @@ def grid(sweeper: Sweeper, arguments: Sequence[str]) -> list[Job]:
                     f"hydra.sweep.dir: {folder} holds another sweep: its job {number} was {' '.join(old.settings)}, "
                     f"now it is {' '.join(settings(new))}; choose another folder, or give the former values first"
                 )
-        write_jobs(folder, "grid", [*before[: len(combinations)], *map(Job, combinations[len(before) :])])
-        jobs = launch(sweeper, combinations, first=0)
+        jobs = [*before[: len(combinations)], *map(Job, combinations[len(before) :])]
         write_jobs(folder, "grid", jobs)
+        size = sweeper.config.hydra.sweeper.max_batch_size or len(combinations)
+        for first in range(0, len(combinations), size):
+            batch = combinations[first : first + size]
+            jobs[first : first + size] = launch(sweeper, batch, first)
+            write_jobs(folder, "grid", jobs)
     return jobs
 
 
-def folder_of(sweeper: Sweeper) -> Path:
+def folder_of(sweeper: "GridSweeper") -> Path:
     """The sweep's folder."""
     return Path(sweeper.config.hydra.sweep.dir)
 
 
-def parse(sweeper: Sweeper, arguments: Sequence[str]) -> list[Override]:
+def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
     """Overrides of the command line, after those of ``hydra.sweeper.params``, which they replace."""
     params = [f"{key}={value}" for key, value in (sweeper.config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
@@ -83,7 +89,7 @@ def session(folder: Path, jobs: int, done: int = 0) -> Iterator[None]:
         raise SweepError(str(error)) from None
 
 
-def launch(sweeper: Sweeper, batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:
     """Run jobs by the launcher that the user chose and collect how they ended.
 
     A job that could not even say so, because its process died or its launcher gave up, has failed.
@@ -103,7 +109,7 @@ def launch(sweeper: Sweeper, batch: Sequence[Sequence[str]], first: int) -> list
         return [_found(sweeper, overrides, first + place, reason) for place, overrides in enumerate(batch)]
 
 
-def _found(sweeper: Sweeper, overrides: Sequence[str], number: int, reason: str) -> Job:
+def _found(sweeper: "GridSweeper", overrides: Sequence[str], number: int, reason: str) -> Job:
     """A job by what its folder says."""
     cfg = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
     with open_dict(cfg):
