@@ -36,8 +36,9 @@ def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     """
     folder = folder_of(sweeper)
     combinations = BasicSweeper.split_arguments(parse(sweeper, arguments), max_batch_size=None)[0]
-    with session(folder, len(combinations)):
-        before = read_jobs(folder)
+    before = read_jobs(folder)
+    with session(folder):
+        say_how_many(folder, len(combinations), sum(job.status in ("finished", "pruned") for job in before))
         for number, (old, new) in enumerate(zip(before, combinations, strict=False)):
             if old.settings != settings(new):
                 raise SweepError(
@@ -67,12 +68,8 @@ def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
 
 
 @contextmanager
-def session(folder: Path, jobs: int, done: int = 0) -> Iterator[None]:
+def session(folder: Path) -> Iterator[None]:
     """The time in which one process, and no other, runs a sweep in `folder`.
-
-    Args:
-        jobs: how many it will have in the end.
-        done: of which are done already.
 
     Raises:
         SweepError: another one does.
@@ -81,12 +78,16 @@ def session(folder: Path, jobs: int, done: int = 0) -> Iterator[None]:
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
             (folder / RUNNING).write_text("")
-            write_json(folder / "sweep.json", {"started": time.time(), "jobs": jobs, "done": done})
             print(f"sweep folder: {folder}; after an interruption, hydra.sweep.dir={folder} goes on", flush=True)
             yield
             (folder / RUNNING).write_text(DONE)
     except Busy as error:
         raise SweepError(str(error)) from None
+
+
+def say_how_many(folder: Path, jobs: int, done: int) -> None:
+    """Tell the jobs how many there will be and how many are done already, for the remaining time."""
+    write_json(folder / "sweep.json", {"started": time.time(), "jobs": jobs, "done": done})
 
 
 def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:

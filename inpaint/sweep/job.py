@@ -141,12 +141,10 @@ def _say_how_far(sweep: Path, number: int, job: Job) -> None:
     if not progress.is_file():
         return
     said = json.loads(progress.read_text(encoding="utf-8"))
-    ended = [record for record in sweep.glob(f"*/{RECORD}") if record.stat().st_mtime >= said["started"]]
-    done = sum(Job.read(record.parent).status not in ("waiting", "running") for record in ended)  # type: ignore[union-attr]
-    left = max(said["jobs"] - said["done"] - done, 0)
-    remaining = f", about {(time.time() - said['started']) / done * left:.0f} s left" if done and left else ""
+    records = [file for file in sweep.glob(f"*/{RECORD}") if file.stat().st_mtime >= said["started"]]
+    ended = [record for file in records if (record := Job.read(file.parent)) and record.status != "running"]
+    done, jobs = said["done"] + len(ended), said["jobs"]
+    remaining = (time.time() - said["started"]) / max(len(ended), 1) * (jobs - done)
+    left = f", about {remaining:.0f} s left" if done < jobs else ""
     figure = f", hole PSNR {job.values['hole_psnr']:.2f} dB" if "hole_psnr" in job.values else ""
-    print(
-        f"job {number} {job.status} in {job.seconds:.0f} s{figure} ({said['done'] + done} of {said['jobs']}{remaining})",
-        flush=True,
-    )
+    print(f"job {number} {job.status} in {job.seconds:.0f} s{figure} ({done} of {jobs}{left})", flush=True)

@@ -88,12 +88,12 @@ def _longer(trial: FrozenTrial, fixed: Sequence[str], space: Sequence[Parameter]
 
 
 def _write_trials(trials: Sequence[FrozenTrial], objectives: Sequence[str], file: Path) -> None:
-    """One line a trial: number, state, objectives, chosen settings, and all else that is known of it."""
+    """One line a trial: number, state, objectives, chosen settings, and all else that came out."""
     rows: list[dict[str, Any]] = []
     for trial in trials:
         values = dict(zip(objectives, trial.values or [], strict=False))
-        known = {key: value for key, value in trial.user_attrs.items() if key not in ("alive", "folder")}
-        rows.append({"trial": trial.number, "state": trial.state.name.lower(), **values, **trial.params, **known})
+        came_out = trial.user_attrs.get("came_out", {})
+        rows.append({"trial": trial.number, "state": trial.state.name.lower(), **values, **trial.params, **came_out})
     columns = list(dict.fromkeys(["trial", "state", *objectives, *(key for row in rows for key in row)]))
     with file.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, columns, lineterminator="\n")

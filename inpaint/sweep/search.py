@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from inpaint import rng
 from inpaint.config import ConfigError, check, nearest
 from inpaint.metrics.columns import COLUMNS
-from inpaint.sweep.grid import SweepError, folder_of, launch, parse, read_jobs, session, write_jobs
+from inpaint.sweep.grid import SweepError, folder_of, launch, parse, read_jobs, say_how_many, session, write_jobs
 from inpaint.sweep.job import Job
 from inpaint.sweep.pruning import open_storage
 from inpaint.sweep.report import report
@@ -50,11 +50,12 @@ def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     folder, wanted = folder_of(sweeper).resolve(), sweeper.config.sweep
     fixed, space = parse_space(parse(sweeper, arguments))
     sampler = Keyed(_sampler(wanted), wanted.seed)
-    with session(folder, wanted.trials):
+    with session(folder):
         study = _open(wanted, space, sampler)
         trials = wanted.trials
         if isinstance(sampler.inner, BruteForceSampler):
             trials = int(min(trials, math.prod(parameter.size for parameter in space)))
+        say_how_many(folder, trials, sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)))
         jobs = {Path(job.folder).name: job for job in read_jobs(folder)}
         interrupted = _interrupted(study, folder)
         with _signs_of_life() as alive:
@@ -63,8 +64,8 @@ def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
                 answer = report(study, folder, fixed, space, sweeper.config)
                 write_jobs(folder, "search", [*jobs.values()], answer)
                 batch, interrupted = interrupted[: wanted.parallel], interrupted[wanted.parallel :]
-                left = trials - sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
-                batch += [_ask(study, folder) for _ in range(min(wanted.parallel - len(batch), left))]
+                begun = sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+                batch += [_ask(study, folder) for _ in range(min(wanted.parallel - len(batch), trials - begun))]
                 if not batch:
                     return [*jobs.values()]
                 alive |= {trial.number: trial for trial in batch}
@@ -184,8 +185,8 @@ def _open(wanted: DictConfig, space: Sequence[Parameter], sampler: BaseSampler) 
 
 def _ask(study: Study, folder: Path) -> Trial:
     trial = study.ask()
-    trial.set_user_attr("alive", time.time())
     trial.set_user_attr("folder", str(folder))
+    trial.set_user_attr("alive", time.time())
     return trial
 
 
@@ -232,7 +233,7 @@ def _tell(study: Study, trial: Trial, job: Job, objectives: DictConfig) -> None:
     values = [job.values.get(str(figure), math.nan) for figure in objectives]
     if job.status == "finished" and any(map(math.isnan, values)):
         job.status, job.error = "failed", f"not all of {', '.join(map(str, objectives))} came out as numbers"
-    for name, value in ({**job.values, "seconds": job.seconds} | ({"error": job.error} if job.error else {})).items():
-        trial.set_user_attr(name, value)
+    # One attribute, as each is a write to the disk.
+    trial.set_user_attr("came_out", job.values | {"seconds": job.seconds} | ({"error": job.error} if job.error else {}))
     state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(job.status, TrialState.FAIL)
     study.tell(trial, values if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
