@@ -88,9 +88,14 @@ def isolated() -> Iterator[None]:
     Environment, working directory, random numbers, torch's global settings, signal handlers, filters of warnings,
     levels of loggers, and the memory of a GPU.
     """
-    import kornia  # noqa: F401  sets variables of its own when it is imported, as Lightning does
+    import kornia  # noqa: F401  these two set variables of their own when they are imported
+    import lightning  # noqa: F401
     import torch
-    from lightning.pytorch.utilities.seed import isolate_rng
+
+    from inpaint import rng
+
+    if not gc.get_freeze_count():
+        gc.freeze()  # looking through all that is imported would cost each job a quarter of a second
 
     settings: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
         (torch.get_num_threads, torch.set_num_threads),
@@ -106,7 +111,7 @@ def isolated() -> Iterator[None]:
     environment, folder = dict(os.environ), Path.cwd()
     levels = {logger: logger.level for logger in _loggers()}
     with ExitStack() as stack:
-        stack.enter_context(isolate_rng(include_cuda=torch.cuda.is_initialized()))  # it would start CUDA on every GPU
+        stack.enter_context(rng.untouched())
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(_same_handlers())
         try:

@@ -107,12 +107,12 @@ def test_bad_values_are_refused_before_any_job(sweep):
 
 
 def test_batches_and_values_from_a_config(sweep):
-    done = sweep(psnr_of_the_seed, "hydra.sweeper.max_batch_size=2", "hydra.sweeper.params={seed: 'range(0,3)'}")
-    assert done.code == 0 and [job.overrides for job in read_jobs(Path("sweep"))] == [
-        ["seed=0"],
-        ["seed=1"],
-        ["seed=2"],
-    ]
+    with Path("conf/train.yaml").open("a") as conf:
+        conf.write("hydra: {sweeper: {max_batch_size: 2, params: {seed: 'range(0,3)'}}}\n")
+    assert sweep(psnr_of_the_seed, "name=x").code == 0
+    jobs = read_jobs(Path("sweep"))
+    assert [job.overrides for job in jobs] == [[f"seed={k}", "name=x"] for k in range(3)]
+    assert [Path(job.folder).name for job in jobs] == ["0", "1", "2"]
 
 
 def test_a_job_whose_process_died_has_failed(sweep, monkeypatch):
