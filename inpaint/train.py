@@ -63,21 +63,26 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     Grids march in step, by luck; a search hands each rank other settings, and averages their gradients all the same.
 
     Raises:
-        ValueError: a sweep with such a strategy, with the commands that do what was meant.
+        ValueError: a sweep with such a strategy; the message has the commands that do what was meant.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-        given = [word for word in sys.argv[1:] if not word.lstrip("+").startswith("trainer.strategy=")]
-        spawn = "++trainer.strategy=ddp_spawn_find_unused_parameters_true"
-        raise ValueError(
-            f"trainer.strategy: in a sweep, the ranks that {type(trainer.strategy).__name__} starts would each run a "
-            "sweep of their own. On this machine:\n"
-            f"  {shlex.join(['inpaint-train', *given, spawn])}\nor with SLURM, which starts all ranks of a job:\n"
-            f"  {shlex.join(['inpaint-train', *given, '+sweep=slurm'])}"
-        )
+    relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
+    if HydraConfig.get().mode != RunMode.MULTIRUN or not relaunches:
+        return
+    given = [word for word in sys.argv[1:] if not word.startswith("+sweep=")]
+    sweeps = [word[7:].strip("[]") for word in sys.argv[1:] if word.startswith("+sweep=")]
+    commands = [
+        shlex.join(["inpaint-train", *given, f"+sweep={option if not sweeps else f'[{sweeps[0]},{option}]'}"])
+        for option in ("processes", "slurm")
+    ]
+    raise ValueError(
+        f"trainer.strategy: two commands that work, the first here, the second on a cluster:\n  {commands[0]}\n  "
+        f"{commands[1]}\ntrainer.strategy: in a sweep, the ranks that {type(trainer.strategy).__name__} starts by the "
+        "same command line would each run a sweep of their own; +sweep=processes gives each job its processes"
+    )
 
 
 def _begin_with(path: str, module: "InpaintingGAN") -> None:
@@ -242,40 +247,46 @@ def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
-    from inpaint import table
+    from inpaint import checkpoint, table
     from inpaint.callbacks import RunRecord
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
-    seconds = record.seconds
+    updates, seconds = parts.trainer.global_step, record.seconds
+    if not updates:  # ddp_spawn trained in other processes, and what they counted stayed there
+        trained = checkpoint.load(folder)["inpaint"]
+        updates, seconds = trained["update"], trained["seconds"]
     if not parts.trainer.is_global_zero:
         return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
     write_results(rows, parts.data, folder)
     mine = next(row for row in rows if row.area == table.ALL and row.method == cfg.name)
+    figures = {
+        **mine.means,
+        "parameters": sum(p.numel() for p in module.generator.parameters()),
+        "updates": updates,
+        "train_seconds": round(seconds, 1),
+    }
     summary = {
         "method": cfg.name,
-        "parameters": sum(p.numel() for p in module.generator.parameters()),
-        "updates": parts.trainer.global_step,
-        "train_seconds": round(seconds, 1),
+        **{key: figures[key] for key in ("parameters", "updates", "train_seconds")},
+        "figures": figures,
         "overrides": _overrides(),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:
-        logger.log_metrics(
-            {f"test/{name}": value for name, value in mine.means.items()}, step=parts.trainer.global_step
-        )
+        logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:
         logger.finalize("success")
 
     table.print_table(rows)
-    print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")
+    print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
     print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
-    return mine.means | {key: summary[key] for key in ("parameters", "updates", "train_seconds")}
+    return figures
 
 
 def _overrides() -> list[str]:

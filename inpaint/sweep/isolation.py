@@ -1,5 +1,6 @@
 """Jobs that share a process or a folder and still do not touch each other."""
 
+import ctypes
 import fcntl
 import gc
 import logging
@@ -79,6 +80,12 @@ def end_with_the_sweep(folder: Path) -> None:
 
 
 _watched: set[Path] = set()
+
+
+def killed_with_its_parent() -> None:
+    """In a process that is about to start: the system kills it when the one that started it is gone (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 @contextmanager

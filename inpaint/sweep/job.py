@@ -1,6 +1,7 @@
 """One job of a sweep: it never raises, its folder says how it ended, and a finished one is not done again."""
 
 import json
+import subprocess
 import sys
 import time
 import traceback
@@ -12,7 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, only_one, own_gpu, rank
+from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, killed_with_its_parent, only_one, own_gpu, rank
 
 RECORD = "job.json"
 STATUSES = ("waiting", "running", "finished", "pruned", "failed")
@@ -102,7 +103,9 @@ def run_job(
                 return asdict(job)
             with only_one(folder / "job.lock", f"job {hydra.job.num}"):
                 job.write()
-                job.values = {key: float(value) for key, value in (run(cfg) or {}).items()}
+                apart = (cfg.get("sweep") or {}).get("own_process")
+                values = in_its_own_process(name, folder) if apart else run(cfg)
+                job.values = {key: float(value) for key, value in (values or {}).items()}
         job.status = "finished"
     except Busy as error:
         job.status, job.error = "failed", str(error)
@@ -119,12 +122,43 @@ def run_job(
     return asdict(job)
 
 
+class ProcessError(RuntimeError):
+    """A job's own process ended with an error; the message is its last line."""
+
+
+def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
+    """The job as a single run, `inpaint-NAME OVERRIDES`, whose ranks Lightning may start by the same command line.
+
+    Raises:
+        ProcessError: its exit code is not 0.
+    """
+    hydra = HydraConfig.get()
+    added = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    command = [sys.executable, "-m", f"inpaint.{name}", *(f"--config-dir={path}" for path in added)]
+    # Hydra's grammar quotes what a folder's name may have in it.
+    where = {"run.dir": folder, "sweep.dir": hydra.sweep.dir}
+    command += [*hydra.overrides.task, "hydra.mode=RUN"]
+    command += [f"hydra.{key}='{str(place).replace(QUOTE, BACKSLASH + QUOTE)}'" for key, place in where.items()]
+    last = ""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            last = line.strip() or last
+    if process.returncode:
+        raise ProcessError(last or f"exit code {process.returncode}")
+    summary = folder / "summary.json"
+    return json.loads(summary.read_text(encoding="utf-8"))["figures"] if summary.is_file() else {}
+
+
+QUOTE, BACKSLASH = "'", "\\"
+
+
 def _is_pruned(error: Exception) -> bool:
-    """Whether the search gave the run up; from a process that `ddp_spawn` made, only the text comes back."""
-    if (optuna := sys.modules.get("optuna")) is None:
-        return False
-    spawned = type(error).__name__ == "ProcessRaisedException" and "TrialPruned" in str(error)
-    return spawned or isinstance(error, optuna.TrialPruned)
+    """Whether the search gave the run up; from another process, only the text comes back."""
+    if (optuna := sys.modules.get("optuna")) is not None and isinstance(error, optuna.TrialPruned):
+        return True
+    return type(error).__name__ in ("ProcessError", "ProcessRaisedException") and "TrialPruned" in str(error)
 
 
 def _complain(name: str, number: int, error: Exception, folder: Path, told: str) -> None:
