@@ -1,8 +1,8 @@
 """What sweeps cost, measured in one run: `make bench`.
 
 1. A job of a sweep in one process, besides its own training: the time from the end of one job to the end of the next,
-   less the time spent in `train.run` (what the sweep adds), and less the training loop alone (data, networks, evaluation
-   and files included).
+   less the time spent in `train.run` (what the sweep adds), and less the training loop alone (with data, networks,
+   evaluation and files).
 2. Throughput of two joblib workers over the basic launcher, for jobs of one thread.
 """
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from inpaint import train
@@ -34,9 +35,9 @@ def overhead(folder, jobs):
 
     sys.argv = ["inpaint-train", "-m", f"hydra.sweep.dir={folder}", *SMALL, f"seed=range(0,{jobs})"]
     command("train", timed)
-    steps = [later - earlier for earlier, later in zip(ends[1:], ends[2:], strict=False)]  # the first imports
-    added = [step - whole for step, (whole, _) in zip(steps, inside[2:], strict=True)]
-    besides = [step - training for step, (_, training) in zip(steps, inside[2:], strict=True)]
+    steps = [later - earlier for earlier, later in pairwise(ends)]  # without the first job, which imports
+    added = [step - whole for step, (whole, _) in zip(steps, inside[1:], strict=True)]
+    besides = [step - training for step, (_, training) in zip(steps, inside[1:], strict=True)]
     return statistics.median(added), statistics.median(besides)
 
 
