@@ -72,8 +72,10 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
     if HydraConfig.get().mode != RunMode.MULTIRUN or not relaunches:
         return
-    given = [word for word in sys.argv[1:] if not word.startswith("+sweep=")]
-    sweeps = [word[7:].strip("[]") for word in sys.argv[1:] if word.startswith("+sweep=")]
+    said = Path(HydraConfig.get().sweep.dir, "sweep.json")  # the job may be in a worker, with other arguments
+    arguments = json.loads(said.read_text(encoding="utf-8"))["arguments"] if said.is_file() else sys.argv[1:]
+    given = [word for word in arguments if not word.startswith("+sweep=")]
+    sweeps = [word[7:].strip("[]") for word in arguments if word.startswith("+sweep=")]
     commands = [
         shlex.join(["inpaint-train", *given, f"+sweep={option if not sweeps else f'[{sweeps[0]},{option}]'}"])
         for option in ("processes", "slurm")

@@ -1,6 +1,7 @@
 """A grid, and what it shares with a search: one sweep at a time in a folder, jobs launched, their ends collected."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -72,8 +73,13 @@ def session(folder: Path) -> Iterator[None]:
     """The time in which one process, and no other, runs a sweep in `folder`.
 
     Raises:
-        SweepError: another one does.
+        SweepError: another one does, or this is one of several ranks.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SweepError(
+            "sweep: each rank would run a sweep of its own; start one process, without torchrun, and add "
+            "+sweep=processes or +sweep=slurm for jobs on several devices"
+        )
     try:
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
@@ -87,7 +93,8 @@ def session(folder: Path) -> Iterator[None]:
 
 def say_how_many(folder: Path, jobs: int, done: int) -> None:
     """Tell the jobs how many there will be and how many are done already, for the remaining time."""
-    write_json(folder / "sweep.json", {"started": time.time(), "jobs": jobs, "done": done})
+    said = {"started": time.time(), "jobs": jobs, "done": done, "arguments": sys.argv[1:]}
+    write_json(folder / "sweep.json", said)
 
 
 def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, killed_with_its_parent, only_one, own_gpu, rank
@@ -135,10 +136,9 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     hydra = HydraConfig.get()
     added = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     command = [sys.executable, "-m", f"inpaint.{name}", *(f"--config-dir={path}" for path in added)]
-    # Hydra's grammar quotes what a folder's name may have in it.
-    where = {"run.dir": folder, "sweep.dir": hydra.sweep.dir}
     command += [*hydra.overrides.task, "hydra.mode=RUN"]
-    command += [f"hydra.{key}='{str(place).replace(QUOTE, BACKSLASH + QUOTE)}'" for key, place in where.items()]
+    for key, place in {"run.dir": str(folder), "sweep.dir": hydra.sweep.dir}.items():
+        command.append(f"hydra.{key}={QuotedString(place, Quote.single).with_quotes()}")
     last = ""
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent) as process:
         assert process.stderr is not None
@@ -149,9 +149,6 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
         raise ProcessError(last or f"exit code {process.returncode}")
     summary = folder / "summary.json"
     return json.loads(summary.read_text(encoding="utf-8"))["figures"] if summary.is_file() else {}
-
-
-QUOTE, BACKSLASH = "'", "\\"
 
 
 def _is_pruned(error: Exception) -> bool:

@@ -5,7 +5,6 @@ work on one.
 """
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +125,6 @@ def _sampler(wanted: DictConfig) -> Callable[[int], BaseSampler]:
     try:
         check(OmegaConf.create({"sweep": wanted}))
     except ConfigError as error:
-        # `trial` is for the jobs.
         problems += str(error).splitlines()
     for key in ("trials", "parallel"):
         if not isinstance(wanted[key], int) or wanted[key] < 1:
@@ -143,8 +141,6 @@ def _sampler(wanted: DictConfig) -> Callable[[int], BaseSampler]:
         problems.append(f"sweep.sampler._target_: give one of optuna.samplers: {', '.join(SAMPLERS)}; got {name}")
     if wanted.pruner is not None and not str(wanted.pruner._target_).startswith("optuna.pruners."):
         problems.append(f"sweep.pruner._target_: give one of optuna.pruners, or sweep.pruner=null; got {wanted.pruner}")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        problems.append("sweep: several ranks would search each by itself; start one process, without torchrun")
     if problems:
         raise SweepError("\n".join(problems))
     return lambda seed: hydra.utils.instantiate(wanted.sampler, seed=seed, _convert_="all")

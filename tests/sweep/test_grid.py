@@ -1,7 +1,6 @@
 """Grids: every combination, failures that stop nothing, restarts that repeat nothing."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -141,10 +140,16 @@ def test_other_sweepers_hear_of_errors_as_before(sweep):
 
 
 def test_ranks_other_than_the_first_write_nothing(sweep, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
+    """As in a job of SLURM, whose tasks all run it."""
+    monkeypatch.setenv("SLURM_PROCID", "1")
     sweep(psnr_of_the_seed, "seed=0,1")
     assert not Path("sweep/0/job.json").exists()
-    assert "RANK" in os.environ
+
+
+def test_ranks_do_not_sweep_by_themselves(sweep, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = sweep(psnr_of_the_seed, "seed=0,1")
+    assert done.code == 2 and "each rank would run a sweep of its own" in done.err and not Path("sweep/0").exists()
 
 
 def test_records_are_json(sweep):

@@ -176,7 +176,7 @@ def test_another_search_in_the_study_is_refused(sweep):
 
 def test_ranks_do_not_search_by_themselves(sweep, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "several ranks would search each by itself" in sweep(quality, *SEARCH).err
+    assert "each rank would run a sweep of its own" in sweep(quality, *SEARCH).err
 
 
 # ---- pruning --------------------------------------------------------------------------------------------------------
