@@ -46,6 +46,7 @@ def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
                     f"hydra.sweep.dir: {folder} holds another sweep: its job {number} was {' '.join(old.settings)}, "
                     f"now it is {' '.join(settings(new))}; choose another folder, or give the former values first"
                 )
+        sweeper.validate_batch_is_legal(combinations)
         jobs = [*before[: len(combinations)], *map(Job, combinations[len(before) :])]
         write_jobs(folder, "grid", jobs)
         size = sweeper.config.hydra.sweeper.max_batch_size or len(combinations)
@@ -106,7 +107,6 @@ def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -
         batch: the overrides of each.
         first: number of the first.
     """
-    sweeper.validate_batch_is_legal(batch)
     try:
         returns: Sequence[JobReturn] = sweeper.launcher.launch(batch, initial_job_idx=first)
         return [Job(**result.return_value) for result in returns]

@@ -132,7 +132,8 @@ def isolated() -> Iterator[None]:
             os.environ.update(environment)
             os.chdir(folder)
             for logger, level in levels.items():
-                logger.setLevel(level)
+                if logger.level != level:  # setting one empties the caches of all
+                    logger.setLevel(level)
             if "torch._dynamo" in sys.modules:
                 torch.compiler.reset()  # it gives up on a function that it has compiled for many jobs
             gc.collect()  # trainers and modules refer to each other

@@ -49,6 +49,9 @@ def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     folder, wanted = folder_of(sweeper).resolve(), sweeper.config.sweep
     fixed, space = parse_space(parse(sweeper, arguments))
     sampler = Keyed(_sampler(wanted), wanted.seed)
+    samples = [parameter.samples for parameter in space]
+    rows = range(max(map(len, samples)))
+    sweeper.validate_batch_is_legal([[*fixed, *(column[row % len(column)] for column in samples)] for row in rows])
     with session(folder):
         study = _open(wanted, space, sampler)
         trials = wanted.trials

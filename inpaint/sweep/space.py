@@ -48,6 +48,16 @@ class Parameter:
         return f"{self.key}={value}"
 
     @property
+    def samples(self) -> list[str]:
+        """Overrides that show whether the config takes what may be chosen: every choice, the ends of a range."""
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return [self.override(choice) for choice in choices]
+            case IntDistribution(low=low, high=high) | FloatDistribution(low=low, high=high):
+                return [self.override(low), self.override(high)]
+        raise AssertionError(self.distribution)
+
+    @property
     def size(self) -> float:
         """How many values there are."""
         match self.distribution:

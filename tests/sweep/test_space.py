@@ -46,6 +46,11 @@ def test_what_is_chosen_is_an_override_that_reads_back():
     assert [str(getattr(values[0], "text", values[0])), *values[1:]] == ["x y", 3e-5, ["l1", "l2"], 4]
 
 
+def test_samples_are_every_choice_and_the_ends_of_a_range():
+    _, space = parsed("a=x,y,z", "b=range(0,7,2)", "+c=interval(0.5,1)")
+    assert [p.samples for p in space] == [["a=x", "a=y", "a=z"], ["b=0", "b=6"], ["+c=0.5", "+c=1.0"]]
+
+
 def test_the_last_of_two_for_one_key_counts():
     fixed, space = parsed("lr=interval(0,1)", "seed=0,1", "seed=3", "+lr=choice(1,2)", "~callbacks.panel", "name='a b'")
     assert fixed == ["seed=3", "~callbacks.panel", "name='a b'"]
