@@ -39,6 +39,7 @@ bench: $(READY)  ## what the design promises, as ratios of one run (20 minutes)
 	$(BIN)/python experiments/001-first-light/bench.py
 	$(BIN)/python experiments/002-masks-and-data/bench.py
 	$(BIN)/python experiments/003-metrics/bench.py
+	$(BIN)/python experiments/005-sweeps/bench.py
 
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
