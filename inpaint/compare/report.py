@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from inpaint.compare.choices import Choice, choices
 from inpaint.compare.configs import Found, differences, shortest, without_storage
 from inpaint.compare.paired import Difference, paired_differences
 from inpaint.compare.runs import Run, expand, read
@@ -127,6 +128,10 @@ class Block:
                 sign = -1 if column.higher_is_better else 1
                 best[name] = min(having, key=lambda place: sign * self.lines[place].figures[name])
         return paired_differences(records, best)
+
+    def choices(self, figure: str) -> list[Choice]:
+        """What each option of a grid is worth."""
+        return choices([run for entry in self.entries for run in entry.runs if run.trained], figure)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class Run:
     method: its name in the folder's results.
     trained: the model of a run folder; false for what an evaluation measured, and for the fills beside a model.
     config: resolved; empty where `trained` is false.
+    command: the overrides of its command line; empty where they are not known.
     rows: averages by hole area, `table.ALL` among them.
     parameters, updates, train_seconds: NaN where they are not known.
     records: figures of single pictures by their index; empty where the folder has none.
@@ -45,6 +46,7 @@ class Run:
     method: str
     trained: bool
     config: dict[str, Any]
+    command: list[str]
     rows: dict[str, Row]
     parameters: float
     updates: float
@@ -60,6 +62,12 @@ class Run:
         """Averages over all pictures, and the counts, by name."""
         counts = {"parameters": self.parameters, "updates": self.updates, "train_seconds": self.train_seconds}
         return self.rows[ALL].means | counts
+
+    @property
+    def overrides(self) -> dict[str, str]:
+        """What its command line set, by key; ``~key`` is ``none``."""
+        parts = (line.partition("=") for line in self.command)
+        return {key.lstrip("+~"): value if equals else "none" for key, equals, value in parts}
 
     @property
     def images(self) -> int:
@@ -123,6 +131,7 @@ def read(folder: Path) -> list[Run]:
     """
     file = "summary.json"
     config: dict[str, Any] = {}
+    command: list[str] = []
     counts = dict.fromkeys(("parameters", "updates", "train_seconds"), math.nan)
     model = None
     try:
@@ -131,6 +140,7 @@ def read(folder: Path) -> list[Run]:
             model = str(summary["method"])
             counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
             counts["train_seconds"] = float(summary["train_seconds"])
+            command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
             config = yaml.safe_load((folder / file).read_text(encoding="utf-8"))
             if not isinstance(config, dict):
@@ -162,6 +172,7 @@ def read(folder: Path) -> list[Run]:
             method=method,
             trained=method == model,
             config=config if method == model else {},
+            command=command if method == model else [],
             rows={row.area: row for row in rows if row.method == method},
             **(counts if method == model else none),
             records=records.get(method, {}),

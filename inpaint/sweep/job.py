@@ -1,6 +1,7 @@
 """One job of a sweep: it never raises, its folder says how it ended, and a finished one is not done again."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -59,6 +60,15 @@ class Job:
 def settings(overrides: Sequence[str]) -> list[str]:
     """Overrides without those of Hydra and of the sweep itself."""
     return [line for line in overrides if not line.lstrip("+~").startswith(("hydra", "sweep"))]
+
+
+LONGER = 10  # times the updates of the sweep, for the run of the winner
+
+
+def trained_longer(overrides: Sequence[str], updates: int) -> str:
+    """The command that trains the winner of a sweep `LONGER` times as long."""
+    kept = [line for line in settings(overrides) if not line.startswith("trainer.max_steps=")]
+    return shlex.join(["inpaint-train", *kept, f"trainer.max_steps={LONGER * updates}"])
 
 
 def write_json(file: Path, content: Any) -> None:

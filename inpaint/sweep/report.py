@@ -1,7 +1,6 @@
 """What came out of a search: trials.csv, optuna.json, and a few lines."""
 
 import csv
-import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +11,9 @@ from omegaconf import DictConfig
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from inpaint.sweep.job import settings, write_json
+from inpaint.sweep.job import trained_longer, write_json
 from inpaint.sweep.space import Parameter
 
-LONGER = 10  # times the updates of the search, for the run of the winner
 ENOUGH = 10  # finished trials before anything is said of what mattered
 
 
@@ -83,8 +81,7 @@ def _importances(study: Study, objective: int) -> dict[str, float]:
 
 def _longer(trial: FrozenTrial, fixed: Sequence[str], space: Sequence[Parameter], cfg: DictConfig) -> str:
     chosen = [p.override(trial.params[p.name]) for p in space if p.name in trial.params]
-    shared = [line for line in settings(fixed) if not line.startswith("trainer.max_steps=")]
-    return shlex.join(["inpaint-train", *shared, *chosen, f"trainer.max_steps={LONGER * cfg.trainer.max_steps}"])
+    return trained_longer([*fixed, *chosen], cfg.trainer.max_steps)
 
 
 def _write_trials(trials: Sequence[FrozenTrial], objectives: Sequence[str], file: Path) -> None:

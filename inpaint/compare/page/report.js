@@ -71,6 +71,9 @@ function blockSection(block, number) {
   if (Object.keys(block.differences).length) {
     parent.append(part("Which differences are real", "Picture by picture, method minus best, with the 95 % bootstrap interval over pictures. What touches zero may be no difference; of twenty such intervals about one misleads, and none of them speaks of other seeds.", add(forestPlot(block, state))));
   }
+  if (Object.keys(block.choices).length) {
+    parent.append(part("Which choice mattered", "Each option minus the best of its setting: the mean over pairs of runs that differ in nothing else, with its 95 % Student interval over the pairs. What touches zero may be no difference.", add(choicePlot(block, state))));
+  }
   const costs = [
     { heading: "parameters (M)", value: (line) => isNumber(line.figures.parameters) ? line.figures.parameters / 1e6 : null, text: (x) => `${x.toFixed(2)} M parameters` },
     { heading: "ms per image", value: (line) => line.figures.ms, text: (x) => `${x.toFixed(1)} ms per image` },
