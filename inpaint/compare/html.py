@@ -107,6 +107,7 @@ def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] |
     areas.sort(key=lambda area: int(area.partition("-")[0]))
     return {
         "title": block.title,
+        "interval": block.interval,
         "entries": len(block.entries),  # of the lines; the others are fills
         "areas": areas,
         "usual": usual,

@@ -60,8 +60,8 @@ def _print_block(block: Block, sort: str) -> None:
         headings.append("to the best" + (f" ({unit})" if unit else ""))
         columns.append(_to_the_best(block, sort))
         definitions["to the best"] = (
-            f"paired difference of {COLUMNS[sort].title} to the best of all, fills too, [95 % bootstrap interval over "
-            "pictures]; ~ where it may be none"
+            f"paired difference of {COLUMNS[sort].title} to the best of all, fills too; ~ where it may be none; in "
+            f"brackets its {block.interval}"
         )
     headings += ["params (M)", "updates"]
     columns.append([Cell(_count(entry.figures["parameters"] / 1e6, ".2f")) for entry in entries])

@@ -37,6 +37,7 @@ class Run:
     parameters, updates, train_seconds: NaN where they are not known.
     records: figures of single pictures by their index; empty where the folder has none.
     areas: share of each picture that its hole covers, in [0, 1], by index; empty where the folder does not say.
+    photographs: what each picture is a crop of, by index; likewise.
     manifest: digest of the crops and holes; None where the folder does not say.
     networks: what figures of deep features were measured with, in JSON.
     images_in: folder of its composites, below ``pictures``.
@@ -53,6 +54,7 @@ class Run:
     train_seconds: float
     records: dict[int, dict[str, float]]
     areas: dict[int, float]
+    photographs: dict[int, str]
     manifest: str | None
     networks: str
     images_in: str
@@ -156,7 +158,7 @@ def read(folder: Path) -> list[Run]:
         file = "records.csv"
         records = _records(folder / file)
         file = "validation.csv"
-        areas, manifest = _validation(folder / file)
+        areas, photographs, manifest = _validation(folder / file)
         file = "results.json"
         measured = (
             json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
@@ -177,6 +179,7 @@ def read(folder: Path) -> list[Run]:
             **(counts if method == model else none),
             records=records.get(method, {}),
             areas=areas,
+            photographs=photographs,
             manifest=manifest,
             networks=networks,
             images_in=str(folders.get(method, method)),
@@ -207,14 +210,15 @@ def _records(path: Path) -> dict[str, dict[int, dict[str, float]]]:
     return found
 
 
-def _validation(path: Path) -> tuple[dict[int, float], str | None]:
-    """Hole areas by index, and a digest of which crops were measured under which holes."""
+def _validation(path: Path) -> tuple[dict[int, float], dict[int, str], str | None]:
+    """Hole areas and photographs by index, and a digest of which crops were measured under which holes."""
     if not path.is_file():
-        return {}, None
+        return {}, {}, None
     lines = _lines(path)
     pixels = sorted((int(line["index"]), line["image_sha256"], line["mask_sha256"]) for line in lines)
     areas = {int(line["index"]): float(line["hole_area"]) for line in lines}
-    return areas, hashlib.sha256(json.dumps(pixels).encode()).hexdigest()
+    photographs = {int(line["index"]): line["photograph"] for line in lines}
+    return areas, photographs, hashlib.sha256(json.dumps(pixels).encode()).hexdigest()
 
 
 def _number(text: str) -> float:

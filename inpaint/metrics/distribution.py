@@ -2,8 +2,7 @@
 
 Features are float ``(N, D)`` of any network (`metrics.features`); all work is done in float64. A figure is a number of
 one set, so its interval comes of drawing the pictures anew: `resampled` has the figure of each draw at a fraction of
-the cost of computing it anew, `interval` makes an honest interval of them, and the difference of two methods' figures
-under the same draws has its own.
+the cost of computing it anew, of which `statistics.interval_around` makes an interval.
 """
 
 import math
@@ -135,7 +134,7 @@ def caution(figure: str, pictures: int, features: int) -> str:
     return ""
 
 
-# ---- intervals ------------------------------------------------------------------------------------------------------
+# ---- draws ----------------------------------------------------------------------------------------------------------
 
 
 def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor:
@@ -164,23 +163,6 @@ def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor
     if figure == "kid":
         return _kernel_distances(real, fake, counts, counts)
     return _ids(real, fake, counts)[("p_ids", "u_ids").index(figure)]
-
-
-def interval(value: float, draws: Tensor, level: float = 0.95) -> tuple[float, float]:
-    """The interval of a figure, or of a difference of two, from its values under `resampled` draws.
-
-    A draw has copies, hence fewer different pictures, which moves FID up, where pictures are as few as features by two
-    thirds, so that plain percentiles need not even hold the figure. Their spread is that of other pictures (up to twice
-    as wide where the figure is hardly more than chance), so the draws are moved to the figure: percentiles of
-    ``draws - mean(draws) + value``. It is an interval for the figure **of this number of pictures**, which is what is
-    printed and compared.
-    """
-    draws = draws[draws.isfinite()]
-    if len(draws) == 0 or not math.isfinite(value):
-        return math.nan, math.nan
-    levels = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=draws.dtype, device=draws.device)
-    low, high = (torch.quantile(draws - draws.mean(), levels) + value).tolist()
-    return low, high
 
 
 # ---- what is behind each figure -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""FID, KID and the discriminative scores against scipy, loops and scikit-learn; intervals; one process and two."""
+"""FID, KID and the discriminative scores against scipy, loops and scikit-learn; draws; one process and two."""
 
 import math
 import socket
@@ -16,11 +16,11 @@ from inpaint.metrics.distribution import (
     caution,
     frechet_distance,
     ids,
-    interval,
     kernel_distance,
     resampled,
     separator,
 )
+from inpaint.statistics import interval_around
 
 
 def features(number, size, seed=0, shift=0.0, scale=1.0):
@@ -185,7 +185,7 @@ def test_an_interval_holds_the_figure_of_other_pictures(pictures, size, shift):
     held, plain, widths = 0, 0, []
     for value, pair in zip(values, samples, strict=True):
         draws = resampled("fid", *pair, counts)
-        low, high = interval(value, draws)
+        low, high = interval_around(value, draws.numpy())
         assert low < value < high
         held += low <= np.mean(values) <= high
         plain += torch.quantile(draws, 0.025).item() <= np.mean(values)
@@ -202,14 +202,6 @@ def test_dead_features_change_no_draw():
     counts = torch.from_numpy(np.random.default_rng(0).multinomial(60, [1 / 60] * 60, 5))
     dead = [torch.cat([x, x.new_zeros(60, 2), x.new_ones(60, 2)], dim=1) for x in (real, fake)]
     torch.testing.assert_close(resampled("fid", *dead, counts), resampled("fid", real, fake, counts))
-
-
-def test_an_interval_by_hand():
-    draws = torch.arange(0.0, 101).double()  # mean 50
-    assert interval(7.0, draws, 0.9) == pytest.approx((7 - 45, 7 + 45))
-    assert interval(7.0, torch.cat([draws, torch.tensor([math.nan])]), 0.9) == pytest.approx((-38, 52))
-    for nothing in (interval(math.nan, draws), interval(1.0, draws[:0])):
-        assert all(math.isnan(end) for end in nothing)
 
 
 @pytest.mark.parametrize("kind", ["one picture", "not finite"])
