@@ -6,6 +6,7 @@ SIGUSR1 to SLURM. Here a handler only takes down that it was called.
 
 import faulthandler
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -210,20 +211,22 @@ def stacks_on_sigusr1() -> Iterator[None]:
 
 
 def shelter(worker: int) -> None:
-    """Keep the signals that stop a run from its reading processes; only their parent ends them.
+    """Keep the signals that stop a run from its reading processes: only their parent ends them, and its end does.
 
     Ctrl-C and schedulers signal all processes alike; a reader that dies of it takes the run with it before it is saved.
     """
+    parent = multiprocessing.parent_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    if not hasattr(signal, "sigwaitinfo"):
+    if parent is None or not hasattr(signal, "sigtimedwait"):
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    parent = os.getppid()
 
-    def wait() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-            pass
+    def watch() -> None:
+        while parent.is_alive():
+            received = signal.sigtimedwait({signal.SIGTERM}, 1.0)
+            if received is not None and received.si_pid == parent.pid:
+                break
         os._exit(0)
 
-    threading.Thread(target=wait, name="sigterm", daemon=True).start()
+    threading.Thread(target=watch, name="shelter", daemon=True).start()
