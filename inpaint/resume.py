@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from inpaint import __version__
+
 if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
 
@@ -67,8 +69,10 @@ class Start:
         other = [told for key, told in self.changed.items() if not _may_change(key)]
         if other:
             assert self.path is not None
+            version = self.checkpoint["inpaint"]["version"]
+            by = f" of inpaint {version}" if version != __version__ else ""
             raise ValueError(
-                f"resume: {shown(self.path)} belongs to another run ({', '.join(other[:4])}"
+                f"resume: {shown(self.path)}{by} belongs to another run ({', '.join(other[:4])}"
                 f"{', ...' if len(other) > 4 else ''}); choose another hydra.run.dir, or take the change back"
             )
 

@@ -107,7 +107,8 @@ class SaveCheckpoint(Callback):
         In `on_train_end` it would be too late: by then Lightning counts the epoch that `max_steps` cut short as done,
         and a run that is continued with a larger `max_steps` would leave out the rest of it.
         """
-        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
+        last = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps or last:
             self.take(trainer, due=True)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -115,10 +116,11 @@ class SaveCheckpoint(Callback):
         if not trainer.sanity_checking:
             self.take(trainer)
 
-    def take(self, trainer: L.Trainer, due: bool = False) -> None:
+    def take(self, trainer: L.Trainer, due: bool = False, epoch_is_over: bool = False) -> None:
         """Take the state of this update, once; nothing is copied, so it must be written or dropped before the next."""
         if (self.taken is None or self.taken.update != trainer.global_step) and self.last != trainer.global_step:
             state = trainer._checkpoint_connector.dump_checkpoint()
+            _count(state["loops"]["fit_loop"], epoch_is_over)
             self.taken = Taken(trainer.global_step, state, due)
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -135,14 +137,9 @@ class SaveCheckpoint(Callback):
         self._write_if_due(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The update before is over; also save a run that ends otherwise, by `max_epochs`, `max_time` or a callback."""
-        if trainer.should_stop:
-            self.take(trainer, due=True)
-        self._write_if_due(trainer)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save a run that ended otherwise, by `max_epochs` or `max_time`."""
-        self.take(trainer, due=True)
+        """The update before is over; also save a run that `max_time` or another callback has ended."""
+        if trainer.should_stop and self.taken is None:
+            self.take(trainer, due=True, epoch_is_over=True)
         self._write_if_due(trainer)
 
     def _write_if_due(self, trainer: L.Trainer, best: Path | None = None) -> None:
@@ -201,6 +198,20 @@ class SaveCheckpoint(Callback):
     def _score(self, path: Path) -> float:
         value = float(path.name.split("_update_")[0].rpartition("_")[2])
         return value if COLUMNS[self.monitor].higher_is_better else -value
+
+
+def _count(counts: dict[str, Any], epoch_is_over: bool) -> None:
+    """Put down what Lightning counts at the end of a batch in a run that was never interrupted.
+
+    From there it goes on right. From the end of an epoch it does not, it leaves out the rest of one that was cut short,
+    and in the epoch after a resume its own counts are not those of a run without one.
+    """
+    epoch, batch = counts["epoch_progress"], counts["epoch_loop.batch_progress"]
+    done = epoch["current"]["processed"] - epoch_is_over  # epochs; it keys their order
+    for scope in ("total", "current"):
+        epoch[scope] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
+        batch[scope]["completed"] = batch[scope]["processed"] - 1
+    counts["epoch_loop.state_dict"]["_batches_that_stepped"] = batch["total"]["processed"] - 1
 
 
 def _on_rank_zero(trainer: L.Trainer, work: Callable[[], object], problem: str) -> None:

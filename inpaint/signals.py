@@ -104,7 +104,7 @@ class StopOnSignal(Callback):
         """Agree whether this is the last update."""
         if self._agree(trainer):
             for saver in _savers(trainer):
-                saver.take(trainer)
+                saver.take(trainer, due=True)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -167,14 +167,14 @@ class StopOnSignal(Callback):
         if trainer.is_global_zero:
             saved = "; the same command goes on from there" if _savers(trainer) else "; nothing saves checkpoints here"
             log.warning(f"{number.name}: stopped after update {trainer.global_step}{saved}")
-        requeue = self.former.get(signal.SIGUSR2)
+        code, requeue = self._code(number), self.former.get(signal.SIGUSR2)
         self._restore()
         if number == signal.SIGUSR2:
             if callable(requeue):
                 requeue(number, None)
             elif trainer.is_global_zero and "SLURM_JOB_ID" in os.environ:
                 _requeue()
-        raise Stopped(self._code(number))
+        raise Stopped(code)
 
     def _code(self, number: int) -> int:
         return 128 + number if self.trainer is None or self.trainer.is_global_zero else 0

@@ -10,11 +10,15 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
+import sys
+import time
 import warnings
 from pathlib import Path
 
 import lightning as L
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from inpaint import checkpoint, rng
@@ -30,6 +34,7 @@ from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.saving import SaveCheckpoint
 from inpaint.schedules import cosine
 from inpaint.signals import StopOnSignal
+from inpaint.train import main as train  # noqa: F401
 from tests.conftest import smooth_picture
 
 for name in ("lightning.pytorch", "lightning.fabric"):
@@ -121,8 +126,8 @@ def run(folder, updates=UPDATES, act=None, workers=0, every=2, keep=2, resume="a
     callbacks = [
         RunRecord(str(folder), config or {"name": "tiny"}),
         SaveCheckpoint(str(folder / "checkpoints"), every, keep, **saving),
-        *([settings.pop("signals")] if "signals" in settings else [StopOnSignal(grace=60)]),
         Seen(folder, act),
+        settings.pop("signals", None) or StopOnSignal(grace=60),
         *settings.pop("callbacks", []),
     ]
     trainer = L.Trainer(
@@ -156,6 +161,48 @@ def fork(*arguments, target=run, wait=True, **settings):
     process.join(60)
     assert process.exitcode is not None, "it hangs"
     return process.exitcode
+
+
+def rank(number, port, folder, *arguments, **settings):
+    """One of two ranks."""
+    os.environ |= {"LOCAL_RANK": str(number), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    run(folder, *arguments, devices=2, strategy="ddp_find_unused_parameters_true", **settings)
+
+
+def fork_two(folder, wait=True, acts=(None, None), **settings):
+    """A run on two gloo ranks; their exit codes, or the processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [
+        FORKS.Process(target=rank, args=(number, port, folder), kwargs={"act": acts[number], **settings})
+        for number in range(2)
+    ]
+    for process in ranks:
+        process.start()
+    if not wait:
+        return ranks
+    deadline = time.monotonic() + 60
+    for process in ranks:
+        process.join(max(0.0, deadline - time.monotonic()))
+    codes = [process.exitcode for process in ranks]
+    for process in ranks:
+        process.kill()
+    assert None not in codes, f"a rank hangs: {codes}"
+    return codes
+
+
+def command(main, *arguments):
+    """A command in this process, as it is typed; returns its exit code."""
+    before, sys.argv = sys.argv, ["inpaint", *map(str, arguments)]
+    try:
+        main()
+    except SystemExit as left:
+        return left.code
+    finally:
+        sys.argv = before
+        GlobalHydra.instance().clear()
+    return 0
 
 
 class At:
