@@ -152,13 +152,13 @@ def run(folder, updates=UPDATES, act=None, workers=0, every=2, keep=2, resume="a
     return trained
 
 
-def fork(*arguments, target=run, wait=True, **settings):
+def fork(*arguments, target=run, wait=True, timeout=60, **settings):
     """The same in a process of its own; returns its exit code (negative: killed by that signal), or the process."""
     process = FORKS.Process(target=target, args=arguments, kwargs=settings)
     process.start()
     if not wait:
         return process
-    process.join(60)
+    process.join(timeout)
     assert process.exitcode is not None, "it hangs"
     return process.exitcode
 
@@ -234,6 +234,8 @@ def assert_same(folder, other):
     assert path.name == theirs_path.name
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert_equal(ours[part], theirs[part], part)
+    for part in ("epoch_progress", "epoch_loop.batch_progress"):
+        assert ours["loops"]["fit_loop"][part] == theirs["loops"]["fit_loop"][part]
     assert rows(folder) == rows(other)
 
 

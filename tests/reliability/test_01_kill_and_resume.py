@@ -14,23 +14,29 @@ from inpaint import checkpoint
 from tests.reliability.runs import UPDATES, At, assert_same, fork, run, seen
 
 
-def killed_somewhere(folder, seed, workers=0):
-    """Killed from outside, at a random moment of a random update."""
-    draw = random.Random(seed)
-    update, delay = draw.randrange(UPDATES), draw.uniform(0, 0.05)
-    process = fork(folder, wait=False, workers=workers)
-    while not any(done >= update for done, _ in (seen(folder) if (folder / "seen.jsonl").exists() else [])):
-        assert process.is_alive() or process.exitcode == 0
-        time.sleep(0.002)
-    time.sleep(delay)
-    process.kill()
-    process.join()
+def begun(folder):
+    """How often an update began."""
+    return len(seen(folder)) if (folder / "seen.jsonl").exists() else 0
+
+
+def killed_somewhere(folder, draw, workers):
+    """Killed from outside, at a random moment of a random update; several times in one run."""
+    for _ in range(draw.randint(1, 3)):
+        wait_for, delay = begun(folder) + draw.randint(1, UPDATES // 2), draw.uniform(0, 0.05)
+        process = fork(folder, wait=False, workers=workers)
+        while begun(folder) < wait_for and process.is_alive():
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
 
 
 @pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 20))])
-def test_killed_from_outside_at_a_random_moment(tmp_path, whole, seed):
-    killed_somewhere(tmp_path, seed, workers=2 if seed % 3 == 2 else 0)
-    assert fork(tmp_path) == 0
+def test_killed_from_outside_at_random_moments(tmp_path, whole, seed):
+    workers = 2 if seed % 3 == 2 else 0
+    killed_somewhere(tmp_path, random.Random(seed), workers)
+    assert fork(tmp_path, workers=workers) == 0
     assert_same(tmp_path, whole)
 
 
