@@ -157,8 +157,8 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
         if _chosen(cfg.discriminator) != _chosen(cfg.adversarial):
             lacking = "adversarial" if _chosen(cfg.discriminator) else "discriminator"
             problems.append(
-                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or only "
-                "adversarial=none, which switches both off"
+                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or "
+                "discriminator=none adversarial=none"
             )
         if not cfg.losses and not _chosen(cfg.adversarial):
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
@@ -258,13 +258,27 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
     Raises:
         ConfigError: its config names something that is not allowed or no longer there.
     """
-    from inpaint.checkpoint import config_of, generator_state
+    from inpaint.checkpoint import generator_state
+
+    generator = _generator_of(checkpoint)
+    generator.load_state_dict(generator_state(checkpoint))
+    return generator.eval().requires_grad_(False)
+
+
+def untrained_generator(checkpoint: dict[str, Any], seed: int) -> "nn.Module":
+    """The same generator as a run with `seed` begins with."""
+    from inpaint import rng
+
+    rng.seed_all(rng.key(seed, "weights"))
+    return _generator_of(checkpoint).eval().requires_grad_(False)
+
+
+def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
+    from inpaint.checkpoint import config_of
 
     cfg = OmegaConf.create({"generator": config_of(checkpoint)["generator"]})
     check(cfg)
-    generator = hydra.utils.instantiate(cfg.generator, _convert_="all")
-    generator.load_state_dict(generator_state(checkpoint))
-    return generator.eval().requires_grad_(False)
+    return hydra.utils.instantiate(cfg.generator, _convert_="all")
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------
@@ -333,7 +347,7 @@ def explain(name: str, error: Exception) -> str:
         reason = str(error.__cause__).strip().splitlines() or [type(error.__cause__).__name__]
         return f"{where[1] if where else 'config'}: {reason[0]}"
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
-        group, _, option = found[1].rpartition("/")
+        group, _, option = found[1].partition("/")
         options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
         if options:
             return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"

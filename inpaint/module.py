@@ -21,13 +21,14 @@ from inpaint import rng
 from inpaint.batch import Batch, Outputs, Verdict
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
-from inpaint.metrics.image import MEASURES, measure
+from inpaint.metrics.image import measure
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 PhaseName = Literal["discriminator", "generator"]
+VALIDATED = ("hole_l1", "hole_psnr", "psnr", "ssim")  # of `metrics.image.MEASURES`
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
 
 
@@ -54,7 +55,7 @@ class InpaintingGAN(L.LightningModule):
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
         discriminator_alone: updates from then on in which only the discriminator is trained.
-        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |grad|^2``; 0 is off.
+        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |gradient of the mean logit|^2``; 0 is off.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
@@ -135,7 +136,7 @@ class InpaintingGAN(L.LightningModule):
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
         self.accumulate = accumulate
         self.seed = seed
-        self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in MEASURES})
+        self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
 
     # ---- the networks -----------------------------------------------------------------------------------------------
 
@@ -330,7 +331,7 @@ class InpaintingGAN(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the moving average's composites, as `metrics/image.py` defines it."""
         outputs = self.repair(batch["image"], batch["mask"])
-        for name, values in measure(outputs.composite, batch["image"], batch["mask"]).items():
+        for name, values in measure(outputs, batch["image"], batch["mask"], VALIDATED).items():
             self.validation_means[name].update(torch.where(values.isfinite(), values, torch.nan))
 
     def on_validation_epoch_end(self) -> None:

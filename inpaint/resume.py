@@ -17,7 +17,17 @@ log = logging.getLogger("inpaint.resume")
 # What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
 OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
 SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
-MAY_CHANGE = ("name", "init_from", "paths", "callbacks", "logger", "baselines", "resume", *SAID_ALOUD)
+MAY_CHANGE = (
+    "name",
+    "init_from",
+    "init_discriminator",
+    "paths",
+    "callbacks",
+    "logger",
+    "baselines",
+    "resume",
+    *SAID_ALOUD,
+)
 MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
 UNCHANGED_IN_OPTIMIZATION = "_target_"  # another optimizer has another state
 
@@ -121,10 +131,11 @@ def named(network: object) -> str:
     return f"{type(network).__name__} ({parameters / 1e6:.2f} M parameters)"
 
 
-def begin_with(path: str, module: "InpaintingGAN") -> None:
+def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
     """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
 
-    The generator begins with the other's moving average. Unlike `resume`, nothing else is taken over.
+    The generator begins with the other's moving average, the discriminator with the other's or, where `discriminator`
+    is false, anew. Unlike `resume`, nothing else is taken over.
 
     Raises:
         ValueError: no weight of the generator fits.
@@ -135,7 +146,7 @@ def begin_with(path: str, module: "InpaintingGAN") -> None:
     loaded = checkpoint.load(path)
     for name, state in (
         ("generator", checkpoint.generator_state(loaded)),
-        ("discriminator", checkpoint.discriminator_state(loaded)),
+        ("discriminator", checkpoint.discriminator_state(loaded) if discriminator else {}),
     ):
         network = getattr(module, name)
         if network is None or not state:

@@ -2,12 +2,12 @@
 
     inpaint-train                                                    # the default run, on whatever machine
     inpaint-train data=folder data.root=DIR trainer.max_steps=100000 # your own photographs
-    inpaint-train +experiment=context_encoder                        # a recipe of the literature
+    inpaint-train +experiment=lama_fourier data=folder data.root=DIR # a recipe of the literature
     inpaint-train hydra.run.dir=runs/mine                            # again in this folder: goes on where it stopped
     inpaint-train -m generator=context_encoder,residual_unet 'losses=[l1],[l2]'    # a sweep
 
-The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, results.csv, results.md and
-summary.json. The settings are in conf/train.yaml, each with its unit.
+The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, summary.json and what an evaluation
+writes (`inpaint.results`). The settings are in conf/train.yaml, each with its unit.
 """
 
 import json
@@ -17,9 +17,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from inpaint.config import Parts, build, build_baseline, check, command
-from inpaint.evaluate import evaluate, write_results
+from inpaint.evaluate import about_data
 from inpaint.resume import Start, begin_with, named, shown
 from inpaint.table import ALL, read_csv
+
+SHOWN = 12  # pictures that the final evaluation stores
 
 
 def run(cfg: DictConfig) -> float:
@@ -47,7 +49,7 @@ def _train(cfg: DictConfig, start: Start) -> float:
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
     elif cfg.init_from:
-        begin_with(cfg.init_from, parts.module)
+        begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
     for logger in parts.trainer.loggers:
         if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
             logger.begin(start.update)
@@ -102,6 +104,8 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
     from inpaint.callbacks import RunRecord
+    from inpaint.measuring import ValidationCrops, evaluate
+    from inpaint.results import Manifest, write
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -109,9 +113,12 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     if not parts.trainer.is_global_zero:
         return float("nan")
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
-    rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
-    write_results(rows, parts.data, folder)
-    mine = next(row for row in rows if row.area == table.ALL and row.method == cfg.name)
+    pictures = ValidationCrops(parts.data)
+    manifest = Manifest.of(pictures.crops())
+    measured = evaluate(methods, pictures, str(module.device), chosen={*manifest.spread(SHOWN)})
+    results = table.aggregate(measured.records)
+    write(folder, results, measured, manifest, about_data(cfg))
+    mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
     summary = {
         "method": cfg.name,
         "parameters": sum(p.numel() for p in module.generator.parameters()),
@@ -127,7 +134,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     for logger in parts.trainer.loggers:
         logger.finalize("success")
 
-    table.print_table(rows)
+    table.print_table(results)
     print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
