@@ -225,7 +225,8 @@ def rows(folder):
 
 def seen(folder):
     """Update to samples; a line for each time that an update began."""
-    return [tuple(json.loads(line)) for line in (Path(folder) / "seen.jsonl").read_text().splitlines()]
+    file = Path(folder) / "seen.jsonl"
+    return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def assert_same(folder, other):

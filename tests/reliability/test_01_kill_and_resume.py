@@ -14,17 +14,12 @@ from inpaint import checkpoint
 from tests.reliability.runs import UPDATES, At, assert_same, fork, run, seen
 
 
-def begun(folder):
-    """How often an update began."""
-    return len(seen(folder)) if (folder / "seen.jsonl").exists() else 0
-
-
 def killed_somewhere(folder, draw, workers):
     """Killed from outside, at a random moment of a random update; several times in one run."""
     for _ in range(draw.randint(1, 3)):
-        wait_for, delay = begun(folder) + draw.randint(1, UPDATES // 2), draw.uniform(0, 0.05)
+        wait_for, delay = len(seen(folder)) + draw.randint(1, UPDATES // 2), draw.uniform(0, 0.05)
         process = fork(folder, wait=False, workers=workers)
-        while begun(folder) < wait_for and process.is_alive():
+        while len(seen(folder)) < wait_for and process.is_alive():
             time.sleep(0.002)
         time.sleep(delay)
         process.kill()

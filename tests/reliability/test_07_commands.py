@@ -72,13 +72,23 @@ def members(group):
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
 
 
-def test_one_process(tmp_path):
-    folder = tmp_path / "run"
-    code, update = leave(folder, start(folder), lambda process: process.terminate())
-    assert code == 143
-    code, later = leave(folder, start(folder), lambda process: process.send_signal(signal.SIGINT), update)
-    assert code == 130 and later > update
-    assert [int(row["step"]) for row in rows(folder)] == list(range(later))
+def losses(folder):
+    return [int(row["step"]) for row in rows(folder) if row["train/l1"]]
+
+
+def test_sigterm(tmp_path):
+    code, update = leave(tmp_path / "run", start(tmp_path / "run"), lambda process: process.terminate())
+    assert code == 143 and losses(tmp_path / "run") == list(range(update))
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_again(tmp_path):
+    folder, update = tmp_path / "run", 0
+    for _ in range(2):
+        code, later = leave(folder, start(folder), lambda process: process.send_signal(signal.SIGINT), update)
+        assert code == 130 and later > update
+        update = later
+    assert losses(folder) == list(range(update))
 
 
 def second_rank(process):

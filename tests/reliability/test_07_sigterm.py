@@ -32,23 +32,29 @@ def test_one_process(tmp_path, whole, place):
     assert_same(tmp_path, whole)
 
 
-def to_group(when, trainer):
-    """As Ctrl-C and schedulers do it: every process of the run, readers and all."""
-    if (when, trainer.global_step) == ("update", 4):
-        os.killpg(os.getpid(), signal.SIGTERM)
-        time.sleep(0.3)  # readers that die of it would be noticed by now
-
-
 def grouped(folder, **settings):
     os.setpgid(0, 0)
     run(folder, **settings)
 
 
-def test_readers_get_it_too(tmp_path, whole):
-    assert fork(tmp_path, target=grouped, act=to_group, workers=2) == 128 + signal.SIGTERM
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 5
-    assert fork(tmp_path) == 0
-    assert_same(tmp_path, whole)
+def slowly(when, trainer):
+    if when == "done":
+        time.sleep(0.2)  # a reader that died would be noticed in it
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+def test_readers_get_it_too(tmp_path, whole, number):
+    """From outside to every process of the run, as a terminal and a scheduler send it."""
+    process = fork(tmp_path, target=grouped, act=slowly, workers=2, wait=False)
+    while len(seen(tmp_path)) < 5:
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    process.join(60)
+    assert process.exitcode == 128 + number
+    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) in (5, 6)
+    if number == signal.SIGTERM:
+        assert fork(tmp_path, workers=2) == 0
+        assert_same(tmp_path, whole)
 
 
 TO = {
@@ -101,3 +107,13 @@ def test_a_run_that_cannot_leave_is_ended_when_the_grace_is_over(tmp_path):
         from inpaint.signals import StopOnSignal
 
         StopOnSignal(grace=0)
+
+
+def test_what_is_switched_off_is_still_there(tmp_path):
+    """Private names of Lightning's, which would otherwise come back under others."""
+    import lightning as L
+
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    assert callable(trainer._signal_connector.register_signal_handlers)
+    assert callable(trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor)
+    assert callable(trainer._checkpoint_connector.dump_checkpoint)
