@@ -236,13 +236,6 @@ def test_evaluate_several_checkpoints_on_the_crops_of_the_first(trained, tmp_pat
     assert results.difference(table.ALL, "psnr", methods[2], methods[1]) is not None
     assert len(list((tmp_path / "out" / "pictures").glob("residual_unet other/*.png"))) == 1
 
-    twice = run("evaluate", f"checkpoint=[{folder},{folder}]", cwd=tmp_path, code=2)
-    assert "two are called residual_unet one; name them" in twice.stderr
-    named = [f"checkpoint={{a: {folder}, b: other}}", "baselines=[]", "data.crop=48", "masks=centre"]
-    done = run("evaluate", *named, f"hydra.run.dir={tmp_path / 'named'}", cwd=tmp_path)
-    assert {row.method for row in table.read_csv(tmp_path / "named" / "results.csv")} == {"a", "b"}
-    assert "data: data.crop=48, not as in training" in done.stdout
-
 
 def test_evaluate_a_fill_alone(tmp_path):
     run(

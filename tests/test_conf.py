@@ -46,7 +46,7 @@ NOT_OPTIONS |= {
     "Tiles",
     "NonFiniteError",
 }
-NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen"}
+NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
 
 
 # Numbers of generators at which they are built in no time; the published widths are built without memory.

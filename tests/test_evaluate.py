@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import preview, table
-from inpaint.evaluate import run
+from inpaint import checkpoint, preview, table
+from inpaint.config import ConfigError
+from inpaint.evaluate import _load, run
 from tests.conftest import smooth_picture
 from tests.test_conf import compose
 
@@ -93,6 +95,29 @@ def test_networks_are_named_with_their_figures(compared, monkeypatch, capsys):
     _, said = evaluate(*FOLDERS, "features=auto", "metrics=[psnr]", "baselines=[]", "pictures=0", into="auto")
     assert said["networks"] == {} and said["notes"][0].startswith("features=auto: left out, features: put https://")
     assert list((compared / "auto" / "pictures" / "truth").iterdir()) == []
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Three checkpoints of two runs, both called unet."""
+    for name, update in (("one", 2), ("one", 4), ("two", 4)):
+        path = tmp_path / name / "checkpoints" / f"update_{update:08d}.ckpt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"state_dict": {}}
+        checkpoint.stamp(content, {"name": "unet"}, update)
+        torch.save(content, path)
+    return tmp_path
+
+
+def test_checkpoints_of_one_name_are_told_apart_by_their_runs(checkpoints):
+    one, two = str(checkpoints / "one"), str(checkpoints / "two")
+    files = [f"{one}/checkpoints/update_{update:08d}.ckpt" for update in (2, 4)]
+    assert list(_load(None)) == [] and list(_load(one)) == list(_load(files[0])) == ["unet"]
+    assert list(_load(OmegaConf.create([one, two]))) == ["unet one", "unet two"]
+    assert list(_load(OmegaConf.create(files))) == ["unet one update_00000002", "unet one update_00000004"]
+    assert list(_load(OmegaConf.create({"a": one, "b": one}))) == ["a", "b"]
+    with pytest.raises(ConfigError, match=r"^checkpoint: two are called unet one; name them"):
+        _load(OmegaConf.create([one, one]))
 
 
 BAD = [

@@ -59,6 +59,10 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         raise ValueError(f"metrics: {', '.join(unknown)} is none of {', '.join(MEASURES)}")
     assert outputs.composite.shape == image.shape, f"composite {tuple(outputs.composite.shape)}, image {image.shape}"
     assert mask.shape == (len(image), 1, *image.shape[2:]), f"mask {tuple(mask.shape)}, image {tuple(image.shape)}"
+    if not image.is_cuda and len(image) > 1:  # one by one, as a picture fits into a CPU's cache and a batch does not
+        alone = zip(*(x.split(1) for x in (outputs.output, outputs.composite, image, mask)), strict=True)
+        each = [measure(Outputs(raw, painted), truth, hole, names) for raw, painted, truth, hole in alone]
+        return {name: torch.cat([figures[name] for figures in each]) for name in names}
     hole = mask[:, 0] > 0.5
     painted, truth = to_uint8(outputs.composite), to_uint8(image)
 
@@ -88,15 +92,16 @@ def hole_area(mask: Tensor) -> Tensor:
 
 
 def _errors(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Absolute and squared errors in 8-bit levels, each pixel's summed over RGB: int32 ``(B, H, W)``."""
-    difference = painted.short() - truth.short()
-    return difference.abs().sum(dim=1, dtype=torch.int32), difference.int().square().sum(dim=1, dtype=torch.int32)
+    """Absolute and squared errors in 8-bit levels, each pixel's summed over RGB: whole, float32 ``(B, H, W)``."""
+    red, green, blue = (painted.float() - truth.float()).abs().unbind(dim=1)
+    return red + green + blue, red * red + green * green + blue * blue
 
 
 def _means(errors: tuple[Tensor, Tensor], region: Tensor) -> tuple[Tensor, Tensor]:
     """Mean absolute and squared error over RGB and a region, bool ``(B, H, W)``: ``(B,)``, NaN for no pixels."""
     values = 3 * region.sum(dim=(1, 2))
-    absolute, squared = ((error * region).sum(dim=(1, 2)) / values for error in errors)
+    # In float64, which holds every sum of whole numbers that a picture has.
+    absolute, squared = ((error * region).sum(dim=(1, 2), dtype=torch.float64) / values for error in errors)
     return absolute, squared
 
 
@@ -111,9 +116,14 @@ def _named(prefix: str, absolute: Tensor, squared: Tensor) -> dict[str, Tensor]:
 
 def _dilate(region: Tensor, reach: int) -> Tensor:
     """Bool ``(B, H, W)`` with all pixels at most `reach` beside and above one of the region."""
-    x = region.float()
-    x = F.max_pool2d(x, (1, 2 * reach + 1), 1, (0, reach))
-    return F.max_pool2d(x, (2 * reach + 1, 1), 1, (reach, 0)) > 0.5
+    for axis in (-1, -2):
+        wide = region.clone()
+        for shift in range(1, min(reach, region.shape[axis] - 1) + 1):
+            length = region.shape[axis] - shift
+            wide.narrow(axis, shift, length).bitwise_or_(region.narrow(axis, 0, length))
+            wide.narrow(axis, 0, length).bitwise_or_(region.narrow(axis, shift, length))
+        region = wide
+    return region
 
 
 def _gradient_error(painted: Tensor, truth: Tensor, region: Tensor) -> Tensor:
@@ -127,9 +137,9 @@ def _gradient(picture: Tensor) -> Tensor:
     x = F.pad(picture.float(), (1,) * 4, mode="replicate")
     beside = x[..., 2:] - x[..., :-2]
     above = x[..., 2:, :] - x[..., :-2, :]
-    beside = beside[..., :-2, :] + 2 * beside[..., 1:-1, :] + beside[..., 2:, :]
-    above = above[..., :-2] + 2 * above[..., 1:-1] + above[..., 2:]
-    return torch.hypot(beside, above) / 8
+    beside = beside[..., :-2, :].add(beside[..., 1:-1, :], alpha=2).add_(beside[..., 2:, :])
+    above = above[..., :-2].add(above[..., 1:-1], alpha=2).add_(above[..., 2:])
+    return beside.square_().add_(above.square_()).sqrt_().div_(8)
 
 
 # ---- structural similarity ------------------------------------------------------------------------------------------
@@ -166,21 +176,18 @@ def _similarity(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Maps ``(B, H, W)`` of SSIM and of its part without luminance, mean over RGB, of ``(B, 3, H, W)`` in 0..255.
 
     Sums of shifted pictures: faster on a CPU than any convolution, and float32 to the end, where convolutions are TF32
-    on a GPU and bfloat16 under autocast. On a CPU one picture after another, which stays in its cache.
+    on a GPU and bfloat16 under autocast.
     """
-    if not truth.is_cuda and len(truth) > 1:
-        maps = [_similarity(*pair) for pair in zip(painted.split(1), truth.split(1), strict=True)]
-        whole, structure = (torch.cat(each) for each in zip(*maps, strict=True))
-        return whole, structure
     reach = WINDOW // 2
     # Levels around 0 make smaller squares, and so variances, differences of two of them, with more digits.
-    a, b = (F.pad(picture - 128, (reach,) * 4, mode="reflect") for picture in (painted, truth))
-    mean_a, mean_b, squares, product = (_window_mean(x) for x in (a, b, a * a + b * b, a * b))
-    structure = 2 * (product - mean_a * mean_b) + CONTRAST
-    structure /= squares - (mean_a * mean_a + mean_b * mean_b) + CONTRAST
-    mean_a, mean_b = mean_a + 128, mean_b + 128
-    luminance = (2 * mean_a * mean_b + LUMINANCE) / (mean_a * mean_a + mean_b * mean_b + LUMINANCE)
-    return (luminance * structure).mean(dim=1), structure.mean(dim=1)
+    a, b = (F.pad(picture, (reach,) * 4, mode="reflect").sub_(128) for picture in (painted, truth))
+    mean_a, mean_b, squares, product = (_window_mean(x) for x in (a, b, (a * a).add_(b * b), a * b))
+    means_squared, means_product = (mean_a * mean_a).add_(mean_b * mean_b), mean_a * mean_b
+    structure = product.sub_(means_product).mul_(2).add_(CONTRAST)
+    structure /= squares.sub_(means_squared).add_(CONTRAST)
+    shift = mean_a.add_(mean_b).mul_(2 * 128).add_(2 * 128**2 + LUMINANCE)  # back to levels from 0
+    luminance = means_product.mul_(2).add_(shift).div_(means_squared.add_(shift))
+    return luminance.mul_(structure).mean(dim=1), structure.mean(dim=1)
 
 
 def _window_mean(x: Tensor) -> Tensor:

@@ -59,9 +59,16 @@ class LPIPS(HoldsBackbone):
             total = torch.zeros(len(truth), device=truth.device)
             pairs = zip(self.backbone(painted, self.layers), self.backbone(truth, self.layers), strict=True)
             for place, (mine, theirs) in enumerate(pairs):
-                difference = (_directions(mine) - _directions(theirs)).square()
-                total += (difference * self.get_buffer(f"head_{place}")).sum(dim=1).mean(dim=(1, 2))
+                total += _difference(mine, theirs, self.get_buffer(f"head_{place}"))
         return total
+
+
+def _difference(mine: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
+    """Of one layer's features ``(B, C, h, w)``: ``(B,)``. On a CPU one by one, which fits its cache."""
+    if not mine.is_cuda and len(mine) > 1:
+        return torch.cat([_difference(*pair, head) for pair in zip(mine.split(1), theirs.split(1), strict=True)])
+    difference = _directions(mine).sub_(_directions(theirs)).square_()
+    return (difference.mean(dim=(2, 3), keepdim=True) * head).sum(dim=(1, 2, 3))
 
 
 def _directions(features: Tensor) -> Tensor:
