@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,12 +83,13 @@ class SaveCheckpoint(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Set aside what lies behind, and make up for a validation that the run was stopped in."""
         update = trainer.global_step
-        if trainer.is_global_zero:
+
+        def tidy() -> None:
             for path in checkpoint.set_aside(self.folder, update):
                 log.warning(f"{path.name}: set aside, as the run goes on from update {update}")
-            if self.path(update).is_file():
-                self.last = update
-        self.last = trainer.strategy.broadcast(self.last)
+
+        _on_rank_zero(trainer, tidy, f"callbacks.checkpoint.folder: nothing can be renamed in {self.folder}")
+        self.last = trainer.strategy.broadcast(update if self.path(update).is_file() else -1)
         if self.validation_due:
             # As Lightning does at the end of an update; it takes a validation at this point for done.
             trainer.validating = True
@@ -193,7 +195,9 @@ class SaveCheckpoint(Callback):
 
     def _ranked(self) -> list[Path]:
         """The best, the first is the best of all."""
-        return sorted(self.folder.glob(f"best_{self.monitor}_*_{NAMES}"), key=self._score, reverse=True)
+        name = re.compile(rf"best_{self.monitor}_[^_]+_update_\d+\.ckpt")
+        found = [path for path in self.folder.glob(NAMES) if name.fullmatch(path.name)]
+        return sorted(found, key=self._score, reverse=True)
 
     def _score(self, path: Path) -> float:
         value = float(path.name.split("_update_")[0].rpartition("_")[2])

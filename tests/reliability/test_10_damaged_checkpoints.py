@@ -28,12 +28,13 @@ def damaged(tmp_path, whole, request):
     return newest
 
 
-@pytest.mark.parametrize("sidecar", [True, False])
-@pytest.mark.parametrize("damaged", DAMAGE, indirect=True)
-def test_the_one_before_is_used(damaged, sidecar, caplog, request):
+# Without its checksum nobody can know that a bit has flipped.
+CASES = [(kind, sidecar) for kind in DAMAGE for sidecar in (True, False) if sidecar or kind != "a bit flipped"]
+
+
+@pytest.mark.parametrize(("damaged", "sidecar"), CASES, indirect=["damaged"])
+def test_the_one_before_is_used(damaged, sidecar, caplog):
     if not sidecar:
-        if "flipped" in request.node.name:
-            pytest.skip("without a checksum nobody can know")
         checkpoint.digest_path(damaged).unlink()
     folder = damaged.parents[1]
     cfg = OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": "auto"})

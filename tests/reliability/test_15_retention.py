@@ -118,3 +118,11 @@ def test_impossible_settings(tmp_path):
         SaveCheckpoint(str(tmp_path), monitor="loss")
     with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.monitor: validation measures .*hole_psnr.*, no ms"):
         run(tmp_path, best=1, monitor="ms")
+
+
+def test_figures_of_like_names_are_ranked_apart(tmp_path):
+    for name in ("best_psnr_30_update_00000002.ckpt", "best_psnr_of_mean_31_update_00000003.ckpt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in SaveCheckpoint(str(tmp_path), monitor="psnr")._ranked()] == [
+        "best_psnr_30_update_00000002.ckpt"
+    ]
