@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY)  ## .venv with everything, at the versions of constraints.txt
 
@@ -41,8 +41,11 @@ bench: $(READY)  ## what the design promises, as ratios of one run (20 minutes)
 	$(BIN)/python experiments/003-metrics/bench.py
 	$(BIN)/python experiments/005-sweeps/bench.py
 
+loss-compare: $(READY)  ## are the losses of two commits or run folders equal? (A=main B=HEAD ARGS="seed=1 ...")
+	$(BIN)/python experiments/loss_compare.py $(A) $(B) $(ARGS)
+
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
 
-.PHONY: help install train test test-slow lint types format bench clean
+.PHONY: help install train test test-slow lint types format bench loss-compare clean
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""What watches a run: progress, pictures, checkpoints."""
+"""What watches a run: progress, pictures, the record of it."""
 
 import json
 import platform
@@ -110,52 +110,7 @@ class ImagePanel(Callback):
         return data.validation_batch(self.samples, pl_module.device)
 
 
-class SaveCheckpoint(Callback):
-    """Writes ``update_00000500.ckpt`` every `every` updates and at the end, and keeps the newest `keep`.
-
-    Args:
-        folder: where the checkpoints are.
-        every: updates between two saves.
-        keep: how many stay.
-    """
-
-    def __init__(self, folder: str, every: int = 1000, keep: int = 2) -> None:
-        if keep < 1:
-            raise ValueError(f"callbacks.checkpoint.keep: {keep} would keep no checkpoint")
-        if every < 1:
-            raise ValueError(f"callbacks.checkpoint.every: {every} is less than 1")
-        self.folder, self.every, self.keep = Path(folder), every, keep
-        self.last = -1
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save, when it is time and after the last update.
-
-        In `on_train_end` it would be too late: by then Lightning counts the epoch that `max_steps` cut short as done,
-        and a run that is continued with a larger `max_steps` would leave out the rest of it.
-        """
-        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
-            self.save(trainer)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save a run that ended otherwise, by `max_epochs` or `max_time`."""
-        self.save(trainer)
-
-    def save(self, trainer: L.Trainer) -> None:
-        """Write a checkpoint of this update, once, and drop the oldest beyond `keep`."""
-        if self.last == trainer.global_step:
-            return
-        self.last = trainer.global_step
-        path = self.folder / f"update_{trainer.global_step:08d}.ckpt"
-        temporary = path.with_suffix(".tmp")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            checkpoint.publish(temporary, path)
-            for old in sorted(self.folder.glob("update_*.ckpt"))[: -self.keep]:
-                old.unlink()
-                checkpoint.digest_path(old).unlink(missing_ok=True)
+OPTIMIZATION = tuple(f"{net}_{part}" for net in ("generator", "discriminator") for part in ("optimizer", "scheduler"))
 
 
 class RunRecord(Callback):
@@ -177,8 +132,11 @@ class RunRecord(Callback):
         return self.before + (time.monotonic() - self.started if self.started is not None else 0.0)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
-        """Take over the time that was spent before."""
+        """Take over the time that was spent before, and the optimizers' settings from the config of now."""
         self.before = float(state["inpaint"].get("seconds", 0.0))
+        before = checkpoint.config_of(state)
+        if any(before.get(key) != self.config.get(key) for key in OPTIMIZATION):
+            checkpoint.follow_config(state, pl_module)  # type: ignore[arg-type]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""

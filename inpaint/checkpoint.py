@@ -1,27 +1,56 @@
-"""Checkpoints: one file that says what it is, written whole or not at all, and read without executing anything."""
+"""Checkpoints: one file that says what it is, written whole or not at all, and read without executing anything.
+
+A run keeps them in ``checkpoints/``: ``update_00000500.ckpt``, its sha256 beside it, and
+``best_hole_psnr_25.31_update_00000400.ckpt`` likewise.
+"""
 
 import hashlib
 import json
 import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from inpaint import __version__
 
+if TYPE_CHECKING:
+    from inpaint.module import InpaintingGAN
+
 KIND = "inpaint checkpoint"
+FORMAT = 1  # of what `stamp` writes; one more when older versions of this package could not go on from it
+NAMES = "*update_*.ckpt"
+ASIDE = ".aside"
 
 
 class CheckpointError(ValueError):
-    """A file that cannot be used as a checkpoint; the message names it and says why."""
+    """A file that cannot be used as a checkpoint, or a folder that takes none; the message names it and says why."""
 
 
 def stamp(checkpoint: dict[str, Any], config: dict[str, Any], update: int, seconds: float = 0.0) -> None:
     """Write into a checkpoint what it is. The config is JSON text: pickled objects could not be read back safely."""
-    checkpoint["inpaint"] = {"kind": KIND, "version": __version__, "config": json.dumps(config), "update": update}
-    checkpoint["inpaint"]["seconds"] = seconds
+    checkpoint["inpaint"] = {
+        "kind": KIND,
+        "format": FORMAT,
+        "version": __version__,
+        "config": json.dumps(config),
+        "update": update,
+        "seconds": seconds,
+    }
+
+
+def update_of(path: Path) -> int:
+    """The update in a checkpoint's name."""
+    found = re.search(r"update_(\d+)\.ckpt", path.name)
+    assert found is not None, path
+    return int(found[1])
 
 
 def digest_path(path: Path) -> Path:
@@ -29,18 +58,54 @@ def digest_path(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint under a name that is not taken; whatever goes wrong, no part of it stays.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file, _first_error():
+            torch.save(checkpoint, file)
+        publish(temporary, path)
+    except BaseException:  # an interrupt, too
+        for debris in (temporary, scratch_of(path)):
+            debris.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """The disk's own error, which torch buries under one about its unfinished archive."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise cause or error from None
+
+
+def scratch_of(path: Path) -> Path:
+    """Where the sha256 of a checkpoint is written before it gets its name."""
+    return path.with_name(path.name + ".sha256.tmp")
+
+
 def publish(temporary: Path, path: Path) -> None:
-    """Give a completely written file its name, its sha256 beside it; a crash in between leaves the former file valid.
+    """Give a completely written file its name, its sha256 beside it; a crash in between leaves the others valid.
 
     The digest is in place first: a digest without its file is ignored, a file without its digest would be unchecked.
     """
     with temporary.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
-    side = digest_path(path)
-    scratch = side.with_name(side.name + ".tmp")
+    scratch = scratch_of(path)
     scratch.write_text(f"{digest}  {path.name}\n")
-    scratch.replace(side)
+    scratch.replace(digest_path(path))
     temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -49,25 +114,84 @@ def publish(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+def duplicate(path: Path, other: Path) -> None:
+    """The same checkpoint under another name: a link, which takes no room, where the file system has links."""
+    temporary = other.with_name(other.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
+        publish(temporary, other)
+    except BaseException:
+        for debris in (temporary, scratch_of(other)):
+            debris.unlink(missing_ok=True)
+        raise
+
+
+def delete(path: Path) -> None:
+    """Delete a checkpoint and its sha256, in this order, so that there is no file unchecked in between."""
+    path.unlink()
+    digest_path(path).unlink(missing_ok=True)
+
+
+def prepare(folder: Path, size: int) -> None:
+    """Make the folder ready: what an earlier write left half done is removed, and there is room for one checkpoint.
+
+    Args:
+        folder: of the checkpoints.
+        size: of one, in bytes, about.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk or a quota is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for debris in (*folder.glob(NAMES + ".tmp"), *folder.glob(NAMES + ".sha256.tmp")):
+        debris.unlink()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def set_aside(folder: Path, update: int) -> list[Path]:
+    """Rename the checkpoints of later updates than `update`, from which a run goes on; returns their new names.
+
+    They are damaged, or belong to a continuation that is given up: found again, either would be taken for the newest.
+    """
+    renamed = []
+    for path in sorted(folder.glob(NAMES)):
+        if update_of(path) > update:
+            renamed.append(path.rename(path.with_name(path.name + ASIDE)))
+            digest_path(path).unlink(missing_ok=True)
+    return renamed
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
 def find(path: str | Path) -> Path:
     """The file that `path` means: itself, or the newest valid checkpoint of a run folder.
 
     Raises:
-        CheckpointError: a folder without one.
+        CheckpointError: an address of the web, or a folder without a valid checkpoint.
     """
+    if "://" in str(path):
+        raise CheckpointError(f"checkpoint: {path} is no file; download it and give the file's path")
     path = Path(path)
     if not path.is_dir():
         return path
-    if (found := latest_valid(path)) is None:
+    if (found := newest(path)) is None:
         raise CheckpointError(f"checkpoint: no valid checkpoint in {path}")
-    return found
+    return found[0]
 
 
 def load(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint, or the newest valid one of a run folder, onto the CPU.
 
     Raises:
-        CheckpointError: no such file, a checksum that does not fit, or a file that is no checkpoint of this project.
+        CheckpointError: no such file, a checksum that does not fit, a file that is no checkpoint of this project, or
+            one of a newer format.
     """
     path = find(path)
     if not path.is_file():
@@ -75,7 +199,7 @@ def load(path: str | Path) -> dict[str, Any]:
     if digest_path(path).is_file():
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest_path(path).read_text().split()[:1] != [digest]:
+        if digest_path(path).read_text(errors="replace").split()[:1] != [digest]:
             raise CheckpointError(f"checkpoint: {path} is damaged, its contents do not fit {digest_path(path).name}")
     try:
         # weights_only: tensors and plain containers, nothing that could run code.
@@ -86,7 +210,36 @@ def load(path: str | Path) -> dict[str, Any]:
     said = checkpoint.get("inpaint") if isinstance(checkpoint, dict) else None
     if not isinstance(said, dict) or said.get("kind") != KIND:
         raise CheckpointError(f"checkpoint: {path} is a torch file, but not a checkpoint written by inpaint-train")
+    if said.get("format", 1) > FORMAT:  # 0.1.0 wrote format 1 without saying so
+        raise CheckpointError(
+            f"checkpoint: {path} has format {said['format']}, of inpaint {said.get('version')}; this is inpaint "
+            f"{__version__}, which reads format {FORMAT} and older; upgrade it"
+        )
     return checkpoint
+
+
+def newest(folder: str | Path, refused: list[str] | None = None) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint in `folder` or its `checkpoints` that loads, and its contents; None where there is none.
+
+    Args:
+        folder: a run folder or one of checkpoints.
+        refused: takes the reason for each newer file that does not load.
+    """
+    folder = Path(folder)
+    found = [path for place in (folder, folder / "checkpoints") for path in place.glob(NAMES)]
+    for path in sorted(found, key=lambda path: (update_of(path), path.name), reverse=True):
+        try:
+            return path, load(path)
+        except CheckpointError as error:
+            if refused is not None:
+                refused.append(str(error))
+    return None
+
+
+def latest_valid(folder: str | Path) -> Path | None:
+    """`newest` without its contents."""
+    found = newest(folder)
+    return found[0] if found is not None else None
 
 
 def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -111,14 +264,53 @@ def _below(prefix: str, checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in state if name.startswith(prefix)}
 
 
-def latest_valid(folder: str | Path) -> Path | None:
-    """The newest checkpoint in `folder` or its `checkpoints` that loads; None where there is none."""
-    folder = Path(folder)
-    found = [path for place in (folder, folder / "checkpoints") for path in place.glob("update_*.ckpt")]
-    for path in sorted(found, key=lambda path: path.name, reverse=True):
-        try:
-            load(path)
-        except CheckpointError:
+# ---- a module and a checkpoint of another config or another version --------------------------------------------------
+
+
+def check_fit(checkpoint: dict[str, Any], module: "InpaintingGAN") -> None:
+    """Whether the networks in a checkpoint are those of `module`.
+
+    Raises:
+        CheckpointError: naming the tensors that are missing, too many, or of another shape, and who wrote the file.
+    """
+    theirs, ours = checkpoint["state_dict"], module.state_dict()
+    differences = (
+        ("missing", [name for name in ours if name not in theirs]),
+        ("unexpected", [name for name in theirs if name not in ours]),
+        ("of another shape", [n for n, value in ours.items() if n in theirs and theirs[n].shape != value.shape]),
+    )
+    told = [
+        f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for what, names in differences
+        if names
+    ]
+    if told:
+        said = checkpoint["inpaint"]
+        raise CheckpointError(
+            f"resume: the checkpoint of update {said['update']}, written by inpaint {said['version']}, holds other "
+            f"networks than these ({'; '.join(told)}); choose another hydra.run.dir, or that version"
+        )
+
+
+def follow_config(checkpoint: dict[str, Any], module: "InpaintingGAN") -> None:
+    """Give the optimizers in a checkpoint the learning rates and other settings of `module`'s; their moments stay.
+
+    torch restores both from the file, so a run that is continued with another rate would keep the old one in silence.
+
+    Raises:
+        CheckpointError: a schedule that is no function of the step alone, so its rate at this step cannot be told.
+    """
+    schedules = iter(checkpoint["lr_schedulers"])
+    for state, entry in zip(checkpoint["optimizer_states"], module.configure_optimizers(), strict=True):
+        for group, own in zip(state["param_groups"], entry["optimizer"].param_groups, strict=True):
+            group.update({name: value for name, value in own.items() if name != "params"})
+        if (scheduler := entry.get("lr_scheduler")) is None:
             continue
-        return path
-    return None
+        if not isinstance(scheduler, LambdaLR):
+            raise CheckpointError(f"resume: {type(scheduler).__name__} cannot go on at another rate; take it back")
+        schedule = next(schedules)
+        schedule["base_lrs"] = scheduler.base_lrs
+        rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+        schedule["_last_lr"] = [rate * share(schedule["last_epoch"]) for rate, share in rates]
+        for group, rate in zip(state["param_groups"], schedule["_last_lr"], strict=True):
+            group["lr"] = rate

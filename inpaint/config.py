@@ -4,6 +4,7 @@ A command is `main = lambda: command("train", run)`: Hydra's grammar, and one cl
 """
 
 import difflib
+import errno
 import inspect
 import os
 import re
@@ -47,6 +48,13 @@ SUPPLIED = {
     "data": {"masks", "validation_masks"},
     "module": {"generator", "losses", "generator_optimizer"},
 }
+DISK = (
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+)  # what a user's folder can be at fault for
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -224,7 +232,7 @@ def build(cfg: DictConfig) -> Parts:
     record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
     trainer = make(
         cfg.trainer,
-        callbacks=[record, *(make(node) for node in cfg.callbacks.values())],
+        callbacks=[record, *(make(node) for node in cfg.callbacks.values() if _chosen(node))],  # panel=null: without it
         logger=[make(node) for node in cfg.logger.values()] or False,
     )
     return Parts(module, data, trainer)
@@ -334,11 +342,13 @@ def _told(name: str, error: Exception) -> str:
 
 
 def _for_the_user(error: BaseException) -> str | None:
-    """The message of a ValueError that our own code raised; None for what a library below it raised."""
+    """The message of a ValueError that our own code raised, or of a disk; None for what a library below it raised."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # `instantiate` wraps what a constructor raises
     if isinstance(error, ValueError) and re.match(r"Caught \w+ in DataLoader worker", str(error)):
         return str(error).strip().splitlines()[-1].partition(": ")[2]
+    if isinstance(error, OSError) and error.errno in DISK and error.filename:
+        return f"{error.filename}: {error.strerror}"
     last = traceback.extract_tb(error.__traceback__)[-1:]
     ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
     return str(error) if ours and isinstance(error, ValueError) else None

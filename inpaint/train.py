@@ -10,23 +10,20 @@ The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoin
 writes (`inpaint.results`). The settings are in conf/train.yaml, each with its unit.
 """
 
-import csv
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
+from inpaint.resume import Start, begin_with, named, shown
 
 if TYPE_CHECKING:
     import lightning as L
-
-    from inpaint.module import InpaintingGAN
-
 
 SHOWN = 12  # pictures that the final evaluation stores
 
@@ -38,21 +35,38 @@ def run(cfg: DictConfig) -> dict[str, float]:
         Figures over all validation crops by column of `metrics.columns`, `parameters`, `updates` and `train_seconds`:
         what a sweep shows and a search optimises. Nothing on other ranks than the first.
     """
+    from inpaint.signals import stacks_on_sigusr1
+
     check(cfg)
     _quiet()
-    resume = _resume_from(cfg)
+    start = Start(cfg)
+    if (figures := start.finished()) is not None:
+        print(f"{shown(cfg.paths.run)} is finished, nothing to do")
+        return figures
+    with stacks_on_sigusr1():
+        return _train(cfg, start)
+
+
+def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
+    from inpaint.checkpoint import check_fit
+    from inpaint.metrics_file import MetricsFile
+
     parts = build(cfg)
-    folder = _shown(cfg.paths.run)
+    folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
     _introduce(cfg, parts)
-
-    if resume is not None:
-        _continue_csv(parts.trainer, folder, resume)
+    start.introduce()
+    if start.path is not None:
+        check_fit(start.checkpoint, parts.module)
     elif cfg.init_from:
-        _begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
+        begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
+    for logger in parts.trainer.loggers:
+        if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
+            logger.begin(start.update)
+    start.checkpoint.clear()  # its memory; the trainer reads the file itself
     failed = True
     try:
-        parts.trainer.fit(parts.module, parts.data, ckpt_path=resume, weights_only=True)
+        parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
         figures = _report(cfg, parts, folder)
         failed = False
         return figures
@@ -90,39 +104,6 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     )
 
 
-def _begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
-    """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
-
-    The generator begins with the other's moving average, the discriminator with the other's or, where `discriminator`
-    is false, anew. Unlike `resume`, nothing else is taken over.
-
-    Raises:
-        ValueError: no weight of the generator fits.
-    """
-    from inpaint import checkpoint
-    from inpaint.files import listed
-
-    loaded = checkpoint.load(path)
-    for name, state in (
-        ("generator", checkpoint.generator_state(loaded)),
-        ("discriminator", checkpoint.discriminator_state(loaded) if discriminator else {}),
-    ):
-        network = getattr(module, name)
-        if network is None or not state:
-            continue
-        own = network.state_dict()
-        fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-        if name == "generator" and not fitting:
-            raise ValueError(
-                f"init_from: nothing in {path} fits {_named(network)}; it was trained with another generator"
-            )
-        network.load_state_dict(fitting, strict=False)
-        missing = sorted({*own} - {*fitting})
-        new = f"; new: {listed(missing)}" if missing else ""
-        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{new}")
-    module.ema.network.load_state_dict(module.generator.state_dict())
-
-
 def _finish_wandb(failed: bool) -> None:
     """End the run at wandb, marked failed if it is; left open, the next job of a sweep would write into it."""
     if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
@@ -148,108 +129,15 @@ def _quiet() -> None:
 def _introduce(cfg: DictConfig, parts: Parts) -> None:
     """Three lines before the first update: what plays against what, on which data, and where it will be."""
     module, data = parts.module, parts.data
-    against = f"against {_named(module.discriminator)}" if module.discriminator is not None else "without discriminator"
+    against = f"against {named(module.discriminator)}" if module.discriminator is not None else "without discriminator"
     losses = [*cfg.losses, *(["adversarial"] if module.adversarial is not None else [])]
-    print(f"{_named(module.generator)} {against}; losses {', '.join(losses)}")
+    print(f"{named(module.generator)} {against}; losses {', '.join(losses)}")
     train, validation = data.tiles["train"], data.tiles["validation"]
     print(
         f"{train.count - len(train.bad)} photographs to train, {validation.count - len(validation.bad)} to validate: "
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
-    print(f"run folder: {_shown(cfg.paths.run)}", flush=True)
-
-
-def _shown(folder: str) -> Path:
-    """Relative to where the user is, if it is below."""
-    path = Path(folder)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _named(network: object) -> str:
-    parameters = sum(p.numel() for p in network.parameters())  # type: ignore[attr-defined]
-    return f"{type(network).__name__} ({parameters / 1e6:.2f} M parameters)"
-
-
-# What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
-SAID_ALOUD = ("losses", "adversarial", "module")
-MAY_CHANGE = (
-    "name",
-    "init_from",
-    "init_discriminator",
-    "paths",
-    "callbacks",
-    "logger",
-    "baselines",
-    "resume",
-    "sweep",
-    "trainer",
-    *SAID_ALOUD,
-)
-MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
-
-
-def _resume_from(cfg: DictConfig) -> Path | None:
-    """The checkpoint to go on from, after a look at what has changed since it was written.
-
-    Raises:
-        ValueError: it is none, the run would be another one, or ``resume=never`` would write over a run.
-    """
-    from inpaint import checkpoint
-
-    newest = checkpoint.latest_valid(cfg.paths.run)
-    if cfg.resume == "never":
-        if newest is not None:
-            raise ValueError(f"resume: never, but {_shown(cfg.paths.run)} holds a run; choose another hydra.run.dir")
-        return None
-    if cfg.resume == "auto" and newest is None:
-        return None
-    path = newest if cfg.resume == "auto" else checkpoint.find(cfg.resume)
-    assert path is not None
-    before = _flat(checkpoint.config_of(checkpoint.load(path)))
-    now = _flat(OmegaConf.to_container(cfg, resolve=True))
-    # `steps` is the length of a schedule, which follows trainer.max_steps.
-    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and not key.endswith(".steps")]
-    other = [key for key in changed if key.split(".")[0] not in MAY_CHANGE and key not in MAY_CHANGE_IN_DATA]
-    if other:
-        listed = ", ".join(f"{key} {before.get(key)} -> {now.get(key)}" for key in other[:4])
-        raise ValueError(
-            f"resume: {_shown(str(path))} belongs to another run ({listed}{', ...' if len(other) > 4 else ''}); "
-            "choose another hydra.run.dir, or take the change back"
-        )
-    print(f"going on from {_shown(str(path))}")
-    for key in changed:
-        if key.split(".")[0] in SAID_ALOUD:
-            print(f"  changed since: {key} {before.get(key)} -> {now.get(key)}")
-    return path
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {path: node}
-    return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else str(key)).items()}
-
-
-def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
-    """Keep the rows of ``metrics.csv`` up to the checkpoint; Lightning's logger would begin an empty file."""
-    from lightning.pytorch.loggers import CSVLogger
-
-    from inpaint import checkpoint
-
-    update = checkpoint.load(resume)["inpaint"]["update"]
-    file = folder / "metrics.csv"
-    if not file.is_file():
-        return
-    with file.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["step"].isdigit() and int(row["step"]) < update]
-    for logger in trainer.loggers:
-        if isinstance(logger, CSVLogger) and rows:
-            writer = logger.experiment  # deletes the file
-            writer.metrics_keys = list(rows[0])
-            with file.open("w", newline="") as lines:
-                table = csv.DictWriter(lines, writer.metrics_keys)
-                table.writeheader()
-                table.writerows(rows)
+    print(f"run folder: {shown(cfg.paths.run)}", flush=True)
 
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:

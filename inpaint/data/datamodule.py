@@ -25,6 +25,7 @@ from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
 from inpaint.settings import choice
+from inpaint.signals import shelter
 
 CACHED = 2**20  # numbers that a CPU works on at a time
 
@@ -183,6 +184,7 @@ class InpaintingData(L.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=shelter,
         )
 
     def _moved(self, tiles: Tiles, device: torch.device) -> bool:

@@ -1,0 +1,119 @@
+"""``metrics.csv``, in which no kill, full disk or resume loses, repeats or tears a row."""
+
+import csv
+import io
+import logging
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+log = logging.getLogger("inpaint.metrics_file")
+
+
+class MetricsFile(Logger):
+    """A row for what is logged at once, a column for each figure, and ``step``, the update counted from 0.
+
+    Rows are appended; a figure that was not there before rewrites the file, beside it and then in its place. On a full
+    disk the rows wait in memory, and it is said once.
+
+    Args:
+        folder: where ``metrics.csv`` is.
+        every: rows that may wait; what a checkpoint knows of is always written before it.
+    """
+
+    def __init__(self, folder: str, every: int = 10) -> None:
+        super().__init__()
+        self.path, self.every = Path(folder) / "metrics.csv", every
+        self.columns: list[str] = []
+        self.waiting: list[dict[str, Any]] = []
+        self.complained = False
+
+    @property
+    def name(self) -> str:
+        """Part of Lightning's interface."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """Part of Lightning's interface."""
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the config is in the run folder."""
+
+    @rank_zero_only
+    def begin(self, update: int) -> None:
+        """Keep the rows before `update`, from which the run goes on; the others, and one that is torn, are dropped."""
+        rows = [row for row in _read(self.path) if row["step"].isdigit() and int(row["step"]) < update]
+        if rows:
+            self.columns = list(rows[0])
+            self._rewrite(rows)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Take a row."""
+        self.waiting.append({name: float(value) for name, value in metrics.items()} | {"step": step})
+        if len(self.waiting) >= self.every:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the rows that wait."""
+        columns = sorted({*self.columns, *(name for row in self.waiting for name in row)})
+        try:
+            if not self.waiting:
+                return
+            if columns != self.columns:
+                before, self.columns = _read(self.path), columns
+                self._rewrite([*before, *self.waiting])
+            else:
+                self._append(_text(self.waiting, self.columns))
+            self.waiting = []
+        except OSError as error:
+            if not self.complained:
+                log.warning(f"{self.path}: rows wait in memory ({error.strerror})")
+            self.complained = True
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the rest."""
+        self.save()
+
+    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        try:
+            temporary.write_text(_text([dict(zip(self.columns, self.columns, strict=True)), *rows], self.columns))
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _append(self, text: str) -> None:
+        """All of it or nothing."""
+        with self.path.open("ab", buffering=0) as file:
+            size, data = file.tell(), text.encode()
+            try:
+                while data:
+                    data = data[file.write(data) :]
+            except OSError:
+                file.truncate(size)
+                raise
+
+
+def _text(rows: list[dict[str, Any]], columns: list[str]) -> str:
+    text = io.StringIO()
+    csv.DictWriter(text, columns, restval="", lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """The whole lines of the file."""
+    if not path.is_file():
+        return []
+    return list(csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")))

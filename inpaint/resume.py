@@ -1,0 +1,166 @@
+"""What a run goes on from, and what may be different then."""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from inpaint import __version__
+
+if TYPE_CHECKING:
+    from inpaint.module import InpaintingGAN
+
+log = logging.getLogger("inpaint.resume")
+
+# What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
+OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
+SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
+MAY_CHANGE = (
+    "name",
+    "init_from",
+    "init_discriminator",
+    "paths",
+    "callbacks",
+    "logger",
+    "baselines",
+    "resume",
+    "sweep",
+    *SAID_ALOUD,
+)
+MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
+UNCHANGED_IN_OPTIMIZATION = "_target_"  # another optimizer has another state
+
+
+class Start:
+    """Where a run begins: nowhere, or at a checkpoint.
+
+    Args:
+        cfg: the config of the run; its `resume` decides.
+
+    Raises:
+        ValueError: no such checkpoint, the run would be another one, or ``resume=never`` would write over a run.
+    """
+
+    def __init__(self, cfg: DictConfig) -> None:
+        from inpaint import checkpoint
+
+        self.cfg, self.folder = cfg, Path(cfg.paths.run)
+        self.path: Path | None = None
+        self.checkpoint: dict[str, Any] = {}
+        self.changed: dict[str, str] = {}
+        if cfg.resume in ("auto", "never"):
+            refused: list[str] = []
+            found = checkpoint.newest(self.folder, refused)
+            for reason in refused:
+                log.warning(f"resume: {reason}")
+            if found is not None and cfg.resume == "never":
+                raise ValueError(f"resume: never, but {shown(self.folder)} holds a run; choose another hydra.run.dir")
+            if found is None:
+                return
+            self.path, self.checkpoint = found
+        else:
+            self.path = checkpoint.find(cfg.resume)
+            self.checkpoint = checkpoint.load(self.path)
+        self._compare()
+
+    @property
+    def update(self) -> int:
+        """The updates that are done."""
+        return self.checkpoint["inpaint"]["update"] if self.checkpoint else 0
+
+    def _compare(self) -> None:
+        from inpaint import checkpoint
+
+        before = _flat(checkpoint.config_of(self.checkpoint))
+        now = _flat(OmegaConf.to_container(self.cfg, resolve=True))
+        keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        self.changed = {key: f"{key} {before.get(key)} -> {now.get(key)}" for key in keys}
+        other = [told for key, told in self.changed.items() if not _may_change(key)]
+        if other:
+            assert self.path is not None
+            version = self.checkpoint["inpaint"]["version"]
+            by = f" of inpaint {version}" if version != __version__ else ""
+            raise ValueError(
+                f"resume: {shown(self.path)}{by} belongs to another run ({', '.join(other[:4])}"
+                f"{', ...' if len(other) > 4 else ''}); choose another hydra.run.dir, or take the change back"
+            )
+
+    def introduce(self) -> None:
+        """Say where it goes on, and with what that was not so before."""
+        if self.path is None:
+            return
+        print(f"going on from {shown(self.path)}")
+        for key, told in self.changed.items():
+            if key.split(".")[0] in SAID_ALOUD:
+                print(f"  changed since: {told}")
+
+    def finished(self) -> dict[str, float] | None:
+        """The figures of the results, if this very run is done to its end and measured."""
+        try:
+            summary = json.loads((self.folder / "summary.json").read_text())
+            figures, done = dict(summary["figures"]), summary["updates"] == self.update
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        measured = (self.folder / "results.csv").is_file()
+        return figures if self.checkpoint and not self.changed and done and measured else None
+
+
+def _may_change(key: str) -> bool:
+    group, _, setting = key.partition(".")
+    if group in OPTIMIZATION and setting == UNCHANGED_IN_OPTIMIZATION:
+        return False
+    return group in MAY_CHANGE or key in MAY_CHANGE_IN_DATA
+
+
+def _flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts by their dotted keys."""
+    if not isinstance(node, dict) or not node:
+        return {path: node}
+    return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else str(key)).items()}
+
+
+def shown(folder: str | Path) -> Path:
+    """Relative to where the user is, if it is below."""
+    path = Path(folder)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def named(network: object) -> str:
+    """A network and its size."""
+    parameters = sum(p.numel() for p in network.parameters())  # type: ignore[attr-defined]
+    return f"{type(network).__name__} ({parameters / 1e6:.2f} M parameters)"
+
+
+def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
+    """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
+
+    The generator begins with the other's moving average, the discriminator with the other's or, where `discriminator`
+    is false, anew. Unlike `resume`, nothing else is taken over.
+
+    Raises:
+        ValueError: no weight of the generator fits.
+    """
+    from inpaint import checkpoint
+    from inpaint.files import listed
+
+    loaded = checkpoint.load(path)
+    for name, state in (
+        ("generator", checkpoint.generator_state(loaded)),
+        ("discriminator", checkpoint.discriminator_state(loaded) if discriminator else {}),
+    ):
+        network = getattr(module, name)
+        if network is None or not state:
+            continue
+        own = network.state_dict()
+        fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+        if name == "generator" and not fitting:
+            raise ValueError(
+                f"init_from: nothing in {path} fits {named(network)}; it was trained with another generator"
+            )
+        network.load_state_dict(fitting, strict=False)
+        missing = sorted({*own} - {*fitting})
+        new = f"; new: {listed(missing)}" if missing else ""
+        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{new}")
+    module.ema.network.load_state_dict(module.generator.state_dict())

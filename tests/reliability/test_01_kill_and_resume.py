@@ -1,0 +1,125 @@
+"""SIGKILL anywhere: the run goes on to the same weights, average, optimizers, schedules and losses, to the bit."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from inpaint import checkpoint
+from tests.reliability.runs import UPDATES, At, assert_same, fork, run, seen
+
+
+def killed_somewhere(folder, draw, workers):
+    """Killed from outside, at a random moment of a random update; several times in one run."""
+    for _ in range(draw.randint(1, 3)):
+        wait_for, delay = len(seen(folder)) + draw.randint(1, UPDATES // 2), draw.uniform(0, 0.05)
+        process = fork(folder, wait=False, workers=workers)
+        while len(seen(folder)) < wait_for and process.is_alive():
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 20))])
+def test_killed_from_outside_at_random_moments(tmp_path, whole, seed):
+    workers = 2 if seed % 3 == 2 else 0
+    killed_somewhere(tmp_path, random.Random(seed), workers)
+    assert fork(tmp_path, workers=workers) == 0
+    assert_same(tmp_path, whole)
+
+
+PLACES = {
+    "before the first save": At("update", 1),
+    "on an epoch's last batch": At("done", 5),
+    "behind it": At("update", 5),
+    "in a validation": At("validation 1", 6),
+    "in the last validation": At("validation 0", UPDATES),
+    "at the end": At("end", UPDATES),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_at_a_place(tmp_path, whole, place):
+    assert fork(tmp_path, act=PLACES[place]) == -signal.SIGKILL
+    assert fork(tmp_path) == 0
+    assert_same(tmp_path, whole)
+
+
+def killed_in_a_save(folder, call, **settings):
+    """Run, and die at one of the steps of the third save."""
+    saves = []
+
+    def dying(name, owner, before=True):
+        act = getattr(owner, name)
+
+        def step(*arguments, **more):
+            if len(saves) == 3 and name == call and before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done = act(*arguments, **more)
+            if len(saves) == 3 and f"after {name}" == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return done
+
+        setattr(owner, name, step)
+
+    def save(state, file):
+        saves.append(file)
+        if len(saves) == 3 and call == "half":
+            full = Path(file.name + ".full")
+            torch_save(state, full)
+            file.write(full.read_bytes()[: full.stat().st_size // 2])
+            file.flush()
+            full.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        torch_save(state, file)
+
+    torch_save, torch.save = torch.save, save
+    for name, owner in (("publish", checkpoint), ("replace", Path), ("delete", checkpoint)):
+        dying(name, owner)
+    run(folder, **settings)
+
+
+@pytest.mark.parametrize("call", ["half", "publish", "replace", "after publish", "after delete"])
+def test_killed_during_a_save(tmp_path, whole, call):
+    """With half of the file written, before and between the steps that give it its name, and before others go."""
+    assert fork(tmp_path, call, target=killed_in_a_save) == -signal.SIGKILL
+    assert fork(tmp_path) == 0
+    assert_same(tmp_path, whole)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def readers(when, trainer):
+    if when == "done" and trainer.global_step == 4:
+        folder = Path(trainer.loggers[0].path.parent)
+        pids = [child.pid for child in multiprocessing.active_children()]
+        (folder / "readers").write_text(" ".join(map(str, pids)))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_readers_do_not_survive(tmp_path):
+    assert fork(tmp_path, act=readers, workers=2) == -signal.SIGKILL
+    pids = [int(pid) for pid in (tmp_path / "readers").read_text().split()]
+    assert len(pids) == 4  # two to train and two to validate
+    deadline = time.monotonic() + 10
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a reader outlived its run"
+        time.sleep(0.1)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_same_whether_processes_read_or_not(tmp_path, whole):
+    assert fork(tmp_path, workers=2) == 0
+    assert_same(tmp_path, whole)

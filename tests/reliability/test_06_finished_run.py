@@ -1,0 +1,30 @@
+"""A finished run that is started again does nothing, exits with 0, and changes no file."""
+
+from tests.reliability.runs import command, train
+from tests.reliability.test_04_changed_config import SMALL
+
+
+def files(folder):
+    # Hydra notes the command line anew before we are asked; it notes the same.
+    return {
+        path: (path.read_bytes(), None if ".hydra" in path.parts else path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_it_does_nothing(tmp_path, capfd):
+    arguments = [*SMALL, "trainer.max_steps=2", f"hydra.run.dir={tmp_path}/run"]
+    assert command(train, *arguments) == 0
+    before = files(tmp_path / "run")
+    assert command(train, *arguments) == 0
+    assert files(tmp_path / "run") == before
+    assert capfd.readouterr().out.strip().splitlines()[-1].endswith("run is finished, nothing to do")
+
+    assert command(train, *arguments, "baselines=[mean]") == 0  # measured anew, not trained anew
+    assert "| all | mean |" in (tmp_path / "run" / "results.md").read_text()
+    after = files(tmp_path / "run")
+    assert all(after[path] == before[path] for path in before if path.suffix in (".ckpt", ".sha256"))
+    (tmp_path / "run" / "summary.json").unlink()  # killed before it was measured
+    assert command(train, *arguments) == 0
+    assert (tmp_path / "run" / "summary.json").is_file()

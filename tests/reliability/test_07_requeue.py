@@ -1,0 +1,65 @@
+"""SLURM and submitit put a stopped job back into the queue.
+
+Real: the signals, the handlers, the saved run, the command line that is called. Not real: the scheduler; ``scontrol``
+is a script that writes down its arguments, submitit's handler one that does the same and exits as submitit's does.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from inpaint import checkpoint
+from tests.reliability.runs import At, assert_same, fork, run
+
+
+def under_slurm(folder, number, returns=0, **variables):
+    script = Path(folder) / "bin" / "scontrol"
+    script.parent.mkdir(parents=True)
+    script.write_text(f'#!/bin/sh\necho "$@" >> {folder}/requeued\nexit {returns}\n')
+    script.chmod(0o755)
+    os.environ["PATH"] = f"{script.parent}:{os.environ['PATH']}"
+    # What makes Lightning believe that SLURM launched it: its own requeueing must stay off.
+    os.environ |= {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
+    os.environ |= {"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_NTASKS_PER_NODE": "1", **variables}
+    run(folder, act=At("update", 4, number))
+
+
+@pytest.mark.parametrize("variables", [{}, {"SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "3"}])
+def test_slurm(tmp_path, whole, variables):
+    assert fork(tmp_path, signal.SIGUSR2, target=under_slurm, **variables) == 128 + signal.SIGUSR2
+    assert (tmp_path / "requeued").read_text() == ("requeue 4700_3\n" if variables else "requeue 4711\n")
+    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 5
+    assert not list(Path.cwd().glob("hpc_ckpt*")), "Lightning saved, too"
+    if not variables:
+        assert fork(tmp_path) == 0
+        assert_same(tmp_path, whole)
+
+
+def test_slurm_cancels(tmp_path):
+    """scancel sends SIGTERM; what SLURM preempts it puts back itself."""
+    assert fork(tmp_path, signal.SIGTERM, target=under_slurm) == 128 + signal.SIGTERM
+    assert not (tmp_path / "requeued").exists()
+
+
+def test_slurm_refuses(tmp_path, whole):
+    assert fork(tmp_path, signal.SIGUSR2, target=under_slurm, returns=1) == 128 + signal.SIGUSR2
+    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 5
+
+
+def under_submitit(folder):
+    def checkpoint_and_try_requeue(number, frame):
+        update = checkpoint.update_of(checkpoint.latest_valid(folder))
+        (Path(folder) / "resubmitted").write_text(f"{number} after update {update}")
+        raise SystemExit(-1)
+
+    signal.signal(signal.SIGUSR2, checkpoint_and_try_requeue)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    run(folder, act=At("update", 4, signal.SIGUSR2))
+
+
+def test_submitit(tmp_path):
+    """Its handler is called when the run is saved; it requeues and exits."""
+    assert fork(tmp_path, target=under_submitit) == 255
+    assert (tmp_path / "resubmitted").read_text() == f"{signal.SIGUSR2.value} after update 5"
