@@ -38,6 +38,7 @@ FLOORS = {
     "inpaint.metrics_file": 2,
     "inpaint.measuring": 2,
     "inpaint.results": 2,
+    "inpaint.sweep.end": 4,
     "inpaint.sweep.isolation": 2,
     "inpaint.sweep.pruning": 2,
     "inpaint.sweep": 3,
