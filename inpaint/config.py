@@ -27,8 +27,13 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from inpaint.data.datamodule import InpaintingData
     from inpaint.module import InpaintingGAN
 
-# What a config may name with `_target_`. Everything else is refused before it is imported.
-TARGET_ROOTS = ("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "kornia.", "lightning.")
+# What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
+# Of Lightning only what a run is made of: its command line, for one, calls whatever its arguments name.
+TARGET_ROOTS = (
+    *("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "kornia.", "lightning.Trainer"),
+    *(f"lightning.pytorch.{part}." for part in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
+)
+FUNCTIONS_OF = "inpaint.schedules"  # the only functions among them
 
 # Arguments that `build` supplies; a config gives the others.
 SUPPLIED = {
@@ -104,14 +109,19 @@ def _check_target(path: str, node: DictConfig) -> list[str]:
     """Problems of one node: a target that is not allowed or not there, keys it does not take or lacks."""
     target = str(node._target_)
     if not target.startswith(TARGET_ROOTS):
-        return [f"{path}._target_: {target} is not below {', '.join(TARGET_ROOTS)}"]
+        return [f"{path}._target_: {target[:80]} is not below {', '.join(TARGET_ROOTS)}"]
     try:
         called = hydra.utils.get_object(target)
     except Exception:
-        return [f"{path}._target_: there is no {target}"]
+        return [f"{path}._target_: there is no {target[:80]}"]
+    # Where it was written: through a module that imports others, everything in Python can be reached.
+    home = f"{getattr(called, '__module__', '')}."
+    listed = home.startswith((*TARGET_ROOTS, "lightning.pytorch.trainer."))
+    if not listed or not (inspect.isclass(called) or home == f"{FUNCTIONS_OF}."):
+        return [f"{path}._target_: {target} is no class of {', '.join(TARGET_ROOTS)}"]
+    if "_args_" in node:
+        return [f"{path}._args_: name the arguments of {target}"]
     accepted, required = _arguments(called)
-    if not str(getattr(called, "__module__", "")).startswith(TARGET_ROOTS) or "_args_" in node:
-        return [f"{path}._target_: {target} is no part of {', '.join(TARGET_ROOTS)}, or is given `_args_`"]
     given = {str(key) for key in node} - HYDRA_KEYS
     problems = [
         f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
@@ -156,6 +166,8 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
         if str(cfg.trainer.get("precision", "")) not in ("32", "32-true", "bf16-mixed"):
             problems.append("trainer.precision: 32-true and bf16-mixed are what GAN losses and the fills are made for")
+        if not str(strategy := cfg.trainer.get("strategy", "auto")).startswith(("auto", "ddp")):
+            problems.append(f"trainer.strategy: {strategy} is no ddp, which is what alternating updates are made for")
         for theirs, ours in (("gradient_clip_val", "generator_clip"), ("accumulate_grad_batches", "accumulate")):
             if cfg.trainer.get(theirs):
                 problems.append(f"trainer.{theirs}: has no effect on alternating updates; use module.{ours}")
@@ -189,6 +201,7 @@ def build(cfg: DictConfig) -> Parts:
     """A checked config as module, data and trainer; the networks' initial weights are keyed by the seed."""
     from inpaint import rng
     from inpaint.callbacks import RunRecord
+    from inpaint.watch import RankAgreement
 
     def make(node: Any, **supplied: Any) -> Any:
         """An object, a partial, or None for an option that is empty."""
@@ -212,7 +225,7 @@ def build(cfg: DictConfig) -> Parts:
     record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
     trainer = make(
         cfg.trainer,
-        callbacks=[record, *(make(node) for node in cfg.callbacks.values())],
+        callbacks=[RankAgreement(record.config), record, *(make(node) for node in cfg.callbacks.values())],
         logger=[make(node) for node in cfg.logger.values()] or False,
     )
     return Parts(module, data, trainer)
@@ -268,6 +281,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
 
     def task(cfg: DictConfig) -> Any:
         try:
+            _refuse_namesakes()
             return run(cfg)
         except Exception as error:
             # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
@@ -296,6 +310,27 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         os.environ.pop("HYDRA_FULL_ERROR")
         if shown is not None:
             os.environ["HYDRA_FULL_ERROR"] = shown
+
+
+def _refuse_namesakes() -> None:
+    """Options of `--config-dir` that bear the name of a packaged one, which Hydra would take without a word.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    sources = HydraConfig.get().runtime.config_sources
+    folders = {
+        provider: [Path(s.path) for s in sources if s.provider == provider] for provider in ("main", "command-line")
+    }
+    for theirs in folders["command-line"]:
+        for file in sorted(theirs.rglob("*.yaml")):
+            for ours in folders["main"]:
+                namesake = ours / file.relative_to(theirs)
+                if namesake.is_file() and namesake.read_bytes() != file.read_bytes():
+                    raise ConfigError(
+                        f"--config-dir: {file} has the name of a packaged option, which would be used instead of it; "
+                        "give it another name"
+                    )
 
 
 def _for_the_user(error: BaseException) -> str | None:

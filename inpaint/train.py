@@ -14,7 +14,7 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -99,6 +99,7 @@ def _quiet() -> None:
         "does not have many workers",  # the bundled photographs need none
         "in eval mode at the start of training",  # the moving average
         "Experiment logs directory .* exists and is not empty",  # the run folder
+        "sync_dist=True",  # metrics are computed over all ranks before they are logged
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message=f".*{notice}")
@@ -106,6 +107,8 @@ def _quiet() -> None:
 
 def _introduce(cfg: DictConfig, parts: Parts) -> None:
     """Three lines before the first update: what plays against what, on which data, and where it will be."""
+    if not parts.trainer.is_global_zero:
+        return
     module, data = parts.module, parts.data
     against = f"against {_named(module.discriminator)}" if module.discriminator is not None else "without discriminator"
     losses = [*cfg.losses, *(["adversarial"] if module.adversarial is not None else [])]
@@ -142,6 +145,8 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         ValueError: it is none, the run would be another one, or ``resume=never`` would write over a run.
     """
     from inpaint import checkpoint
+    from inpaint.callbacks import without_secrets
+    from inpaint.watch import flat
 
     newest = checkpoint.latest_valid(cfg.paths.run)
     if cfg.resume == "never":
@@ -152,8 +157,8 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         return None
     path = newest if cfg.resume == "auto" else checkpoint.find(cfg.resume)
     assert path is not None
-    before = _flat(checkpoint.config_of(checkpoint.load(path)))
-    now = _flat(OmegaConf.to_container(cfg, resolve=True))
+    before = flat(checkpoint.config_of(checkpoint.load(path)))
+    now = flat(without_secrets(OmegaConf.to_container(cfg, resolve=True)))
     # `steps` is the length of a schedule, which follows trainer.max_steps.
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and not key.endswith(".steps")]
     other = [key for key in changed if key.split(".")[0] not in MAY_CHANGE and key not in MAY_CHANGE_IN_DATA]
@@ -168,13 +173,6 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         if key.split(".")[0] in SAID_ALOUD:
             print(f"  changed since: {key} {before.get(key)} -> {now.get(key)}")
     return path
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {path: node}
-    return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else str(key)).items()}
 
 
 def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
@@ -202,7 +200,7 @@ def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
-    from inpaint.callbacks import RunRecord
+    from inpaint.callbacks import RunRecord, without_secrets
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -218,7 +216,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
         "parameters": sum(p.numel() for p in module.generator.parameters()),
         "updates": parts.trainer.global_step,
         "train_seconds": round(seconds, 1),
-        "overrides": _overrides(),
+        "overrides": without_secrets(_overrides()),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:

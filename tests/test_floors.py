@@ -13,6 +13,8 @@ ROOT = Path(inpaint.__file__).parent
 FLOORS = {
     "inpaint.batch": 0,
     "inpaint.rng": 0,
+    "inpaint.ranks": 0,
+    "inpaint.finite": 0,
     "inpaint.networks": 1,
     "inpaint.files": 1,
     "inpaint.masks": 1,
@@ -28,6 +30,7 @@ FLOORS = {
     "inpaint.edge_module": 2,
     "inpaint.checkpoint": 2,
     "inpaint.callbacks": 2,
+    "inpaint.watch": 2,
     "inpaint.config": 3,
     "inpaint.train": 4,
     "inpaint.evaluate": 4,

@@ -6,6 +6,7 @@ out, a mean over a discriminator's maps of the mean over all logits of a map. A 
 or the `composite`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -23,9 +24,12 @@ class Adversarial(nn.Module, ABC):
 
     Attributes:
         needs_real: the generator's side looks at the verdict on real pictures too.
+        blind: what the discriminator pays if it has no opinion, giving the middle verdict to everything; None where
+            the game has no middle.
     """
 
     needs_real = False
+    blind: float | None = None
 
     def __init__(self, weight: Weight = 1.0, of: str = "composite") -> None:
         super().__init__()
@@ -66,6 +70,8 @@ class NonSaturating(Adversarial):
     Discriminator: ``softplus(-real) + softplus(fake)``; generator: ``softplus(-fake)``.
     """
 
+    blind = 2 * math.log(2)
+
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean of ``softplus(-real)`` plus mean of ``softplus(fake)``; 2 ln 2 where it knows nothing."""
         return F.softplus(-real).mean() + F.softplus(fake).mean()
@@ -81,6 +87,8 @@ class Hinge(Adversarial):
     Discriminator: ``relu(1 - real) + relu(1 + fake)``; generator: ``-fake``.
     """
 
+    blind = 2.0
+
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean of ``relu(1 - real)`` plus mean of ``relu(1 + fake)``; 2 where it knows nothing."""
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
@@ -95,6 +103,8 @@ class LeastSquares(Adversarial):
 
     Discriminator: ``((real - 1)^2 + fake^2) / 2``; generator: ``(fake - 1)^2 / 2``.
     """
+
+    blind = 0.25
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Half the mean of ``(real - 1)^2`` plus half the mean of ``fake^2``."""
@@ -114,6 +124,7 @@ class RelativisticAverage(Adversarial):
     """
 
     needs_real = True
+    blind = 2 * math.log(2)
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean over the real ones plus mean over the fake ones; 2 ln 2 where it knows nothing."""
@@ -133,6 +144,8 @@ class MaskAsFakeTarget(Adversarial):
     of one logit sees all of the picture and belongs to the hole if there is one. LaMa judges the raw output, with a
     weight of 10 and, at every update, R1 of 0.001 times the squared norm: ``module.r1_gamma=0.002 module.r1_every=1``.
     """
+
+    blind = 2 * math.log(2)
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean over all logits of real pictures plus mean over those of fake ones; 2 ln 2 where it knows nothing."""
@@ -167,6 +180,8 @@ class SoftMask(Adversarial):
     Raises:
         ValueError: a choice that does not exist, an even kernel, or a sigma that is not positive.
     """
+
+    blind = 0.5
 
     def __init__(self, weight: Weight = 0.01, of: str = "composite", kernel: int = 71, sigma: float = 10.0) -> None:
         super().__init__(weight, of)
