@@ -12,7 +12,9 @@ summary.json. The settings are in conf/train.yaml, each with its unit.
 
 import csv
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +50,8 @@ def run(cfg: DictConfig) -> float:
         return psnr
     finally:
         _finish_wandb(failed)
+        if failed:
+            _end_other_ranks(parts.trainer)
 
 
 def _begin_with(path: str, module: "InpaintingGAN") -> None:
@@ -80,6 +84,20 @@ def _begin_with(path: str, module: "InpaintingGAN") -> None:
         new = f"; new: {listed(missing)}" if missing else ""
         print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{new}")
     module.ema.network.load_state_dict(module.generator.state_dict())
+
+
+GRACE = 10  # seconds that the other ranks have after an error, to end by themselves
+
+
+def _end_other_ranks(trainer: "L.Trainer") -> None:
+    """End the processes that Lightning started; one that waits for this rank, which failed, may do so for ever."""
+    started = [p for p in getattr(trainer.strategy.launcher, "procs", ()) if isinstance(p, subprocess.Popen)]
+    until = time.monotonic() + GRACE
+    for process in started:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _finish_wandb(failed: bool) -> None:

@@ -127,8 +127,13 @@ class InpaintingData(L.LightningDataModule):
                 if self._keeps(split, sizes):
                     assert sizes is not None
                     self.tiles[split].keep(sizes)
+        ranks = self.trainer.world_size if self.trainer is not None else 1
+        if (crops := len(self.tiles["validation"])) < ranks:
+            raise ValueError(
+                f"data.validation_crops: {crops} validation crops are fewer than the {ranks} devices; raise it, or let "
+                "more photographs validate"
+            )
         if stage == "fit" and len(self.train_dataloader()) == 0:
-            ranks = self.trainer.world_size if self.trainer is not None else 1
             raise ValueError(
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "
                 f"{self.batch_size} on each of {ranks} devices; raise data.crops_per_image"
