@@ -1,4 +1,4 @@
-"""The composite is the input outside the hole, to the bit, by every generator, in float32 and under bfloat16. Item 24."""
+"""The composite is the input outside the hole, to the bit, by every generator, in float32 and bfloat16. Item 24."""
 
 import cv2  # noqa: F401  it sets a variable of its own when it is imported
 import hydra
