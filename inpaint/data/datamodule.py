@@ -25,6 +25,7 @@ from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
 
+PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
 
 
@@ -189,6 +190,7 @@ class InpaintingData(L.LightningDataModule):
             self.batch_size,
             drop_last=training,
             num_workers=workers,
+            timeout=PATIENCE if workers > 0 else 0,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
