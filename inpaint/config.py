@@ -353,9 +353,10 @@ def _leave(name: str, message: str, code: int = 2) -> None:
 def explain(name: str, error: Exception) -> str:
     """One line for an error of Hydra's: what is not there, and the nearest name that is."""
     text = str(error)
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+    if isinstance(error, InstantiationException):
         where = re.search(r"full_key: (\S+)", text)
-        reason = str(error.__cause__).strip().splitlines() or [type(error.__cause__).__name__]
+        cause = error.__cause__ or error
+        reason = str(cause).strip().splitlines() or [type(cause).__name__]
         return f"{where[1] if where else 'config'}: {reason[0]}"
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, option = found[1].rpartition("/")
