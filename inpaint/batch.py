@@ -41,7 +41,7 @@ class Verdict:
 
     def scores(self) -> Tensor:
         """One number for each picture, the mean over all of its maps' logits: float32 ``(B,)``."""
-        return torch.stack([logits.detach().float().flatten(1).mean(1) for logits in self.logits]).mean(0)
+        return torch.stack([logits.float().flatten(1).mean(1) for logits in self.logits]).mean(0)
 
     def halves(self) -> tuple["Verdict", "Verdict"]:
         """The verdicts on the first and on the second half of the batch, as real and fake are judged together."""

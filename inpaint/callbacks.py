@@ -207,6 +207,13 @@ class RunRecord(Callback):
         checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
 
 
+def flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts by their dotted keys."""
+    if not isinstance(node, dict) or not node:
+        return {path: node}
+    return {k: v for key, value in node.items() for k, v in flat(value, f"{path}.{key}" if path else str(key)).items()}
+
+
 def versions() -> dict[str, Any]:
     """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
     packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")

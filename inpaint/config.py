@@ -3,7 +3,7 @@
 A command is `main = lambda: command("train", run)`: Hydra's grammar, and one clear line with exit code 2 for bad input.
 """
 
-import difflib
+import errno
 import inspect
 import os
 import re
@@ -19,6 +19,8 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from inpaint.explain import conf_dir, config_folder, explain, nearest, refuse_namesakes, shortened, too_long
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
@@ -45,30 +47,6 @@ HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 class ConfigError(ValueError):
     """Everything that is wrong with a config, one line each."""
-
-
-def conf_dir() -> Path:
-    """The folder of the configs: inside the installed package, or beside it in a checkout.
-
-    Raises:
-        FileNotFoundError: in neither place.
-    """
-    here = Path(__file__).resolve().parent
-    for place in (here / "conf", here.parent / "conf"):
-        if (place / "train.yaml").is_file():
-            return place
-    raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
-
-
-def config_folder(name: str) -> Path:
-    """Where a command's config is: ``conf``, or a folder of its own in there."""
-    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
-
-
-def nearest(name: str, candidates: list[str]) -> str:
-    """`; did you mean ...?` with the closest candidate, or nothing."""
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 # ---- what is wrong with a config ------------------------------------------------------------------------------------
@@ -155,12 +133,14 @@ def _chosen(node: Any) -> bool:
 def _check_combinations(cfg: DictConfig) -> list[str]:
     """Problems between settings, each as `keys: what is wrong and what to do`."""
     problems = []
+    if not isinstance(seed := cfg.get("seed", 0), int):
+        problems.append(f"seed: give a whole number; got {str(seed)[:40]!r}")
     if "module" in cfg:
         if _chosen(cfg.discriminator) != _chosen(cfg.adversarial):
             lacking = "adversarial" if _chosen(cfg.discriminator) else "discriminator"
             problems.append(
-                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or only "
-                "adversarial=none, which switches both off"
+                f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or "
+                "discriminator=none adversarial=none"
             )
         if not cfg.losses and not _chosen(cfg.adversarial):
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
@@ -263,13 +243,27 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
     Raises:
         ConfigError: its config names something that is not allowed or no longer there.
     """
-    from inpaint.checkpoint import config_of, generator_state
+    from inpaint.checkpoint import generator_state
+
+    generator = _generator_of(checkpoint)
+    generator.load_state_dict(generator_state(checkpoint))
+    return generator.eval().requires_grad_(False)
+
+
+def untrained_generator(checkpoint: dict[str, Any], seed: int) -> "nn.Module":
+    """The same generator as a run with `seed` begins with."""
+    from inpaint import rng
+
+    rng.seed_all(rng.key(seed, "weights"))
+    return _generator_of(checkpoint).eval().requires_grad_(False)
+
+
+def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
+    from inpaint.checkpoint import config_of
 
     cfg = OmegaConf.create({"generator": config_of(checkpoint)["generator"]})
     check(cfg)
-    generator = hydra.utils.instantiate(cfg.generator, _convert_="all")
-    generator.load_state_dict(generator_state(checkpoint))
-    return generator.eval().requires_grad_(False)
+    return hydra.utils.instantiate(cfg.generator, _convert_="all")
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------
@@ -278,10 +272,12 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
 def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
     folder = config_folder(name)
+    if message := too_long(sys.argv[1:]):
+        _leave(name, message)
 
     def task(cfg: DictConfig) -> Any:
         try:
-            _refuse_namesakes()
+            refuse_namesakes()
             return run(cfg)
         except Exception as error:
             # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
@@ -302,7 +298,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         if shown:
             raise
         if message := _for_the_user(error):
-            _leave(name, message, code=1)
+            _leave(name, message, code=1 if HydraConfig.initialized() else 2)
         if not isinstance(error, HydraException | OmegaConfBaseException):
             raise
         _leave(name, explain(name, error))
@@ -312,78 +308,22 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
             os.environ["HYDRA_FULL_ERROR"] = shown
 
 
-def _refuse_namesakes() -> None:
-    """Options of `--config-dir` that bear the name of a packaged one, which Hydra would take without a word.
-
-    Raises:
-        ConfigError: naming them.
-    """
-    sources = HydraConfig.get().runtime.config_sources
-    folders = {
-        provider: [Path(s.path) for s in sources if s.provider == provider] for provider in ("main", "command-line")
-    }
-    for theirs in folders["command-line"]:
-        for file in sorted(theirs.rglob("*.yaml")):
-            for ours in folders["main"]:
-                namesake = ours / file.relative_to(theirs)
-                if namesake.is_file() and namesake.read_bytes() != file.read_bytes():
-                    raise ConfigError(
-                        f"--config-dir: {file} has the name of a packaged option, which would be used instead of it; "
-                        "give it another name"
-                    )
-
-
 def _for_the_user(error: BaseException) -> str | None:
     """The message of a ValueError that our own code raised; None for what a library below it raised."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # `instantiate` wraps what a constructor raises
     if isinstance(error, ValueError) and re.match(r"Caught \w+ in DataLoader worker", str(error)):
         return str(error).strip().splitlines()[-1].partition(": ")[2]
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{Path(str(error.filename)).name[:40]}...: no file can have a name of that length"
+    if isinstance(error, RecursionError):
+        return "config: nested more deeply than can be followed"
     last = traceback.extract_tb(error.__traceback__)[-1:]
     ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
     return str(error) if ours and isinstance(error, ValueError) else None
 
 
 def _leave(name: str, message: str, code: int = 2) -> None:
-    for line in message.splitlines():
+    for line in shortened(message):
         print(f"inpaint-{name}: {line}", file=sys.stderr)  # noqa: T201
     sys.exit(code)
-
-
-def explain(name: str, error: Exception) -> str:
-    """One line for an error of Hydra's: what is not there, and the nearest name that is."""
-    text = str(error)
-    if isinstance(error, InstantiationException):
-        where = re.search(r"full_key: (\S+)", text)
-        cause = error.__cause__ or error
-        reason = str(cause).strip().splitlines() or [type(cause).__name__]
-        return f"{where[1] if where else 'config'}: {reason[0]}"
-    if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
-        group, _, option = found[1].rpartition("/")
-        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
-        if options:
-            return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
-    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
-        key = found[1].split("@")[0]
-        return f"{key}: no such setting{nearest(key, _settings(name))} (inpaint-{name} --cfg job shows all)"
-    return text.strip().splitlines()[0]
-
-
-def _settings(name: str) -> list[str]:
-    """All dotted keys and groups of a command's config."""
-
-    def keys(node: Any, path: str) -> Iterator[str]:
-        for key in node:
-            here = f"{path}.{key}" if path else str(key)
-            yield here
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                yield from keys(child, here)
-
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    folder = config_folder(name)
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
-        cfg = hydra.compose(name)
-    return [*keys(cfg, ""), *(path.name for path in folder.iterdir() if path.is_dir())]

@@ -1,8 +1,8 @@
 """EdgeConnect's own procedure: first the edges, then the pictures, one run a stage.
 
 inpaint-train module=edge_connect generator=edge_connect module.stage=edge hydra.run.dir=runs/edge ...
-inpaint-train module=edge_connect generator=edge_connect module.stage=canny module.start=runs/edge ...
-inpaint-train module=edge_connect generator=edge_connect module.stage=predicted module.start=runs/canny ...
+inpaint-train module=edge_connect generator=edge_connect module.stage=canny init_from=runs/edge ...
+inpaint-train module=edge_connect generator=edge_connect module.stage=predicted init_from=runs/canny ...
 """
 
 from typing import Any, cast
@@ -12,10 +12,10 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
-from inpaint import checkpoint
 from inpaint.batch import Batch, Outputs, compose
 from inpaint.module import InpaintingGAN
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
+from inpaint.settings import choice
 
 STAGES = ("edge", "canny", "predicted")
 
@@ -38,25 +38,18 @@ class EdgeConnectGAN(InpaintingGAN):
     Args:
         generator: an `EdgeConnect`.
         stage: edge, canny or predicted.
-        start: checkpoint or run folder of an earlier stage, whose generator (the moving average) this one goes on with.
         settings: as for `InpaintingGAN`.
 
     Raises:
-        ValueError: another generator, another stage, a checkpoint that does not fit, and what `InpaintingGAN` raises.
+        ValueError: another generator, a stage that does not exist, and what `InpaintingGAN` raises.
     """
 
     generator: EdgeConnect
 
-    def __init__(self, generator: EdgeConnect, stage: str = "edge", start: str | None = None, **settings: Any) -> None:
+    def __init__(self, generator: EdgeConnect, stage: str = "edge", **settings: Any) -> None:
         if not isinstance(generator, EdgeConnect):
             raise ValueError(f"generator: {type(generator).__name__} draws no edges; choose generator=edge_connect")
-        if stage not in STAGES:
-            raise ValueError(f"module.stage: {stage!r} is none of {', '.join(STAGES)}")
-        if start is not None:
-            try:
-                generator.load_state_dict(checkpoint.generator_state(checkpoint.load(start)))
-            except RuntimeError:
-                raise ValueError(f"module.start: {start} holds another generator than this one") from None
+        choice("module.stage", stage, STAGES)
         still = generator.painter if stage == "edge" else generator.edges
         still.requires_grad_(False)
         super().__init__(generator, **settings)

@@ -1,72 +1,171 @@
-"""Measure a trained model beside classical fills, on held-out photographs under frozen masks.
+"""Measure trained models, classical fills and results of other tools, all on the same pictures under the same holes.
 
-    inpaint-evaluate checkpoint=runs/DATE/TIME                     # the table that training printed
-    inpaint-evaluate generator=telea baselines=[mean,harmonic]     # fills alone
+    inpaint-evaluate checkpoint=runs/DATE/TIME                            # the table that training printed
+    inpaint-evaluate checkpoint=[runs/a,runs/b] baselines=[harmonic]      # several, in one pass over the same crops
+    inpaint-evaluate generator=telea baselines=[mean,harmonic]            # fills alone
     inpaint-evaluate checkpoint=FILE masks=boxes data=folder data.root=DIR
+    inpaint-evaluate 'results={lama: DIR, mine: DIR}' images=DIR holes=DIR   # of any tool, paired by name
+    inpaint-evaluate 'results={lama: DIR}' frozen=DIR checkpoint=RUN         # on a frozen set (inpaint-preview)
 
-Every method goes through the same path: the same crops, the same holes, the truth removed from the hole, the composite
-rounded to 8 bits. Data and masks are those the checkpoint was trained with, except for what the command line names.
+Every method goes through the same path: the same pictures, the same holes, the truth removed from the hole, the
+composite made with the truth's known pixels and rounded to 8 bits. Without images=... or frozen=..., data and masks are
+those the (first) checkpoint was trained with, except for what the command line names. The files that it writes are
+those of `inpaint.results`; the settings are in conf/evaluate.yaml.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from inpaint.config import ConfigError, build_baseline, build_data, build_fill, check, command, load_generator
+from inpaint.config import (
+    ConfigError,
+    build_baseline,
+    build_data,
+    build_fill,
+    check,
+    command,
+    load_generator,
+    nearest,
+)
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from inpaint.data.datamodule import InpaintingData
-    from inpaint.masks.frozen import Crop
+    from inpaint.measuring import ValidationCrops
+    from inpaint.metrics.deep import Deep
+    from inpaint.pairs import Pairs
 
 FROM_CHECKPOINT = ("data", "masks")  # the groups that a checkpoint decides unless the command line does
+# Settings of data that change no validation crop.
+OF_TRAINING = {
+    *("augmentation", "ramp", "batch_size", "crops_per_image", "workers", "cache", "seed", "train", "streams", "block"),
+    *("on_bad_image", "max_bad_fraction"),
+}
 
 
-def evaluate(methods: dict[str, "nn.Module"], data: "InpaintingData", device: str = "cpu") -> list[dict[str, Any]]:
-    """Measure each method on all validation crops.
+def run(cfg: DictConfig) -> None:
+    """Evaluate, print the table, and write it into the run folder of this command."""
+    from inpaint import table
+    from inpaint.measuring import evaluate
+    from inpaint.results import Manifest, write
 
-    Returns:
-        One record a method and crop, as `table.aggregate` takes them: method, index, area, ms and the figures of
-        `metrics.image.measure`. The milliseconds are the mean of the batch that the crop was in.
+    _check(cfg)
+    notes: list[str] = []
+    trained = _load(cfg.checkpoint)
+    if trained and not _paired(cfg):
+        cfg = _with_checkpoints(cfg, {name: config for name, (_, config) in trained.items()}, notes)
+    check(cfg)
+    methods: dict[str, Any] = {name: load_generator(checkpoint) for name, (checkpoint, _) in trained.items()}
+    if cfg.get("generator"):
+        methods[_choice("generator")] = build_fill(cfg.generator)
+    if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
+        raise ConfigError(f"results.{taken[0]}: another method is called {taken[0]}; give the results another name")
+    methods |= dict.fromkeys(cfg.results or {})
+    methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
+    device = choose_device(cfg.device)
+    deep = _deep(cfg, device)
+
+    pictures, about = _pictures(cfg, notes)
+    manifest = Manifest.of(pictures.crops())
+    measured = evaluate(methods, pictures, device, cfg.metrics, deep, {*manifest.spread(cfg.pictures)})
+    measured.notes[:0] = notes
+    columns = [*table.SHOWN, *(deep.columns if deep else ())] if cfg.columns is None else list(cfg.columns)
+    results = table.aggregate(measured.records, measured.sets)
+    about |= {"device": device, "networks": deep.networks if deep else {}}
+    folder = Path(cfg.paths.run)
+    write(folder, results, measured, manifest, about, columns)
+    table.print_table(results, columns, measured.notes)
+    print(f"written to {folder}: results.csv, .json, .md, .tex, records.csv, validation.csv, pictures/")
+
+
+def _check(cfg: DictConfig) -> None:
+    """Refuse settings that mean nothing.
+
+    Raises:
+        ConfigError: naming the setting.
     """
-    import time
+    from inpaint.metrics.columns import COLUMNS
+    from inpaint.metrics.image import MEASURES
 
-    import torch
+    if not (cfg.checkpoint or cfg.get("generator") or cfg.baselines or cfg.results):
+        raise ConfigError(
+            "checkpoint: nothing to evaluate; give checkpoint=..., results=..., generator=... or baselines=[...]"
+        )
+    for key, known in (("columns", [*COLUMNS]), ("metrics", [*MEASURES])):
+        if not (cfg[key] is None or isinstance(cfg[key], ListConfig)):
+            raise ConfigError(f"{key}: give a list of figures, [{', '.join(known[:3])}, ...], or null; got {cfg[key]}")
+        for name in cfg[key] or ():
+            if name not in known:
+                raise ConfigError(
+                    f"{key}: there is no figure {name}{nearest(str(name), known)} (there are {', '.join(known)})"
+                )
+    for key in ("pictures", "set_draws"):
+        if not (isinstance(cfg[key], int) and cfg[key] >= 0):
+            raise ConfigError(f"{key}: give a whole number from 0 up; got {cfg[key]}")
+    if cfg.missing not in ("error", "skip"):
+        raise ConfigError(f"missing: give error or skip; got {cfg.missing}")
+    if cfg.frozen and (cfg.images or cfg.holes):
+        raise ConfigError("frozen: a frozen set has images and holes; give either frozen=... or images=... holes=...")
+    if bool(cfg.images) != bool(cfg.holes):
+        raise ConfigError(
+            "images, holes: one needs the other: images=DIR holes=DIR, a mask of the same name for each image"
+        )
+    if cfg.results is not None and not (isinstance(cfg.results, DictConfig) and all(cfg.results.values())):
+        raise ConfigError(f"results: give names and folders, 'results={{lama: DIR, mine: DIR}}'; got {cfg.results}")
+    if cfg.results and not _paired(cfg):
+        raise ConfigError(
+            "results: folders of results are paired by name with pictures and masks; give images=DIR holes=DIR, or "
+            "frozen=DIR (made by inpaint-preview freeze=DIR images=true)"
+        )
 
-    from inpaint.metrics.image import hole_area, measure
-    from inpaint.progress import track
 
-    records: list[dict[str, Any]] = []
-    for name, method in methods.items():
-        method = method.to(device).eval()
-        if device.startswith("cuda"):  # the first call chooses kernels; it is not timed
-            warm = data.validation_batch(data.batch_size, torch.device(device))
-            with torch.inference_mode():
-                method(warm["image"] * (1 - warm["mask"]), warm["mask"])
-        for raw in track(data.evaluation_dataloader(), f"evaluating {name}"):
-            batch = data.to_batch(raw, device)
-            image, mask = batch["image"], batch["mask"]
-            with torch.inference_mode():
-                _wait(device)
-                start = time.perf_counter()
-                outputs = method(image * (1 - mask), mask)
-                _wait(device)
-                ms = 1000 * (time.perf_counter() - start) / len(image)
-                figures = measure(outputs.composite, image, mask)
-            columns = {"index": batch["index"], "area": hole_area(mask), **figures}
-            for row in zip(*(column.tolist() for column in columns.values()), strict=True):
-                records.append({"method": name, "ms": ms, **dict(zip(columns, row, strict=True))})
-    return records
+def _paired(cfg: DictConfig) -> bool:
+    """Whether pictures are given as files, and not as data and masks."""
+    return bool(cfg.images or cfg.frozen)
 
 
-def _wait(device: str) -> None:
-    import torch
+def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pairs", dict[str, Any]]:
+    """What is measured, and what results.json says about it."""
+    from inpaint.measuring import ValidationCrops, validation_crops
+    from inpaint.pairs import Pairs, find_pairs, frozen_pairs
 
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+    if not _paired(cfg):
+        data = build_data(cfg)
+        data.setup("validate")
+        if data.validation_masks is not None and (frozen := data.validation_masks.frozen) is not None:
+            frozen.check(validation_crops(data))
+        return ValidationCrops(data), about_data(cfg)
+    pairs, lacking = (
+        (frozen_pairs(Path(cfg.frozen)), []) if cfg.frozen else find_pairs(Path(cfg.images), Path(cfg.holes))
+    )
+    results = {str(name): Path(folder) for name, folder in (cfg.results or {}).items()}
+    settings = (cfg.polarity, cfg.threshold, cfg.missing == "skip", cfg.data.batch_size)
+    pictures = Pairs(pairs, results, *settings, lacking=lacking)
+    if pictures.problems:
+        left_out = f"{pictures.total - len(pictures)} of {pictures.total} pictures are left out for all methods alike"
+        notes.append(f"missing=skip: {left_out}; {'; '.join(pictures.problems)}")
+    given = {key: cfg[key] for key in ("images", "holes", "frozen", "polarity", "threshold") if cfg[key]}
+    missing = {"of": pictures.total, "left_out": pictures.total - len(pictures), "problems": pictures.problems}
+    return pictures, given | {"results": {name: str(path) for name, path in results.items()}, "missing": missing}
+
+
+def about_data(cfg: DictConfig) -> dict[str, Any]:
+    """The configs of data and validation masks, for results.json."""
+    masks = cfg.get("validation_masks") or cfg.masks
+    return {
+        "data": OmegaConf.to_container(cfg.data, resolve=True),
+        "masks": OmegaConf.to_container(masks, resolve=True),
+    }
+
+
+def _deep(cfg: DictConfig, device: str) -> "Deep | None":
+    """The figures that need a network, if any is asked for."""
+    if not (cfg.lpips or cfg.features or cfg.recogniser):
+        return None
+    from inpaint.metrics.deep import Deep
+
+    lpips = [cfg.lpips] if isinstance(cfg.lpips, str) else list(cfg.lpips or ())
+    return Deep(lpips, cfg.features, cfg.recogniser, device, cfg.set_draws)
 
 
 def choose_device(device: str) -> str:
@@ -84,71 +183,46 @@ def choose_device(device: str) -> str:
     return device
 
 
-def run(cfg: DictConfig) -> None:
-    """Evaluate, print the table, and write it into the run folder of this command."""
-    from inpaint import checkpoint, table
-
-    if not cfg.checkpoint and not cfg.get("generator") and not cfg.baselines:
-        raise ConfigError("checkpoint: nothing to evaluate; give checkpoint=..., generator=... or baselines=[...]")
-    methods: dict[str, Any] = {}
-    if cfg.checkpoint:
-        loaded = checkpoint.load(cfg.checkpoint)
-        trained = checkpoint.config_of(loaded)
-        cfg = _with_checkpoint(cfg, trained)
-        methods[trained["name"]] = load_generator(loaded)
-    check(cfg)
-    if cfg.get("generator"):
-        methods[_choice("generator")] = build_fill(cfg.generator)
-    methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
-
-    data = build_data(cfg)
-    data.setup("validate")
-    if data.validation_masks is not None and (frozen := data.validation_masks.frozen) is not None:
-        frozen.check(validation_crops(data))
-    rows = table.aggregate(evaluate(methods, data, choose_device(cfg.device)))
-    folder = Path(cfg.paths.run)
-    write_results(rows, data, folder)
-    table.print_table(rows)
-    print(f"written to {folder}: results.csv, results.md, validation.csv")
+# ---- checkpoints ----------------------------------------------------------------------------------------------------
 
 
-def write_results(rows: list[Any], data: "InpaintingData", folder: Path) -> None:
-    """The table as ``results.csv`` and ``results.md``, and the manifest of what it was measured on.
+def _load(given: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Checkpoints and the configs they were trained with, by a name for each.
 
-    ``validation.csv`` names each crop's photograph, its hole area, and the sha256 of its pixels and of its mask (8-bit,
-    row by row), so that two tables can be checked to speak of the same crops under the same holes.
+    Raises:
+        ConfigError: two have the same name.
     """
-    import csv
+    from inpaint import checkpoint
 
-    from inpaint import table
-
-    folder.mkdir(parents=True, exist_ok=True)
-    table.write_csv(rows, folder / "results.csv")
-    (folder / "results.md").write_text(table.markdown(rows), encoding="utf-8")
-    described = [crop.described() for crop in validation_crops(data)]
-    with (folder / "validation.csv").open("w", newline="", encoding="utf-8") as file:
-        manifest = csv.DictWriter(file, described[0], lineterminator="\n")
-        manifest.writeheader()
-        manifest.writerows(described)
-
-
-def validation_crops(data: "InpaintingData") -> Iterator["Crop"]:
-    """All validation crops with their holes, in 8 bits, in order."""
-    from inpaint.batch import to_uint8
-    from inpaint.masks.frozen import Crop
-    from inpaint.metrics.image import hole_area
-
-    for raw in data.evaluation_dataloader():
-        keys = data.mask_keys(raw).tolist()
-        batch = data.to_batch(raw, "cpu")
-        image, mask, index = to_uint8(batch["image"]), batch["mask"].mul(255).byte(), batch["index"].tolist()
-        for row, area in enumerate(hole_area(batch["mask"]).tolist()):
-            name = data.tiles["validation"].name(index[row])
-            yield Crop(index[row], name, area, keys[row], image[row], mask[row])
+    named = isinstance(given, DictConfig)
+    paths = [*given.values()] if named else [*given] if isinstance(given, ListConfig) else [given] if given else []
+    found = []
+    for path in paths:
+        loaded = checkpoint.load(path)
+        found.append((Path(path), loaded, checkpoint.config_of(loaded)))
+    if named:
+        names = [str(name) for name in given]
+    else:
+        names = [str(config["name"]) for _, _, config in found]
+        # Runs of one generator are told apart by their folders.
+        names = [
+            name if names.count(name) == 1 else f"{name} {_run_name(path)}"
+            for name, (path, _, _) in zip(names, found, strict=True)
+        ]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"checkpoint: two are called {twice[0]}; name them: 'checkpoint={{one: RUN, other: RUN}}'")
+    return {name: (loaded, config) for name, (_, loaded, config) in zip(names, found, strict=True)}
 
 
-def _with_checkpoint(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
-    """Data and masks from the checkpoint; what the command line names from there, and it is said.
+def _run_name(path: Path) -> str:
+    """The run folder's name, with the checkpoint's where a file is given."""
+    path = path.absolute()
+    folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    return path.name if path.is_dir() else f"{folder.name} {path.stem}"
+
+
+def _with_checkpoints(cfg: DictConfig, trained: Mapping[str, dict[str, Any]], notes: list[str]) -> DictConfig:
+    """Data and masks from the first checkpoint; what the command line names from there, and it is noted.
 
     Another data set keeps the crop that the model was trained with, unless the command line names that too.
     """
@@ -156,18 +230,38 @@ def _with_checkpoint(cfg: DictConfig, trained: dict[str, Any]) -> DictConfig:
 
     overrides = list(HydraConfig.get().overrides.task)
     cfg = cfg.copy()
-    trained = trained | {"masks": trained.get("validation_masks") or trained["masks"]}
+    configs = {
+        name: {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
+        for name, config in trained.items()
+    }
+    first, own = next(iter(configs.items()))
     for group in FROM_CHECKPOINT:
         named = [o.lstrip("+~") for o in overrides if o.lstrip("+~").split("=")[0].split(".")[0] == group]
         if not any(o.startswith(f"{group}=") for o in named):
             with open_dict(cfg):
-                cfg[group] = trained[group]
+                cfg[group] = own[group]
                 cfg.merge_with_dotlist(named)  # single settings on top of the checkpoint's
         elif group == "data" and not any(o.startswith("data.crop=") for o in named):
-            cfg.data.crop = trained["data"]["crop"]
+            cfg.data.crop = own["data"]["crop"]
         if named:
-            print(f"{group}: {', '.join(named)}, not as in training")
+            notes.append(f"{group}: {', '.join(named)}, not as in training")
+        for name, config in configs.items():
+            if differing := _differing(config[group], own[group]):
+                used = (
+                    "those of the command line"
+                    if any(o.startswith(f"{group}=") for o in named)
+                    else f"those of {first}"
+                )
+                notes.append(
+                    f"{group}: {name} was trained with another {', '.join(differing)}; measured on {used}, as all are"
+                )
     return cfg
+
+
+def _differing(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Settings, other than those of training, in which two configs differ."""
+    keys = {key for key in {**config, **other} if config.get(key) != other.get(key)} - OF_TRAINING
+    return sorted("kind" if key == "_target_" else key for key in keys)
 
 
 def _choice(group: str) -> str:

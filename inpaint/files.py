@@ -100,19 +100,33 @@ def _entries(folder: Path | str) -> Iterator[os.DirEntry]:
 
 
 def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> dict[Path, Path]:
-    """The mask of each picture: the file of its relative name below `masks`, with any suffix or with `_mask` before it.
-
-    What is itself a mask is left out of the pictures: files below `masks`, where that is a folder inside `root`, and
-    ``NAME_mask`` where both are one folder.
+    """The mask of each picture, as `match_masks` finds them.
 
     Raises:
         ValueError: naming `setting`, if pictures have no mask (with counts and names) or a mask is there twice.
     """
-    by_name: dict[str, Path] = {}
-    for path in find_images(masks, setting):
-        name = path.relative_to(masks).with_suffix("").as_posix()
-        if by_name.setdefault(name, path) != path:
-            raise ValueError(f"{setting}: {by_name[name]} and {path} are both masks of {name}; remove one")
+    pairs, lacking = match_masks(pictures, root, masks, setting)
+    if lacking:
+        raise ValueError(
+            f"{setting}: {len(lacking)} of {len(lacking) + len(pairs)} pictures have no mask of their name in {masks}: "
+            f"{listed(lacking)}"
+        )
+    return pairs
+
+
+def match_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> tuple[dict[Path, Path], list[str]]:
+    """Masks by picture: the file of its relative name below `masks`, with any suffix or with `_mask` before it.
+
+    What is itself a mask is left out of the pictures: files below `masks`, where that is a folder inside `root`, and
+    ``NAME_mask`` where both are one folder.
+
+    Returns:
+        The pairs, and the names of the pictures that have none.
+
+    Raises:
+        ValueError: naming `setting`, if a mask is there twice.
+    """
+    by_name = find_by_name(masks, setting)
     if masks.resolve() == root.resolve():
         pictures = [path for path in pictures if not path.stem.endswith("_mask")]
         by_name = {name: path for name, path in by_name.items() if name.endswith("_mask")}
@@ -128,12 +142,21 @@ def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) 
             lacking.append(name)
         else:
             pairs[path] = mask
-    if lacking:
-        raise ValueError(
-            f"{setting}: {len(lacking)} of {len(pictures)} pictures have no mask of their name in {masks}: "
-            f"{listed(lacking)}"
-        )
-    return pairs
+    return pairs, lacking
+
+
+def find_by_name(root: Path, setting: str) -> dict[str, Path]:
+    """What `find_images` finds, by the relative name without suffix.
+
+    Raises:
+        ValueError: as there, or naming `setting`, if two files have one name.
+    """
+    by_name: dict[str, Path] = {}
+    for path in find_images(root, setting):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if by_name.setdefault(name, path) != path:
+            raise ValueError(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
+    return by_name
 
 
 def listed(names: Sequence[object]) -> str:

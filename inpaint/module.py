@@ -5,14 +5,13 @@ parts that are handed in (generator, discriminator, losses, optimizers), never b
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
-from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -23,13 +22,14 @@ from inpaint.batch import Batch, Outputs, Verdict
 from inpaint.finite import NonFiniteError, Policy
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
-from inpaint.metrics.image import MEASURES, measure
+from inpaint.metrics.image import measure
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 PhaseName = Literal["discriminator", "generator"]
+VALIDATED = ("hole_l1", "hole_psnr", "psnr", "ssim")  # of `metrics.image.MEASURES`
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
 
 
@@ -52,7 +52,7 @@ class InpaintingGAN(L.LightningModule):
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
         discriminator_alone: updates from then on in which only the discriminator is trained.
-        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |grad|^2``; 0 is off.
+        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |gradient of the mean logit|^2``; 0 is off.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
@@ -141,7 +141,7 @@ class InpaintingGAN(L.LightningModule):
         self.seed = seed
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
-        self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in MEASURES})
+        self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
 
     # ---- the networks -----------------------------------------------------------------------------------------------
 
@@ -172,7 +172,10 @@ class InpaintingGAN(L.LightningModule):
         parts = self._split(batch)
 
         self.refused, self.figures = None, {}
-        buffers = self._moving_buffers()
+        # What forward passes change: running statistics, and the vectors of spectral norm.
+        buffers = [
+            buffer for network in (self.generator, self.discriminator) if network for buffer in network.buffers()
+        ]
         before = [buffer.clone() for buffer in buffers] if self.policy.skips else []
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
@@ -210,7 +213,7 @@ class InpaintingGAN(L.LightningModule):
             terms["penalty"] = penalty
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
-        real, fake = judged_real.scores(), judged_fake.scores()
+        real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
         self.log_dict({"train/logits_real": real.mean(), "train/logits_fake": fake.mean()})
         self.figures["told_apart"] = (real > fake).float().mean()
         self.log("train/told_apart", self.figures["told_apart"])
@@ -261,7 +264,10 @@ class InpaintingGAN(L.LightningModule):
         network, other = getattr(self, name), self.generator if name == "discriminator" else self.discriminator
         optimizer, scheduler = self._optimizer_of(name)
         sums: dict[str, Tensor] = {}
-        with _frozen(other), self._own_reduction():
+        # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
+        # that the frozen one has not. The stepping network's are sent below, once.
+        unsynchronised = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        with _frozen(other), unsynchronised():
             optimizer.zero_grad()
             for part in parts:
                 terms = terms_of(part)
@@ -285,18 +291,6 @@ class InpaintingGAN(L.LightningModule):
         self.figures |= {**sums, f"{name}_gradient": norm}
         self.log_dict({f"train/{term}": value for term, value in sums.items()}, prog_bar=True)
         self.log(f"train/{name}_gradient", norm)
-
-    def _own_reduction(self) -> AbstractContextManager:
-        """DDP's own reduction off: it would send both networks' gradients at every backward pass.
-
-        And it would look for those that the frozen network has not. `_phase` sends the stepping network's, once.
-        """
-        strategy = self.trainer.strategy
-        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
-
-    def _moving_buffers(self) -> list[Tensor]:
-        """What forward passes in training change: running statistics, and the vectors of spectral norm."""
-        return [buffer for network in (self.generator, self.discriminator) if network for buffer in network.buffers()]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the number of skipped updates."""
@@ -362,7 +356,7 @@ class InpaintingGAN(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the moving average's composites, as `metrics/image.py` defines it."""
         outputs = self.repair(batch["image"], batch["mask"])
-        for name, values in measure(outputs.composite, batch["image"], batch["mask"]).items():
+        for name, values in measure(outputs, batch["image"], batch["mask"], VALIDATED).items():
             self.validation_means[name].update(torch.where(values.isfinite(), values, torch.nan))
 
     def on_validation_epoch_end(self) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from inpaint.config import ConfigError, build_data, check, command
-from inpaint.evaluate import validation_crops
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,6 +30,7 @@ BAR = 40  # characters of the longest bar in the terminal
 def run(cfg: DictConfig) -> None:
     """Check everything, draw and measure, print, and write what was asked for."""
     from inpaint.masks.frozen import new_folder, write_frozen
+    from inpaint.measuring import validation_crops
     from inpaint.progress import track
 
     check(cfg)

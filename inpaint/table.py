@@ -1,14 +1,13 @@
-"""The evaluation table: figures of single pictures averaged by hole area and method, as CSV, Markdown or in a terminal.
+"""The evaluation table as CSV, JSON, Markdown, LaTeX and in a terminal.
 
-Hole area decides how hard a picture is, so a mean over all pictures says more about the masks than about the method:
-the table has one block for each tenth of hole area and one for all pictures. Imports no torch, so that
-`inpaint-compare` starts at once.
+Imports no torch, so that `inpaint-compare` starts at once. The terminal shows some columns, `SHOWN` if
+nothing else is asked for; the files have all of them.
 """
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,81 +17,38 @@ from rich.table import Table
 from rich.text import Text
 
 from inpaint.metrics.columns import COLUMNS, Column
+from inpaint.statistics import ALL, RESAMPLES, Difference, Results, Row, SetFigure, aggregate, bucket
 
+__all__ = ["ALL", "PERFECT", "SHOWN", "Cell", "Difference", "Results", "Row", "SetFigure", "aggregate", "bucket"]
+
+SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
 PERFECT = "pictures equal to the truth in every 8-bit pixel, hence of infinite PSNR"
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Row:
-    """The averages of one method over the pictures of one hole area.
-
-    area: the tenth of hole area, as ``10-20 %``, or ``all``.
-    images: how many pictures.
-    perfect: how many of them equal the truth (their PSNR is infinite).
-    means: the average of each figure of `COLUMNS` over the pictures where it is finite; NaN where it is for none.
-    """
-
-    area: str
-    method: str
-    images: int
-    perfect: int
-    means: dict[str, float]
-
-
-def bucket(area: float) -> str:
-    """The tenth a hole area in [0, 1] belongs to, lower edge included: 0.1 is in ``10-20 %``, 1 in ``90-100 %``."""
-    # The tolerance is less than a pixel and more than float32's error: 0.7 in float32 is 0.69999999.
-    tenth = min(int(area * 10 + 1e-6), 9)
-    return f"{10 * tenth}-{10 * tenth + 10} %"
-
-
-def aggregate(records: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Average single pictures by hole area and method.
-
-    Args:
-        records: one mapping a method and picture: `method`, `index` (row in the data set), `area` (in [0, 1]) and any
-            figures of `COLUMNS`. Of records with the same method and index the first counts: a distributed sampler
-            repeats some samples to give every rank as many.
-
-    Returns:
-        Rows by rising hole area, then ``all``; within each, the methods in the order of their first record.
-    """
-    unique = list({(record["method"], record["index"]): record for record in reversed(list(records))}.values())[::-1]
-    figures = [name for name in COLUMNS if any(name in record for record in unique)]
-    methods = list(dict.fromkeys(record["method"] for record in unique))
-    found = {bucket(record["area"]) for record in unique}
-    areas = [area for area in (bucket(tenth / 10) for tenth in range(10)) if area in found]
-    rows = []
-    for area in [*areas, ALL] if areas else []:
-        for method in methods:
-            group = [r for r in unique if r["method"] == method and area in (ALL, bucket(r["area"]))]
-            if group:
-                perfect = sum(r.get("psnr") == math.inf for r in group)
-                means = {name: _mean([r.get(name, math.nan) for r in group]) for name in figures}
-                rows.append(Row(area, method, len(group), perfect, means))
-    return rows
-
-
-def _mean(values: Sequence[float]) -> float:
-    finite = [float(value) for value in values if math.isfinite(value)]
-    return math.fsum(finite) / len(finite) if finite else math.nan
+HALF = f"half of the 95 % interval: percentile bootstrap over the pictures of a block, {RESAMPLES} draws"
+REAL = "better than the second best: the 95 % interval of the paired difference leaves 0 out"
+DAGGER = "†"
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """One line for each hole area and method, every digit kept; an average over nothing is an empty field."""
-    names = list(rows[0].means) if rows else []
+    """One line for each hole area and method, every digit kept; an average over nothing is an empty field.
+
+    A figure that has intervals is followed by ``<figure>_low`` and ``<figure>_high``, the ends of its 95 % interval.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.means))
+    intervals = {name for row in rows for name in row.low}
+    columns = [(name, kind) for name in names for kind in ("means", *(("low", "high") if name in intervals else ()))]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["area", "method", "images", "perfect", *names])
+        headings = [name if kind == "means" else f"{name}_{kind}" for name, kind in columns]
+        writer.writerow(["area", "method", "images", "perfect", *headings])
         for row in rows:
-            means = ["" if math.isnan(row.means[name]) else row.means[name] for name in names]
-            writer.writerow([row.area, row.method, row.images, row.perfect, *means])
+            values = [getattr(row, kind).get(name, math.nan) for name, kind in columns]
+            fields = ["" if math.isnan(value) else value for value in values]
+            writer.writerow([row.area, row.method, row.images, row.perfect, *fields])
 
 
 def read_csv(path: Path) -> list[Row]:
-    """What `write_csv` wrote.
+    """What `write_csv` wrote, also when it knew no intervals.
 
     Raises:
         ValueError, KeyError, csv.Error: the file is something else, or cut short.
@@ -101,6 +57,10 @@ def read_csv(path: Path) -> list[Row]:
         lines = list(csv.DictReader(file, strict=True))
     if any(None in line.values() for line in lines):
         raise ValueError("a line is cut short")
+
+    def ends(line: Mapping[str, str], end: str) -> dict[str, float]:
+        return {name: float(line[f"{name}_{end}"]) for name in COLUMNS if line.get(f"{name}_{end}")}
+
     return [
         Row(
             area=line["area"],
@@ -108,17 +68,74 @@ def read_csv(path: Path) -> list[Row]:
             images=int(line["images"]),
             perfect=int(line["perfect"]),
             means={name: float(line[name] or math.nan) for name in COLUMNS if name in line},
+            low=ends(line, "low"),
+            high=ends(line, "high"),
         )
         for line in lines
     ]
 
 
+def as_json(results: Results) -> dict[str, Any]:
+    """Everything as plain lists and dicts: `definitions` of the columns, `rows` and `differences`; null for NaN."""
+    names = list(dict.fromkeys(name for row in results.rows for name in row.means))
+
+    def plain(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    rows = [
+        {"area": row.area, "method": row.method, "images": row.images, "perfect": row.perfect}
+        | {
+            name: {"mean": plain(row.means[name])} | {end: getattr(row, end)[name] for end in ends}
+            for name in row.means
+            for ends in [("low", "high") if name in row.low else ()]
+        }
+        for row in results.rows
+    ]
+    differences = [
+        {name: plain(value) if isinstance(value, float) else value for name, value in found._asdict().items()}
+        for found in results.differences
+    ]
+    definitions = {name: asdict(COLUMNS[name]) for name in names}
+    return {"definitions": definitions, "rows": rows, "differences": differences}
+
+
+def from_json(content: Mapping[str, Any]) -> Results:
+    """The results that `as_json` was given.
+
+    Raises:
+        KeyError, TypeError: it is something else.
+    """
+
+    def number(value: float | None) -> float:
+        return math.nan if value is None else value
+
+    rows = []
+    for line in content["rows"]:
+        figures = {name: value for name, value in line.items() if isinstance(value, dict)}
+        low, high = ({name: value[end] for name, value in figures.items() if end in value} for end in ("low", "high"))
+        means = {name: number(value["mean"]) for name, value in figures.items()}
+        rows.append(Row(line["area"], line["method"], line["images"], line["perfect"], means, low, high))
+    differences = []
+    for line in content["differences"]:
+        numbers = {name: number(line[name]) for name in ("mean", "low", "high")}
+        differences.append(Difference(**{**line, **numbers}))
+    return Results(rows, differences)
+
+
+# ---- cells ----------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Cell:
-    """A printed value, and whether it is the best of its column."""
+    """A printed value, whether it is the best of its column, and whether it is really better than the second best.
+
+    half: half of its interval as printed, where that is shown.
+    """
 
     text: str
     best: bool = False
+    real: bool = False
+    half: str = ""
 
 
 def figure_cells(column: Column, values: Sequence[float]) -> list[Cell]:
@@ -131,9 +148,18 @@ def figure_cells(column: Column, values: Sequence[float]) -> list[Cell]:
     return [Cell(text, best=text == f"{best:.{column.digits}f}") for text in texts]
 
 
-def _layout(rows: Sequence[Row]) -> tuple[list[str], list[list[list[Cell]]], dict[str, str]]:
+@dataclass(frozen=True)
+class Layout:
     """Headings, blocks of lines of cells (a block for each hole area) and the definitions below."""
-    names = [name for name in COLUMNS if rows and name in rows[0].means]
+
+    headings: list[str]
+    blocks: list[list[list[Cell]]]
+    definitions: dict[str, str]
+
+
+def _layout(results: Results, columns: Sequence[str]) -> Layout:
+    rows = results.rows
+    names = [name for name in columns if any(name in row.means for row in rows)]
     headings = ["hole area", "method", "images", *(COLUMNS[name].heading for name in names)]
     definitions = {"images": IMAGES} | {COLUMNS[name].title: COLUMNS[name].definition for name in names}
     if any_perfect := any(row.perfect for row in rows):
@@ -142,34 +168,172 @@ def _layout(rows: Sequence[Row]) -> tuple[list[str], list[list[list[Cell]]], dic
     blocks = []
     for area in dict.fromkeys(row.area for row in rows):
         block = [row for row in rows if row.area == area]
-        columns = [[Cell(row.area) for row in block], [Cell(row.method) for row in block]]
-        columns += [[Cell(str(row.images)) for row in block]]
-        columns += [figure_cells(COLUMNS[name], [row.means[name] for row in block]) for name in names]
+        cells = [[Cell(row.area) for row in block], [Cell(row.method) for row in block]]
+        cells += [[Cell(str(row.images)) for row in block]]
+        cells += [_compared(results, block, name) for name in names]
         if any_perfect:
-            columns += [[Cell(str(row.perfect or "")) for row in block]]
-        blocks.append([list(line) for line in zip(*columns, strict=True)])
-    return headings, blocks, definitions
+            cells += [[Cell(str(row.perfect or "")) for row in block]]
+        blocks.append([list(line) for line in zip(*cells, strict=True)])
+    if any(cell.half for block in blocks for line in block for cell in line):
+        definitions["±"] = HALF
+    if any(cell.real for block in blocks for line in block for cell in line):
+        definitions[DAGGER] = REAL
+    return Layout(headings, blocks, definitions)
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The table as GitHub Markdown, the best of each hole area in bold, the definitions below it."""
-    headings, blocks, definitions = _layout(rows)
-    lines = [headings, ["---", "---", *["---:"] * (len(headings) - 2)]]
-    for block in blocks:
-        for line in block:
-            texts = [cell.text.replace("|", "\\|") for cell in line]
-            lines.append([f"**{text}**" if cell.best else text for text, cell in zip(texts, line, strict=True)])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n" + "".join(f"- {title}: {definition}\n" for title, definition in definitions.items())
+def _compared(results: Results, block: Sequence[Row], name: str) -> list[Cell]:
+    """The cells of one figure in one block, with half intervals in the last, which has the most pictures."""
+    column, values = COLUMNS[name], [row.means.get(name, math.nan) for row in block]
+    cells = []
+    winner = _really_best(results, block, name)
+    for row, cell in zip(block, figure_cells(column, values), strict=True):
+        half = (
+            f"{(row.high[name] - row.low[name]) / 2:.{column.digits}f}" if row.area == ALL and name in row.low else ""
+        )
+        cells.append(Cell(cell.text, cell.best, row.method == winner, half))
+    return cells
 
 
-def print_table(rows: Sequence[Row], file: TextIO | None = None) -> None:
-    """Print the table (to standard output if no file is given), the best of each hole area in bold."""
-    headings, blocks, definitions = _layout(rows)
-    for block in blocks:
+def _really_best(results: Results, block: Sequence[Row], name: str) -> str | None:
+    """The method that is better than the second best by more than chance, if one is."""
+    sign = -1 if COLUMNS[name].higher_is_better else 1
+    ranked = sorted(
+        (sign * row.means[name], row.method) for row in block if math.isfinite(row.means.get(name, math.nan))
+    )
+    if len(ranked) < 2:
+        return None
+    found = results.difference(block[0].area, name, ranked[0][1], ranked[1][1])
+    return ranked[0][1] if found is not None and found.real and sign * found.mean < 0 else None
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[str] = ()) -> str:
+    """The table as GitHub Markdown: best in bold, then every figure, differences to the first method, definitions."""
+    layout = _layout(results, columns)
+    parts = [_grid(layout.headings, [[_marked(cell) for cell in line] for block in layout.blocks for line in block], 2)]
+    whole = [row for row in results.rows if row.area == ALL]
+    found = [name for name in COLUMNS if any(math.isfinite(row.means.get(name, math.nan)) for row in whole)]
+    others = [name for name in found if name not in columns]
+    definitions = layout.definitions
+    if others:
+        lines = [[COLUMNS[name].heading, *map(_marked, _compared(results, whole, name))] for name in others]
+        parts += ["Further figures, over all pictures:", _grid(["", *(_safe(row.method) for row in whole)], lines, 1)]
+        definitions = definitions | {COLUMNS[name].title: COLUMNS[name].definition for name in others}
+    compared = [name for name in columns if any(found.figure == name for found in results.differences)]
+    if len(whole) > 1 and compared:
+        reference = whole[0].method
+        lines = [
+            [_safe(row.method), *(_signed(results, row.method, reference, name) for name in compared)]
+            for row in whole[1:]
+        ]
+        title = (
+            f"Paired differences to {_safe(reference)} over all pictures, with 95 % intervals; bold where 0 is outside:"
+        )
+        parts += [title, _grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
+    parts += ["".join(f"- {note}\n" for note in notes)] * bool(notes)
+    parts += ["".join(f"- {title}: {definition}\n" for title, definition in definitions.items())]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _grid(headings: Sequence[str], lines: Sequence[Sequence[str]], labels: int) -> str:
+    """A Markdown table; all but the first `labels` columns are numbers."""
+    rule = [*["---"] * labels, *["---:"] * (len(headings) - labels)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [headings, rule, *lines])
+
+
+def _safe(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _marked(cell: Cell) -> str:
+    text = _safe(f"{cell.text} ± {cell.half}" if cell.half else cell.text)
+    return (f"**{text}**" if cell.best else text) + (f" {DAGGER}" if cell.real else "")
+
+
+def _signed(results: Results, method: str, reference: str, name: str) -> str:
+    """A difference with its interval, in bold if it is real."""
+    found, digits = results.difference(ALL, name, method, reference), COLUMNS[name].digits
+    if found is None:
+        return "-"
+    text = f"{found.mean:+.{digits}f}"
+    if math.isfinite(found.low):
+        text += f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    return f"**{text}**" if found.real else text
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+}
+
+
+def latex(results: Results, columns: Sequence[str] = SHOWN) -> str:
+    """One row a method over all pictures, for a paper: a booktabs ``tabular``, the best in bold."""
+
+    def escaped(text: str) -> str:
+        return "".join(LATEX.get(letter, letter) for letter in " ".join(text.split()))
+
+    rows = [row for row in results.rows if row.area == ALL]
+    names = [name for name in columns if any(name in row.means for row in rows)]
+    arrows = ["$\\uparrow$" if COLUMNS[name].higher_is_better else "$\\downarrow$" for name in names]
+    headings = [f"{escaped(COLUMNS[name].heading)} {arrow}" for name, arrow in zip(names, arrows, strict=True)]
+    cells = [_compared(results, rows, name) for name in names]
+    lines = []
+    for place, row in enumerate(rows):
+        texts = []
+        for cell in (column[place] for column in cells):
+            text = (f"\\textbf{{{cell.text}}}" if cell.best else cell.text) + (f" $\\pm$ {cell.half}" * bool(cell.half))
+            texts.append(text + "$^\\dagger$" * cell.real)
+        lines.append(" & ".join([escaped(row.method), *texts]))
+    images = max((row.images for row in rows), default=0)
+    said = [f"{images} {IMAGES}", f"+-: {HALF}", f"dagger: {REAL}"]
+    said += [f"{COLUMNS[name].title}: {COLUMNS[name].definition}" for name in names]
+    return "\n".join(
+        [
+            *(f"% {line}" for line in said),
+            f"\\begin{{tabular}}{{l{'r' * len(names)}}}",
+            "\\toprule",
+            " & ".join(["method", *headings]) + " \\\\",
+            "\\midrule",
+            *(f"{line} \\\\" for line in lines),
+            "\\bottomrule",
+            "\\end{tabular}",
+            "",
+        ]
+    )
+
+
+# ---- the terminal ---------------------------------------------------------------------------------------------------
+
+
+def print_table(
+    results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[str] = (), file: TextIO | None = None
+) -> None:
+    """Print the table (to standard output if no file is given), the best of each hole area in bold, notes below it."""
+    layout = _layout(results, columns)
+    for block in layout.blocks:
         for line in block[1:]:
             line[0] = Cell("")  # the hole area stands once, beside the first method
+    headings, blocks = layout.headings, layout.blocks
+    # What follows a number is a column of its own, so that numbers stand below numbers.
+    for place in reversed(range(len(headings))):
+        tails = [[_tail(line[place]) for line in block] for block in blocks]
+        if any(tail.text for block in tails for tail in block):
+            headings = [*headings[: place + 1], "", *headings[place + 1 :]]
+            blocks = [
+                [[*line[: place + 1], tail, *line[place + 1 :]] for line, tail in zip(block, added, strict=True)]
+                for block, added in zip(blocks, tails, strict=True)
+            ]
+    definitions = layout.definitions | {"note" if n == 0 else " " * n: note for n, note in enumerate(notes)}
     print_blocks(headings, blocks, definitions, labels=2, file=file)
+
+
+def _tail(cell: Cell) -> Cell:
+    return Cell(" ".join([f"±{cell.half}"] * bool(cell.half) + [DAGGER] * cell.real), cell.best)
 
 
 def print_blocks(
@@ -182,8 +346,9 @@ def print_blocks(
 ) -> None:
     """Print blocks of lines, apart from each other, and the definitions dimmed below.
 
-    The first `labels` columns are words and may break into lines; the others are numbers and never do. Nothing is ever
-    cut: a file is as wide as the table needs, and a terminal too narrow for the numbers breaks the lines itself.
+    The first `labels` columns are words and may break into lines; the others are numbers and never do; one without a
+    heading continues the one before. Nothing is ever cut: a file is as wide as the table needs, and a terminal too
+    narrow for the numbers breaks the lines itself.
     """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for position, heading in enumerate(headings):
@@ -192,7 +357,7 @@ def print_blocks(
             table.add_column(two_lines, overflow="fold")
         else:
             texts = [*two_lines.split("\n"), *(line[position].text for block in blocks for line in block)]
-            table.add_column(two_lines, justify="right", min_width=max(map(len, texts)))
+            table.add_column(two_lines, justify="right" if heading else "left", min_width=max(map(len, texts)))
     for block in blocks:
         for line in block:
             table.add_row(*(Text(cell.text, style="bold green" if cell.best else "") for cell in line))

@@ -2,12 +2,12 @@
 
     inpaint-train                                                    # the default run, on whatever machine
     inpaint-train data=folder data.root=DIR trainer.max_steps=100000 # your own photographs
-    inpaint-train +experiment=context_encoder                        # a recipe of the literature
+    inpaint-train +experiment=lama_fourier data=folder data.root=DIR # a recipe of the literature
     inpaint-train hydra.run.dir=runs/mine                            # again in this folder: goes on where it stopped
     inpaint-train -m generator=context_encoder,residual_unet 'losses=[l1],[l2]'    # a sweep
 
-The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, results.csv, results.md and
-summary.json. The settings are in conf/train.yaml, each with its unit.
+The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, summary.json and what an evaluation
+writes (`inpaint.results`). The settings are in conf/train.yaml, each with its unit.
 """
 
 import csv
@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import Parts, build, build_baseline, check, command
-from inpaint.evaluate import evaluate, write_results
+from inpaint.evaluate import about_data
 
 if TYPE_CHECKING:
     import lightning as L
 
     from inpaint.module import InpaintingGAN
+
+
+SHOWN = 12  # pictures that the final evaluation stores
 
 
 def run(cfg: DictConfig) -> float:
@@ -41,7 +44,7 @@ def run(cfg: DictConfig) -> float:
     if resume is not None:
         _continue_csv(parts.trainer, folder, resume)
     elif cfg.init_from:
-        _begin_with(cfg.init_from, parts.module)
+        _begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
     failed = True
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=resume, weights_only=True)
@@ -54,10 +57,11 @@ def run(cfg: DictConfig) -> float:
             _end_other_ranks(parts.trainer)
 
 
-def _begin_with(path: str, module: "InpaintingGAN") -> None:
+def _begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
     """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
 
-    The generator begins with the other's moving average. Unlike `resume`, nothing else is taken over.
+    The generator begins with the other's moving average, the discriminator with the other's or, where `discriminator`
+    is false, anew. Unlike `resume`, nothing else is taken over.
 
     Raises:
         ValueError: no weight of the generator fits.
@@ -68,7 +72,7 @@ def _begin_with(path: str, module: "InpaintingGAN") -> None:
     loaded = checkpoint.load(path)
     for name, state in (
         ("generator", checkpoint.generator_state(loaded)),
-        ("discriminator", checkpoint.discriminator_state(loaded)),
+        ("discriminator", checkpoint.discriminator_state(loaded) if discriminator else {}),
     ):
         network = getattr(module, name)
         if network is None or not state:
@@ -152,7 +156,18 @@ def _named(network: object) -> str:
 
 # What may differ between a checkpoint and the run that goes on from it: where and how long, not what.
 SAID_ALOUD = ("losses", "adversarial", "module")
-MAY_CHANGE = ("name", "init_from", "paths", "callbacks", "logger", "baselines", "resume", "trainer", *SAID_ALOUD)
+MAY_CHANGE = (
+    "name",
+    "init_from",
+    "init_discriminator",
+    "paths",
+    "callbacks",
+    "logger",
+    "baselines",
+    "resume",
+    "trainer",
+    *SAID_ALOUD,
+)
 MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
 
 
@@ -163,8 +178,7 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         ValueError: it is none, the run would be another one, or ``resume=never`` would write over a run.
     """
     from inpaint import checkpoint
-    from inpaint.callbacks import without_secrets
-    from inpaint.watch import flat
+    from inpaint.callbacks import flat, without_secrets
 
     newest = checkpoint.latest_valid(cfg.paths.run)
     if cfg.resume == "never":
@@ -219,6 +233,8 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import table
     from inpaint.callbacks import RunRecord, without_secrets
+    from inpaint.measuring import ValidationCrops, evaluate
+    from inpaint.results import Manifest, write
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -226,9 +242,12 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     if not parts.trainer.is_global_zero:
         return float("nan")
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
-    rows = table.aggregate(evaluate(methods, parts.data, str(module.device)))
-    write_results(rows, parts.data, folder)
-    mine = next(row for row in rows if row.area == table.ALL and row.method == cfg.name)
+    pictures = ValidationCrops(parts.data)
+    manifest = Manifest.of(pictures.crops())
+    measured = evaluate(methods, pictures, str(module.device), chosen={*manifest.spread(SHOWN)})
+    results = table.aggregate(measured.records)
+    write(folder, results, measured, manifest, about_data(cfg))
+    mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
     summary = {
         "method": cfg.name,
         "parameters": sum(p.numel() for p in module.generator.parameters()),
@@ -244,7 +263,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     for logger in parts.trainer.loggers:
         logger.finalize("success")
 
-    table.print_table(rows)
+    table.print_table(results)
     print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")

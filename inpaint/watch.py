@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
+from inpaint.callbacks import flat
 
 log = logging.getLogger("inpaint.watch")
 
@@ -70,13 +71,6 @@ def _digest(tensor: Tensor) -> int:
     """64 bits of the sha256 of a tensor's bytes."""
     content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
     return int.from_bytes(hashlib.sha256(content.data).digest()[:8], "little", signed=True)
-
-
-def flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {path: node}
-    return {k: v for key, value in node.items() for k, v in flat(value, f"{path}.{key}" if path else str(key)).items()}
 
 
 class NonFiniteBatches(Callback):

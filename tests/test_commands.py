@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from inpaint import table
+from tests.conftest import smooth_picture
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -60,7 +61,10 @@ def test_the_run_folder_holds_what_it_promises(trained):
         "versions.json",
         "metrics.csv",
         "results.csv",
+        "results.json",
         "results.md",
+        "results.tex",
+        "records.csv",
         "summary.json",
         "validation.csv",
     ):
@@ -70,6 +74,9 @@ def test_the_run_folder_holds_what_it_promises(trained):
     lines = list(csv.DictReader((folder / "metrics.csv").open()))
     columns = {name for line in lines for name, value in line.items() if value}
     assert {"train/l1", "train/adversarial", "train/discriminator", "val/hole_psnr", "test/hole_psnr"} <= columns
+    shown = sorted(path.relative_to(folder / "pictures").as_posix() for path in folder.glob("pictures/*/*.png"))
+    assert len(shown) == (3 + 3) * 12 and shown[0].startswith("harmonic/") and len({p[-9:] for p in shown}) == 12
+    assert json.loads((folder / "results.json").read_text())["measured"]["data"]["crop"] == 64
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["updates"] == 4 and summary["method"] == "residual_unet"
 
@@ -94,6 +101,7 @@ def test_the_table_has_every_method_in_every_row_of_hole_area(trained):
     for method in methods:
         assert method in printed
     assert "| all | harmonic | 16 |" in (folder / "results.md").read_text()
+    assert "±" in printed and max(map(len, printed.partition("hole area")[2].splitlines())) <= 120
 
 
 def test_the_same_run_again_goes_on_where_it_stopped(tmp_path):
@@ -209,6 +217,26 @@ def test_evaluate_other_holes_and_crops_says_so(trained, tmp_path):
     assert [row.area for row in table.read_csv(tmp_path / "results.csv")] == ["20-30 %", "all"]
 
 
+def test_evaluate_several_checkpoints_on_the_crops_of_the_first(trained, tmp_path):
+    folder, _ = trained
+    other = ["data.crop=48", "masks@validation_masks=centre", "trainer.max_steps=1", "baselines=[]"]
+    run("train", *SMALL, *other, "hydra.run.dir=other", cwd=tmp_path)
+    both = [f"checkpoint=[{folder},other]", "baselines=[mean]", f"hydra.run.dir={tmp_path / 'out'}", "pictures=1"]
+    done = run("evaluate", *both, cwd=tmp_path)
+    said = " ".join(done.stdout.split())
+    assert "data: residual_unet other was trained with another crop; measured on those of residual_unet one" in said
+    assert "masks: residual_unet other was trained with another" in said
+    methods = ["residual_unet one", "residual_unet other", "mean"]
+    rows = table.read_csv(tmp_path / "out" / "results.csv")
+    assert [row.method for row in rows if row.area == table.ALL] == methods
+    first = table.read_csv(folder / "results.csv")
+    whole = [next(row for row in found if row.area == table.ALL).means["psnr"] for found in (rows, first)]
+    assert whole[0] == whole[1]
+    results = table.from_json(json.loads((tmp_path / "out" / "results.json").read_text()))
+    assert results.difference(table.ALL, "psnr", methods[2], methods[1]) is not None
+    assert len(list((tmp_path / "out" / "pictures").glob("residual_unet other/*.png"))) == 1
+
+
 def test_evaluate_a_fill_alone(tmp_path):
     run(
         "evaluate", "generator=telea", "baselines=[mean]", "data.validation_crops=2", f"hydra.run.dir={tmp_path}",
@@ -217,13 +245,74 @@ def test_evaluate_a_fill_alone(tmp_path):
     assert {row.method for row in table.read_csv(tmp_path / "results.csv")} == {"telea", "mean"}
 
 
+@pytest.fixture
+def compared(tmp_path):
+    """Pictures of two sizes in sub-folders, their masks, and what two tools made of them."""
+    generator = np.random.default_rng(0)
+    for number in range(8):
+        picture = smooth_picture(number, 48, 56 + 8 * (number // 4))
+        hole = np.zeros(picture.shape[:2], np.uint8)
+        hole[8 : 20 + 2 * number, 10:30] = 255
+        name = f"deep/p{number}" if number % 2 else f"p{number}"
+        painted = {"images": picture, "masks": hole}
+        for tool, noise in (("lama", 10), ("mine", 30)):
+            noisy = picture + generator.normal(0, noise, picture.shape)
+            painted[tool] = np.where(hole[..., None] > 0, noisy, picture).clip(0, 255).astype(np.uint8)
+        for folder, pixels in painted.items():
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+    return tmp_path
+
+
+FOLDERS = ["results={lama: lama, mine: mine}", "images=images", "holes=masks"]
+
+
+def test_evaluate_results_of_other_tools_beside_a_checkpoint_and_a_fill(trained, compared):
+    folder, _ = trained
+    done = run("evaluate", *FOLDERS, f"checkpoint={folder}", "baselines=[mean]", "hydra.run.dir=out", cwd=compared)
+    methods = ["residual_unet", "lama", "mine", "mean"]
+    rows = table.read_csv(compared / "out" / "results.csv")
+    whole = {row.method: row for row in rows if row.area == table.ALL}
+    assert list(whole) == methods and all(row.images == 8 for row in whole.values())
+    l1, errors = whole["lama"].means["hole_l1"], []
+    for path in sorted((compared / "lama").rglob("*.png")):
+        name = path.relative_to(compared / "lama")
+        truth, painted, hole = (np.array(Image.open(compared / d / name)) for d in ("images", "lama", "masks"))
+        errors.append(100 / 255 * np.abs(truth.astype(float) - painted)[hole > 0].mean())
+    assert l1 == pytest.approx(np.mean(errors), rel=1e-6)
+    assert whole["lama"].low["hole_l1"] < l1 < whole["lama"].high["hole_l1"] < whole["mine"].low["hole_l1"]
+    results = table.from_json(json.loads((compared / "out" / "results.json").read_text()))
+    assert results.difference(table.ALL, "hole_l1", "mine", "lama").real
+    assert "†" in done.stdout and "note" not in done.stdout
+    records = list(csv.DictReader((compared / "out" / "records.csv").open()))
+    assert len(records) == 4 * 8 and {record["ms"] for record in records if record["method"] == "lama"} == {""}
+    shown = Image.open(compared / "out" / "pictures" / "lama" / "00000.png")
+    assert np.array_equal(shown, Image.open(compared / "lama" / "deep" / "p1.png"))
+    names = [line["photograph"] for line in csv.DictReader((compared / "out" / "validation.csv").open())]
+    assert names[0] == "deep/p1" and len(names) == 8
+
+
+def test_evaluate_results_that_do_not_fit(compared):
+    (compared / "lama" / "p0.png").unlink()
+    Image.new("RGB", (5, 5)).save(compared / "mine" / "deep" / "p1.png")
+    (compared / "mine" / "notes.txt").write_text("")
+    done = run("evaluate", *FOLDERS, "baselines=[]", "hydra.run.dir=out", cwd=compared, code=2)
+    lines = [line.removeprefix("inpaint-evaluate: ") for line in done.stderr.strip().splitlines()]
+    assert lines[:3] == [
+        "results.lama: 1 missing: p0",
+        "results.mine: 1 of another type than jpg, png, webp: notes.txt",
+        "results.mine: 1 of another size: deep/p1 (5 x 5 pixels, its picture 56 x 48)",
+    ]
+    assert len(lines) == 4 and "missing=skip" in lines[3] and not (compared / "out" / "results.csv").exists()
+
+
 def test_evaluate_bad_input(tmp_path):
     (tmp_path / "page.ckpt").write_text("<html>")
     for arguments, message in (
         (["checkpoint=page.ckpt"], "page.ckpt is not a checkpoint"),
         (["generator=residual_unet"], "ResidualUNet must be trained first"),
-        (["baselines=[]"], "nothing to evaluate"),
         (["chekpoint=x"], "did you mean checkpoint?"),
+        (["masks=/masks", "images=images"], "masks=/masks: no such option"),
     ):
         done = run("evaluate", *arguments, cwd=tmp_path, code=2)
         assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -96,7 +96,7 @@ def test_pictures_without_a_mask_are_counted_and_named(tmp_path):
     with pytest.raises(ValueError, match=r"data\.masks_root: 8 of 9 pictures .*: 0, 1, 2, 3, 4, \.\.\.$"):
         pair_masks(find_images(tmp_path / "p", "x"), tmp_path / "p", tmp_path / "m", "data.masks_root")
     touch(tmp_path / "m", "x.webp")
-    with pytest.raises(ValueError, match=r"x\.png and .*x\.webp are both masks of x"):
+    with pytest.raises(ValueError, match=r"x\.png and .*x\.webp are both called x"):
         pair_masks(find_images(tmp_path / "p", "x"), tmp_path / "p", tmp_path / "m", "data.masks_root")
 
 

@@ -283,15 +283,34 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
         assert torch.allclose(a, b, atol=2e-4)
 
 
+@pytest.mark.parametrize("of", ["output", "composite"])
+def test_what_the_discriminator_judges_in_both_phases(of):
+    generator = ContextEncoder(width=4, levels=2, bottleneck=8)
+    module = make(generator=generator, adversarial=NonSaturating(weight=0.1, of=of))
+    painted, judged = [], []
+    module.generator.register_forward_hook(lambda network, given, outputs: painted.append(outputs))
+    module.discriminator.register_forward_pre_hook(lambda network, given: judged.append(given[0].detach()))
+    fit(module, 1)
+    expected = getattr(painted[0], of)
+    assert not torch.equal(painted[0].output, painted[0].composite)
+    assert torch.equal(judged[0].chunk(2)[1], expected) and torch.equal(judged[1], expected)
+
+
 def test_r1_is_lazy_and_scaled():
-    module = make(r1_gamma=2.0, r1_every=4, adversarial=True)
-    seen = []
+    module = make(r1_gamma=2.0, r1_every=4, discriminator=Patch(width=4, layers=1, spectral=False))
+    seen, values = [], []
     original = InpaintingGAN._phase
 
     def spy(self, name, parts, terms_of):
         def watched(part):
             terms = terms_of(part)
             seen.append((self.updates, name, sorted(terms)))
+            if "r1" in terms:
+                image = part["image"].clone().requires_grad_(True)
+                (gradient,) = torch.autograd.grad(self.discriminator(image, part["mask"]).logits[0].sum(), image)
+                gradient = gradient / self.discriminator(image, part["mask"]).logits[0][0].numel()
+                squares = gradient.square().sum() / len(image)
+                values.append((terms["r1"].item(), 2.0 / 2 * 4 * squares.item()))
             return terms
 
         return original(self, name, parts, watched)
@@ -302,6 +321,7 @@ def test_r1_is_lazy_and_scaled():
     finally:
         InpaintingGAN._phase = original
     with_r1 = [update for update, name, terms in seen if "r1" in terms]
+    assert [value for value, _ in values] == pytest.approx([expected for _, expected in values], rel=1e-4)
     assert with_r1 == [0, 4] and all(name == "discriminator" for update, name, terms in seen if "r1" in terms)
 
 

@@ -1,5 +1,6 @@
 """Every recipe of the literature composes with its published numbers and trains, small, for 20 updates."""
 
+import inspect
 import math
 
 import hydra
@@ -12,9 +13,9 @@ from inpaint.config import build, check, conf_dir
 RECIPES = sorted(path.stem for path in (conf_dir() / "experiment").glob("[a-z]*.yaml"))
 
 
-def compose(*overrides):
+def compose(*overrides, **settings):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("train", [*overrides, "logger={}"])
+        cfg = hydra.compose("train", [*overrides, "logger={}"], **settings)
     OmegaConf.set_struct(cfg, False)
     cfg.paths.run = "."  # what Hydra fills in when a command runs
     return cfg
@@ -35,6 +36,8 @@ def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
     cfg.paths.run, cfg.callbacks = str(tmp_path), {}
     cfg.module.adversarial_start = min(cfg.module.adversarial_start, 8)  # so that a late discriminator plays, too
     cfg.module.discriminator_alone = min(cfg.module.discriminator_alone, 4)
+    if "bottleneck" in cfg.generator:  # has most of the weights
+        cfg.generator.bottleneck = 64
     check(cfg)
     parts = build(cfg)
     before = [parameter.detach().clone() for parameter in parts.module.generator.parameters()]
@@ -48,45 +51,173 @@ def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
     assert any(moved)
 
 
-NUMBERS = {  # from the papers
-    "partial_conv": {
-        "losses.hole.weight": 6,
-        "losses.known.weight": 1,
-        "losses.perceptual.weight": 0.05,
-        "losses.style.weight": 120,
-        "losses.total_variation.weight": 0.1,
-        "generator_optimizer.lr": 2e-4,
-        "data.batch_size": 6,
-    },
-    "partial_conv_stage2": {"generator.freeze_encoder_norm": True, "generator_optimizer.lr": 5e-5},
-    "deepfill_v2": {"adversarial.weight": 1, "losses.coarse.of": "coarse", "generator_optimizer.betas": [0.5, 0.999]},
-    "aot_gan": {"losses.style.weight": 250, "losses.perceptual.weight": 0.1, "adversarial.weight": 0.01},
-    "global_local": {
-        "adversarial.weight": 4e-4,
-        "module.adversarial_start": 90_000,
-        "module.discriminator_alone": 10_000,
-    },
-    "lama_fourier": {
-        "losses.l1.weight": 5,
-        "losses.l1.region": "known",
-        "losses.feature_matching.weight": 100,
-        "adversarial.weight": 10,
-        "module.r1_gamma": 0.008,
-        "module.generator_clip": 1,
-        "generator_optimizer.lr": 1e-3,
-        "discriminator_optimizer.lr": 1e-4,
-    },
-    "big_lama": {"generator.blocks": 18, "losses.feature_matching.weight": 100},
-    "edge_connect": {"module.stage": "edge", "losses.feature_matching.weight": 10, "discriminator_optimizer.lr": 1e-5},
-    "edge_connect_inpaint": {"losses.style.weight": 250, "adversarial.weight": 0.1, "losses.l1.weight": 1},
-    "pix2pixhd": {"losses.feature_matching.weight": 10, "losses.perceptual.weight": 10, "generator_optimizer.lr": 2e-4},
-    "sagan_unet": {"generator_optimizer.lr": 1e-4, "discriminator_optimizer.lr": 4e-4, "generator.attention": 1},
-    "mat_small": {"module.r1_gamma": 10, "losses.perceptual.weight": 0.1, "generator_optimizer.betas": [0.0, 0.99]},
-    "context_encoder_features": {"data.crop": 227, "losses.l2.region": "hole"},
+# ---- numbers of the papers --------------------------------------------------------------------------------------
+
+
+def groups(generator, discriminator, adversarial, masks, module="gan"):
+    """Options of the groups."""
+    chosen = {"generator": generator, "discriminator": discriminator, "adversarial": adversarial, "masks": masks}
+    return {f"@{group}": option for group, option in (chosen | {"module": module}).items()}
+
+
+def adam(generator, discriminator, betas):
+    """Learning rates and decays of both networks; no discriminator is None."""
+    rates = {"generator_optimizer": generator, "discriminator_optimizer": discriminator}
+    return {f"{name}.{key}": value for name, lr in rates.items() if lr for key, value in (("lr", lr), ("betas", betas))}
+
+
+def size(crop, batch, updates):
+    """Side in pixels, samples a batch on each device, updates."""
+    return {"data.crop": crop, "data.batch_size": batch, "trainer.max_steps": updates}
+
+
+def term(key, weight, **settings):
+    """One of the `losses`, or `adversarial`."""
+    return {f"{key}.{name}": value for name, value in {"weight": weight, **settings}.items()}
+
+
+def pixels(name, weight, region="all", per="region", of="output", band=0):
+    """A loss of pixels."""
+    return term(f"losses.{name}", weight, region=region, per=per, of=of, band=band)
+
+
+VGG19 = {"backbone": "vgg19", "of": "output", "error": "l1"}
+FIRST_OF_EACH = [f"relu{block}_1" for block in (1, 2, 3, 4, 5)]
+STYLE = VGG19 | {"layers": ["relu2_2", "relu3_4", "relu4_4", "relu5_2"], "gram": "chw"}
+PCONV = (
+    pixels("known", 1, "known", "image")
+    | pixels("hole", 6, "hole", "image")
+    | term("losses.perceptual", 0.05, backbone="vgg16", layers=["pool1", "pool2", "pool3"], of="both", error="l1")
+    | term("losses.style", 120, backbone="vgg16", layers=["pool1", "pool2", "pool3"], of="both", gram="chw")
+    | term("losses.total_variation", 0.1, region="hole", per="image", of="composite")
+)
+PATCH_70 = {"discriminator.width": 64, "discriminator.layers": 3, "discriminator.spectral": True}
+# L1 of 10 and R1 of 0.001 |gradient of the sum of 19 x 19 logits|^2, both on pictures in [0, 1]
+LAMA = (
+    {"discriminator.layers": 4, "discriminator.norm": "batch", "discriminator.padding": 2}
+    | {"discriminator.width": 64, "discriminator.sees_mask": False, "discriminator.spectral": False}
+    | pixels("l1", 10 / 2, "known", "image")
+    | term("losses.feature_matching", 100, error="l2", total=1)
+    | term("adversarial", 10, of="output")
+    | {"module.r1_gamma": pytest.approx(2 * 0.001 * 4 * (19 * 19) ** 2), "module.r1_every": 1}
+    | {"module.generator_clip": 1, "module.discriminator_clip": 1}
+    | adam(1e-3, 1e-4, [0.9, 0.999])
+)
+EDGE_CONNECT = (
+    PATCH_70 | {"discriminator.sees_mask": False} | size(256, 8, 2_000_000) | adam(1e-4, 1e-5, [0.0, 0.9])
+)  # fmt: skip
+
+NUMBERS = {
+    "context_encoder": groups("context_encoder_centre", "context_conditional", "nonsaturating", "centre")
+    | {"generator.bottleneck": 4000, "generator.paints": "centre", "discriminator.sees": "hole"}
+    | pixels("l2", 0.999, "hole", band=4)
+    | {"losses.l2.band_weight": 10, "masks.side": [0.5, 0.5], "data.augmentation.zoom": [1, 1]}
+    | term("adversarial", 0.001, of="output")
+    | adam(2e-3, 2e-4, [0.5, 0.999])
+    | size(128, 64, 500 * math.ceil(14_900 / 64)),
+    "context_encoder_features": groups("context_encoder_features", "none", "none", "blobs")
+    | pixels("l2", 1, "hole")
+    | adam(2e-3, None, [0.5, 0.999])
+    | size(227, 64, 100_000),
+    "global_local": groups("global_local", "global_local", "nonsaturating", "global_local")
+    | pixels("l2", 1 / 4, "hole")
+    | term("adversarial", 4e-4, of="composite")
+    | {"module.adversarial_start": 90_000, "module.discriminator_alone": 10_000}
+    | {"@optimizer@generator_optimizer": "adadelta", "@optimizer@discriminator_optimizer": "adadelta"}
+    | size(256, 96, 500_000),
+    "partial_conv": groups("partial_conv", "none", "none", "pconv")
+    | PCONV
+    | adam(2e-4, None, [0.9, 0.999])
+    | {"generator.levels": 8, "generator.freeze_encoder_norm": False}
+    | size(512, 6, 800_000),
+    "partial_conv_stage2": groups("partial_conv", "none", "none", "pconv")
+    | PCONV
+    | adam(5e-5, None, [0.9, 0.999])
+    | {"generator.levels": 8, "generator.freeze_encoder_norm": True}
+    | size(512, 6, 500_000),
+    "deepfill_v2": groups("gated_conv", "sn_patch", "hinge", "deepfill_v2")
+    | pixels("l1", 1)
+    | term("losses.coarse", 1, of="coarse")
+    | term("adversarial", 1, of="composite")
+    | {"discriminator.layers": 6, "discriminator.width": 64}
+    | adam(1e-4, 1e-4, [0.5, 0.999])
+    | size(256, 16, 1_000_000),
+    "aot_gan": groups("aot", "soft_mask_patch", "soft_mask", "pconv")
+    | PATCH_70
+    | pixels("l1", 1)
+    | term("losses.style", 250, region="all", **STYLE)
+    | term("losses.perceptual", 0.1, layers=FIRST_OF_EACH, **VGG19)
+    | term("adversarial", 0.01, of="composite", kernel=71, sigma=10)
+    | adam(1e-4, 1e-4, [0.5, 0.999])
+    | size(512, 8, 1_000_000),
+    "edge_connect": groups("edge_connect", "patch", "hinge", "pconv", "edge_connect")
+    | EDGE_CONNECT
+    | {"module.stage": "edge"}
+    | term("losses.feature_matching", 10, error="l1", total=4)
+    | term("adversarial", 1, of="output"),
+    "edge_connect_inpaint": groups("edge_connect", "patch", "nonsaturating", "pconv", "edge_connect")
+    | EDGE_CONNECT
+    | {"module.stage": "canny", "init_discriminator": False}
+    | pixels("l1", 1 / 2, "all", "hole")
+    | term("losses.style", 250, region="hole", **STYLE)
+    | term("losses.perceptual", 0.1, layers=FIRST_OF_EACH, **VGG19)
+    | term("adversarial", 0.1, of="output"),
+    "lama_fourier": groups("lama_fourier", "patch", "mask_as_fake_target", "lama_train")
+    | LAMA
+    | size(256, 30 // 3, 1_000_000),
+    "lama_regular": groups("pix2pixhd_global", "patch", "mask_as_fake_target", "lama_train")
+    | LAMA
+    | {"generator.levels": 3, "generator.norm": "batch", "generator.blocks": 9}
+    | size(256, 30 // 3, 1_000_000),
+    "big_lama": groups("big_lama", "patch", "mask_as_fake_target", "lama_train")
+    | LAMA
+    | {"generator.blocks": 18}
+    | size(256, 120 // 8, 1_000_000),
+    "sagan_unet": groups("residual_unet", "patch", "hinge", "mixture")
+    | PATCH_70
+    | pixels("l1", 1)
+    | term("adversarial", 0.1, of="composite")
+    | {"generator.attention": 1, "generator.attention_spectral": True}
+    | adam(1e-4, 4e-4, [0.0, 0.9])
+    | size(128, 256 // 4, 1_000_000),
+    # two scales, whose losses the code adds, and squares that it does not halve
+    "pix2pixhd": groups("pix2pixhd_global", "multiscale", "lsgan", "lama_train")
+    | {"generator.levels": 4, "generator.norm": "instance", "generator.blocks": 9}
+    | {"discriminator.scales": 2, "discriminator.layers": 3, "discriminator.norm": "instance"}
+    | {"discriminator.padding": 2, "discriminator.spectral": False, "discriminator.width": 64}
+    | term("losses.feature_matching", 10, error="l1", total=4)
+    | term("losses.perceptual", 10, layers=FIRST_OF_EACH, layer_weights=[1 / 32, 1 / 16, 1 / 8, 1 / 4, 1], **VGG19)
+    | term("adversarial", 2 * 2, of="output")
+    | {"@scheduler@generator_scheduler": "linear", "@scheduler@discriminator_scheduler": "linear"}
+    | adam(2e-4, 2e-4, [0.5, 0.999])
+    | size(256, 1, 200 * 2975),
+    "mat_small": groups("mat_small", "patch", "nonsaturating", "lama_train")
+    | term("losses.perceptual", 0.1, layers=["conv4_4", "conv5_4"], layer_weights=[1 / 4, 1 / 2], **VGG19)
+    | term("adversarial", 1, of="composite")
+    | {"discriminator.sees_mask": True, "module.r1_gamma": 10, "module.r1_every": 16}
+    | {"module.ema_decay": pytest.approx(0.5 ** (8 / 10_000), abs=1e-5)}
+    | adam(1e-3, 1e-3, [0.0, 0.99])
+    | size(256, 8, 500_000),
 }
 
 
-@pytest.mark.parametrize("recipe", NUMBERS)
+def test_every_recipe_has_its_numbers_here():
+    assert sorted(NUMBERS) == RECIPES
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipes_numbers_are_the_papers(recipe):
-    cfg = compose(f"+experiment={recipe}")
-    assert {key: OmegaConf.select(cfg, key) for key in NUMBERS[recipe]} == NUMBERS[recipe]
+    numbers, cfg = NUMBERS[recipe], compose(f"+experiment={recipe}", return_hydra_config=True)
+    assert {key: setting(cfg, key) for key in numbers} == numbers
+    assert {key.split(".")[1] for key in numbers if key.startswith("losses.")} == set(cfg.losses), "and no other loss"
+
+
+def setting(cfg, key):
+    """A value; ``@group`` is the group's option. A loss that is spelled out leaves settings to the constructor."""
+    if key.startswith("@"):
+        return cfg.hydra.runtime.choices[key[1:]]
+    found = OmegaConf.select(cfg, key, default=inspect.Parameter.empty)
+    if found is not inspect.Parameter.empty:
+        return found
+    node, _, name = key.rpartition(".")
+    return inspect.signature(hydra.utils.get_class(OmegaConf.select(cfg, node)._target_)).parameters[name].default

@@ -1,25 +1,40 @@
-"""Averages by hole area and method, against sums by hand, and the three ways they are written."""
+"""The ways a table is written: what is read back is what was written, and a reader sees what is real."""
 
 import io
+import json
 import math
+import random
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from inpaint import table
 from inpaint.metrics.columns import COLUMNS
-from inpaint.table import ALL, Row, aggregate, bucket, figure_cells, markdown, print_table, read_csv, write_csv
+from inpaint.table import (
+    ALL,
+    SHOWN,
+    Results,
+    aggregate,
+    as_json,
+    figure_cells,
+    from_json,
+    latex,
+    markdown,
+    print_table,
+    read_csv,
+    write_csv,
+)
 
 
 def record(method: str, index: int, area: float, **figures: float) -> dict[str, Any]:
     """One picture; figures that are not given are 1."""
-    return {"method": method, "index": index, "area": area, **dict.fromkeys(COLUMNS, 1.0), **figures}
+    return {"method": method, "index": index, "area": area, **dict.fromkeys(SHOWN, 1.0), **figures}
 
 
 RECORDS = [
@@ -32,93 +47,87 @@ RECORDS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("area", "name"),
-    [(0.0, "0-10 %"), (0.0999, "0-10 %"), (0.1, "10-20 %"), (0.999, "90-100 %"), (1.0, "90-100 %")],
-)
-def test_bucket_edges(area: float, name: str) -> None:
-    assert bucket(area) == name
+def compared(pictures: int = 40, second: float = 0.5) -> Results:
+    """Three methods of which b is `second` dB better than a on every picture but for noise, and c as good as a."""
+    generator = random.Random(0)
+    hard = [generator.gauss(25, 5) for _ in range(pictures)]
+    return aggregate(
+        record(method, i, 0.05 if i % 2 else 0.45, psnr=value + shift + generator.gauss(0, 0.1), l2=1.0 + i)
+        for method, shift in (("a", 0.0), ("b", second), ("c", 0.0))
+        for i, value in enumerate(hard)
+    )
 
 
-@pytest.mark.parametrize("tenth", range(10))
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_exact_tenth_opens_its_bucket_in_any_precision(tenth: int, dtype: type) -> None:
-    assert bucket(float(dtype(tenth / 10))) == f"{10 * tenth}-{10 * tenth + 10} %"
-    if tenth:  # one pixel less of a picture of 1024 x 1024
-        assert bucket(float(dtype(tenth / 10 - 2**-20))) == f"{10 * tenth - 10}-{10 * tenth} %"
-
-
-def test_averages_by_hand() -> None:
-    rows = aggregate(RECORDS)
-    assert [(row.area, row.method, row.images, row.perfect) for row in rows] == [
-        ("0-10 %", "telea", 2, 1),
-        ("0-10 %", "gan [l1,style]", 2, 0),
-        ("10-20 %", "telea", 1, 0),
-        ("10-20 %", "gan [l1,style]", 1, 0),
-        (ALL, "telea", 3, 1),
-        (ALL, "gan [l1,style]", 3, 0),
-    ]
-    assert rows[0].means["hole_l1"] == pytest.approx(4)  # the perfect picture counts,
-    assert rows[0].means["hole_psnr"] == pytest.approx(20)  # except in decibels
-    assert rows[1].means["hole_psnr"] == pytest.approx(24.5)
-    assert rows[4].means == pytest.approx({"hole_l1": 17 / 3, "hole_psnr": 19, "psnr": 29, "ssim": 1, "ms": 1})
-
-
-def test_buckets_go_up_in_number_and_only_those_with_pictures() -> None:
-    rows = aggregate([record("a", i, area) for i, area in enumerate((0.95, 0.31, 0.05))])
-    assert [row.area for row in rows] == ["0-10 %", "30-40 %", "90-100 %", ALL]
-
-
-def test_nan_and_infinity_are_in_no_average() -> None:
-    empty = record("a", 0, 0.0, hole_l1=math.nan, hole_psnr=math.nan, psnr=math.inf, ssim=1.0)
-    rows = aggregate([empty, record("a", 1, 0.05, hole_l1=3.0, hole_psnr=20.0, psnr=30.0, ssim=0.5)])
-    assert rows[0].means == pytest.approx({"hole_l1": 3, "hole_psnr": 20, "psnr": 30, "ssim": 0.75, "ms": 1})
-
-
-def test_a_sample_counts_once_and_the_first_counts() -> None:
-    rows = aggregate([record("a", 0, 0.05, psnr=30.0), record("a", 1, 0.05, psnr=20.0), record("a", 0, 0.05, psnr=0.0)])
-    assert rows[0].images == 2
-    assert rows[0].means["psnr"] == pytest.approx(25)
-
-
-def test_no_records_no_rows(tmp_path: Path) -> None:
-    assert aggregate([]) == []
+def test_no_rows_no_trouble(tmp_path: Path) -> None:
     write_csv([], tmp_path / "results.csv")
     assert read_csv(tmp_path / "results.csv") == []
-    print_table([], io.StringIO())
+    print_table(Results([]), file=io.StringIO())
+    assert from_json(as_json(Results([]))) == Results([], [])
+    latex(Results([]))
+    markdown(Results([]))
 
 
-def test_csv_gives_every_digit_back(tmp_path: Path) -> None:
-    rows = aggregate([record('method, "quoted"', i, i / 7, psnr=1 / (i + 3)) for i in range(5)])
+@pytest.mark.parametrize("pictures", [5, 40])
+def test_csv_gives_every_digit_back(pictures: int, tmp_path: Path) -> None:
+    rows = aggregate([record('method, "quoted"', i, i / 41, psnr=1 / (i + 3)) for i in range(pictures)]).rows
     write_csv(rows, tmp_path / "results.csv")
     assert read_csv(tmp_path / "results.csv") == rows
     header = (tmp_path / "results.csv").read_text().splitlines()[0]
-    assert header == "area,method,images,perfect,hole_l1,hole_psnr,psnr,ssim,ms"
+    if pictures == 5:  # too few for intervals
+        assert header == "area,method,images,perfect,hole_l1,hole_psnr,psnr,ssim,ms"
+    else:
+        assert ",psnr,psnr_low,psnr_high,ssim," in header and header.endswith(",ms")
 
 
-def all_perfect() -> list[Row]:
+def test_csv_of_the_format_without_intervals_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text("area,method,images,perfect,hole_l1,hole_psnr,psnr,ssim,ms\nall,telea,3,1,4.5,20.0,,0.9,1.0\n")
+    (row,) = read_csv(path)
+    assert row.means["hole_l1"] == 4.5 and math.isnan(row.means["psnr"]) and row.low == row.high == {}
+
+
+def test_json_gives_everything_back() -> None:
+    results = compared()
+    text = json.dumps(as_json(results), allow_nan=False)
+    assert from_json(json.loads(text)) == results
+    definitions = json.loads(text)["definitions"]
+    assert definitions["psnr"]["definition"] == COLUMNS["psnr"].definition and definitions["psnr"]["unit"] == "dB"
+
+
+def test_json_has_the_differences_of_every_pair() -> None:
+    pairs = {(found["method"], found["reference"]) for found in as_json(compared())["differences"]}
+    assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
+def test_json_has_null_for_what_is_no_number() -> None:
+    content = json.loads(json.dumps(as_json(Results(all_perfect().rows)), allow_nan=False))
+    assert content["rows"][0]["psnr"] == {"mean": None}
+    assert math.isnan(from_json(content).rows[0].means["psnr"])
+
+
+def all_perfect() -> Results:
     """Rows whose PSNRs are averages over nothing."""
     return aggregate([record("copy", i, 0.05, hole_psnr=math.inf, psnr=math.inf) for i in range(2)])
 
 
 def test_an_average_over_nothing_is_an_empty_field(tmp_path: Path) -> None:
-    write_csv(all_perfect(), tmp_path / "results.csv")
+    write_csv(all_perfect().rows, tmp_path / "results.csv")
     assert "copy,2,2,1.0,,,1.0,1.0" in (tmp_path / "results.csv").read_text()
     assert math.isnan(read_csv(tmp_path / "results.csv")[0].means["psnr"])
 
 
 def test_a_csv_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
-    write_csv(aggregate(RECORDS), path)
+    write_csv(aggregate(RECORDS).rows, path)
     path.write_text(path.read_text().rpartition(",")[0])
     with pytest.raises(ValueError, match="cut short"):
         read_csv(path)
 
 
-def printed(rows: list[Row]) -> str:
+def printed(results: Results, notes: Sequence[str] = ()) -> str:
     """What a file gets."""
     file = io.StringIO()
-    print_table(rows, file)
+    print_table(results, notes=notes, file=file)
     return file.getvalue()
 
 
@@ -133,8 +142,8 @@ def test_no_inf_and_no_nan_is_ever_shown(write: Any) -> None:
 @pytest.mark.parametrize("write", [markdown, printed])
 def test_definitions_stand_below(write: Any) -> None:
     text = write(aggregate(RECORDS))
-    for column in COLUMNS.values():
-        assert " ".join(column.definition.split()) in " ".join(text.split())
+    for name in SHOWN:
+        assert " ".join(COLUMNS[name].definition.split()) in " ".join(text.split())
     assert text.index("hole area") < text.index(COLUMNS["hole_l1"].definition)
 
 
@@ -150,7 +159,8 @@ def test_markdown() -> None:
     )
     assert lines[2] == "| 0-10 % | telea | 2 | **4.00** | 20.00 | 30.00 | **1.0000** | **1.0** | 1 |"
     assert lines[3] == "| 0-10 % | gan [l1,style] | 2 | 5.50 | **24.50** | **34.50** | **1.0000** | **1.0** |  |"
-    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    table_alone = "\n".join(lines).partition("\n\n")[0].splitlines()
+    assert len({line.count("|") for line in table_alone}) == 1
 
 
 def test_markdown_keeps_a_bar_inside_its_cell() -> None:
@@ -173,8 +183,96 @@ def test_a_file_gets_every_cell_whole() -> None:
     assert "\x1b" not in text
 
 
-def test_a_usual_table_is_at_most_100_columns_wide() -> None:
-    assert max(len(line.rstrip()) for line in printed(aggregate(RECORDS)).splitlines()) <= 100
+def test_a_usual_table_is_at_most_120_columns_wide() -> None:
+    results = aggregate(
+        record(
+            method,
+            i,
+            i / 50,
+            hole_psnr=20 + i / 7,
+            psnr=(30 + i / 7) if i else math.inf,
+            hole_l1=i / 3,
+            ssim=1 / i if i else 1,
+        )
+        for method in ("residual_unet", "nearest_patch")
+        for i in range(40)
+    )
+    assert "±" in printed(results) and "perfect" in printed(results)
+    assert max(len(line.rstrip()) for line in printed(results).splitlines()) <= 120
+
+
+def test_intervals_stand_with_all_pictures_only() -> None:
+    lines = printed(compared()).splitlines()
+    whole = next(place for place, line in enumerate(lines) if line.startswith("all"))
+    assert not any("±" in line for line in lines[:whole]) and all("±" in line for line in lines[whole : whole + 3])
+    results = compared()
+    row = next(row for row in results.rows if row.area == ALL and row.method == "b")
+    half = (row.high["psnr"] - row.low["psnr"]) / 2
+    assert re.search(rf"b +40 .* {row.means['psnr']:.2f} +±{half:.2f} †", printed(results))
+    assert f"| b | 40 | **1.00 ± 0.00** | **1.00 ± 0.00** | **{row.means['psnr']:.2f} ± {half:.2f}** † |" in markdown(
+        results
+    )
+    assert f"\\textbf{{{row.means['psnr']:.2f}}} $\\pm$ {half:.2f}$^\\dagger$" in latex(results)
+
+
+@pytest.mark.parametrize("write", [markdown, printed, latex])
+def test_the_best_is_marked_where_it_is_really_better_than_the_second(write: Any) -> None:
+    mark = "dagger$" if write is latex else "†"
+    real, unreal = write(compared(second=0.5)), write(compared(second=0.0))
+    assert mark in real and mark not in unreal
+    if write is printed:
+        assert all(mark in line for line in real.splitlines() if re.match(r" +b ", line))
+    assert "really" in real or "better than the second best" in real
+
+
+def test_the_mark_says_of_lower_is_better_what_it_means() -> None:
+    generator = random.Random(0)
+    results = aggregate(
+        record(method, i, 0.05, hole_l1=5 + i % 7 + shift + generator.gauss(0, 0.1))
+        for method, shift in (("worse", 1.0), ("better", 0.0))
+        for i in range(30)
+    )
+    lines = [line for line in markdown(results).splitlines() if line.startswith("| all |")]
+    assert "†" not in lines[0] and "†" in lines[1]
+
+
+def test_notes_stand_with_the_table() -> None:
+    notes = ["missing=skip: 3 of 40 pictures are left out", "masks: c was trained with others"]
+    for text in (printed(compared(), notes), markdown(compared(), notes=notes)):
+        assert all(note in text for note in notes)
+
+
+def test_markdown_has_further_figures_and_the_differences_to_the_first() -> None:
+    results = compared()
+    text = markdown(results)
+    found = results.difference(ALL, "psnr", "b", "a")
+    assert found is not None
+    assert f"**{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]**" in text and "Paired differences to a" in text
+    assert re.search(r"\| L2 \(%\) \| 20\.500 ± \d\.\d{3} ", text) or "| L2 (%) | **20.500" in text
+    assert COLUMNS["l2"].definition in text
+    assert "| MS-SSIM" not in text  # nobody has it
+
+
+def test_columns_are_chosen() -> None:
+    results = compared()
+    for text in (latex(results, ["l2"]), markdown(results, ["l2"]).split("Further")[0]):
+        assert "L2" in text and "SSIM" not in text
+    file = io.StringIO()
+    print_table(results, ["l2"], file=file)
+    assert "L2" in file.getvalue() and "SSIM" not in file.getvalue()
+
+
+def test_latex_has_a_row_a_method_between_rules() -> None:
+    records = [record("a_b & 50% {x} \\y", i, i / 100, psnr=float(i + 1)) for i in range(20)]
+    records += [record("other", i, i / 100, psnr=float(i)) for i in range(20)]
+    lines = [line for line in latex(aggregate(records)).splitlines() if not line.startswith("%")]
+    assert lines[0] == "\\begin{tabular}{lrrrrr}"
+    assert (lines[1], lines[3], lines[-2], lines[-1]) == ("\\toprule", "\\midrule", "\\bottomrule", "\\end{tabular}")
+    assert lines[4].startswith("a\\_b \\& 50\\% \\{x\\} \\textbackslash{}y & ") and lines[5].startswith("other & ")
+    assert {line.replace("\\&", "").count("&") for line in lines[2:3] + lines[4:6]} == {5}
+    assert "PSNR (dB) $\\uparrow$" in lines[2] and "hole L1 (\\%) $\\downarrow$" in lines[2]
+    said = [line for line in latex(aggregate(records)).splitlines() if line.startswith("%")]
+    assert any(COLUMNS["ssim"].definition in line for line in said)
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])

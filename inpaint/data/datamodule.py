@@ -24,6 +24,7 @@ from inpaint.data.sources import Folder, Photos, Source, Split, say
 from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
+from inpaint.settings import choice
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
@@ -81,12 +82,8 @@ class InpaintingData(L.LightningDataModule):
         ):
             if not isinstance(number, int) or number < least:
                 raise ValueError(f"data.{name}: {number!r} is no whole number from {least} up")
-        for name, value, words in (
-            ("cache", cache, ("device", "ram", "none", "auto")),
-            ("on_bad_image", on_bad_image, ("raise", "skip")),
-        ):
-            if value not in words:
-                raise ValueError(f"data.{name}: {value} is none of {', '.join(words)}")
+        choice("data.cache", cache, ("device", "ram", "none", "auto"))
+        choice("data.on_bad_image", on_bad_image, ("raise", "skip"))
         if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):
             raise ValueError(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
         pairs = [tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in ramp]

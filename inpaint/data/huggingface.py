@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from inpaint.data.sources import Picture, Split, check_reading, check_share, place, read_picture
 from inpaint.files import BadImage, Encoded, File, find_images, fit, image_size, listed, paired_size
+from inpaint.settings import choice
 
 FORMATS = ("imagefolder", "parquet", "saved")
 OWN_VALIDATION = ("validation", "test")  # splits of the set itself that validate, the first that it has
@@ -57,8 +58,7 @@ class HuggingFace:
         cache_dir: str | None = None,
     ) -> None:
         check_reading(resize, mask_threshold, mask is not None, "mask")
-        if format not in FORMATS:
-            raise ValueError(f"data.format: {format} is none of {', '.join(FORMATS)}")
+        choice("data.format", format, FORMATS)
         self.root, self.resize, self.mask_threshold = Path(path).resolve(), resize, mask_threshold
         self.image, self.mask, self.label, self.caption = image, mask, label, caption
         self.masked = mask is not None

@@ -46,6 +46,7 @@ class Tiles(Dataset):
         self.seed, self.max_bad_fraction = seed, max_bad_fraction
         self.count = source.count(split)
         self.bad: dict[int, str] = {}  # photographs that cannot be used, and why
+        self.small: set[int] = set()  # those that the crop does not fit in
         self.store: Store | None = None
         self.on_device = False  # rows then say where to cut, and `Store.tiles` cuts
 
@@ -85,6 +86,7 @@ class Tiles(Dataset):
 
     def _large_enough(self, row: int, size: Sequence[int]) -> None:
         if min(size) < self.crop:
+            self.small.add(row)
             shape = f"{size[0]}x{size[1]}"
             raise BadImage(f"{self.source.name(self.split, row)} ({shape}) is smaller than data.crop={self.crop}")
 
@@ -103,7 +105,7 @@ class Tiles(Dataset):
         shown = "; ".join(reasons[:5] + ["..."] * (len(reasons) > 5))
         if len(self.bad) > (self.max_bad_fraction or 0) * self.count:
             key, remedy = "on_bad_image", "skip leaves them out"
-            if all(reason.endswith(f"data.crop={self.crop}") for reason in reasons):
+            if self.bad.keys() <= self.small:
                 key, remedy = "crop", "lower it"
             elif self.max_bad_fraction is not None:
                 key, remedy = "max_bad_fraction", f"{self.max_bad_fraction:g} allows fewer"

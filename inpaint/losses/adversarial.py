@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from inpaint.batch import Verdict
 from inpaint.losses.blur import gaussian_blur
-from inpaint.losses.term import Weight, choice
+from inpaint.losses.term import Weight
+from inpaint.settings import choice
 
 
 class Adversarial(nn.Module, ABC):
@@ -142,7 +143,7 @@ class MaskAsFakeTarget(Adversarial):
     Discriminator: ``softplus(-real)``, and for fake pictures ``softplus(fake)`` in the hole and ``softplus(-fake)``
     outside; generator: ``softplus(-fake)`` everywhere. The mask is resized to the logits by its nearest pixels; a map
     of one logit sees all of the picture and belongs to the hole if there is one. LaMa judges the raw output, with a
-    weight of 10 and, at every update, R1 of 0.001 times the squared norm: ``module.r1_gamma=0.002 module.r1_every=1``.
+    weight of 10 and R1 at every update (`r1_penalty`).
     """
 
     blind = 2 * math.log(2)
@@ -253,8 +254,8 @@ class Wasserstein(Adversarial):
         with torch.autocast(image.device.type, enabled=False):
             share = torch.rand(len(image), 1, 1, 1, device=image.device)
             between = torch.lerp(fake.detach().float(), image.float(), share).requires_grad_(True)
-            scores = [logits.float().flatten(1).mean(dim=1) for logits in discriminator(between, mask).logits]
-            (gradient,) = torch.autograd.grad(torch.stack(scores).mean(dim=0).sum(), between, create_graph=True)
+            scores = discriminator(between, mask).scores()
+            (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
             if self.masked:
                 gradient = gradient * mask
             # The norm has no slope at 0, where a gradient that is masked away is exactly.
@@ -263,7 +264,11 @@ class Wasserstein(Adversarial):
 
 
 def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
-    """Squared norm of the gradient of the summed logits at real pictures, mean over the batch (Mescheder et al. 2018).
+    """Squared norm of the gradient of a real picture's score, mean over the batch (Mescheder et al. 2018, equation 9).
+
+    The score is what the games judge, the mean of its logits, so one gamma means the same for a discriminator of one
+    logit (StyleGAN2, MAT: gamma 10) and for maps of any size. LaMa penalises the sum instead, 0.001 times its square on
+    [0, 1] pictures: for n logits that is ``gamma = 0.008 * n^2``, 0.002 for its factor and 4 for the scale.
 
     In float32 whatever the autocast, since half precision overflows here. The caller multiplies by gamma / 2.
 
@@ -271,6 +276,5 @@ def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.autocast(image.device.type, enabled=False):
         image = image.detach().float().requires_grad_(True)
-        logits = torch.stack([part.sum() for part in discriminator(image, mask).logits])
-        (gradient,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
+        (gradient,) = torch.autograd.grad(discriminator(image, mask).scores().sum(), image, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3)).mean()

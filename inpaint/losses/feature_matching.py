@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, Outputs
-from inpaint.losses.term import Term, Weight, choice
+from inpaint.losses.term import Term, Weight
+from inpaint.settings import choice
 
 
 class FeatureMatching(Term):

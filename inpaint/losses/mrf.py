@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.losses.perceptual import Painted, _Featurewise
-from inpaint.losses.term import Weight, choice
+from inpaint.losses.term import Weight
+from inpaint.settings import choice
 
 EPSILON = 1e-5  # keeps relative similarities finite (Wang et al. 2018)
 

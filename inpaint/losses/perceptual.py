@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, Outputs
-from inpaint.losses.term import Term, Weight, choice
+from inpaint.losses.term import Term, Weight
 from inpaint.networks.backbones import HoldsBackbone, shared
+from inpaint.settings import choice
 
 Painted = Literal["output", "composite", "both"]
 BLACK = -1.0

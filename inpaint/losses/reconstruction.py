@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, Outputs
-from inpaint.losses.term import Term, Weight, choice
+from inpaint.losses.term import Term, Weight
+from inpaint.settings import choice
 
 Region = Literal["hole", "known", "all"]
-Share = Literal["region", "image"]
+Share = Literal["region", "image", "hole"]
 Painted = Literal["output", "composite", "coarse"]
 
 
@@ -30,7 +31,7 @@ class _Pixelwise(Term):
         super().__init__(weight, {of})
         key = f"losses.{type(self).__name__.lower()}"
         self.region = choice(f"{key}.region", region, ("hole", "known", "all"))
-        self.per = choice(f"{key}.per", per, ("region", "image"))
+        self.per = choice(f"{key}.per", per, ("region", "image", "hole"))
         self.of = choice(f"{key}.of", of, ("output", "composite", "coarse"))
         if not 0 < discount <= 1:
             raise ValueError(f"{key}.discount: {discount} is outside (0, 1]")
@@ -45,17 +46,16 @@ class _Pixelwise(Term):
         """The error of each value, of the difference of painted and true values; both of one shape."""
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Scalar float32, not yet multiplied by `weight`; 0 where the batch has no pixel of the region."""
+        """Scalar float32, not yet multiplied by `weight`; 0 where the batch has no pixel to divide by."""
         error = self.error((getattr(outputs, self.of) - batch["image"]).float())
         mask = batch["mask"]
         if self.discount < 1 or self.band > 0:
             error = error * self._importance(mask)
-        if self.region == "all":
-            return error.mean()
-        region = mask if self.region == "hole" else 1 - mask
+        parts = {"hole": mask, "known": 1 - mask, "all": torch.ones_like(mask)}
+        divisor = {"region": self.region, "image": "all", "hole": "hole"}[self.per]
         # The count is over the batch, so that every pixel of the region weighs the same whatever hole it is in.
-        count = region.sum() if self.per == "region" else region.new_full((), region.numel())
-        return (error * region).sum() / (count * error.shape[1]).clamp(min=1)
+        count = parts[divisor].sum() * error.shape[1]
+        return torch.where(count > 0, (error * parts[self.region]).sum() / count.clamp(min=1), 0)
 
     def _importance(self, mask: Tensor) -> Tensor:
         """What each pixel counts, ``(B, 1, H, W)``: 1 where it is known."""
@@ -70,9 +70,10 @@ class L1(_Pixelwise):
     Args:
         weight: factor in the generator's total loss.
         region: over which pixels the sum runs: the hole, the known ones, or all.
-        per: what the sum is divided by: the pixels of the region in the batch (times 3 channels), or those of the whole
-            batch, as in the partial-convolution paper (Liu et al. 2018, section 3.3), where 6 * hole + 1 * known is a
-            weighted mean over the picture.
+        per: what the sum is divided by (times 3 channels): the pixels of the `region` in the batch; those of the whole
+            batch, `image`, as in the partial-convolution paper (Liu et al. 2018, section 3.3), where 6 * hole +
+            1 * known is a weighted mean over the picture; or those of the `hole`, whatever the region: EdgeConnect
+            (Nazeri et al. 2019, section 3.2) divides the mean over all pixels by that of the mask.
         of: the generator's raw `output`, the `composite`, whose known pixels are right by construction, or what the
             first of two stages painted, `coarse`.
         discount: a pixel of the hole counts ``discount ** distance``, the distance being that of `distance_to_known`;

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from inpaint.batch import Batch, Outputs
 from inpaint.losses.blur import gaussian_blur
-from inpaint.losses.term import Term, Weight, choice
+from inpaint.losses.term import Term, Weight
+from inpaint.settings import choice
 
 Painted = Literal["output", "composite"]
 

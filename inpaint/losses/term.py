@@ -26,14 +26,3 @@ class Term(nn.Module, ABC):
     @abstractmethod
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
         """The term for a batch."""
-
-
-def choice(key: str, value: str, choices: tuple[str, ...]) -> str:
-    """`value`, which is one of `choices`.
-
-    Raises:
-        ValueError: it is not; the message begins with the config's key.
-    """
-    if value not in choices:
-        raise ValueError(f"{key}: {value!r} is none of {choices}")
-    return value

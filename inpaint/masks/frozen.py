@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -107,16 +108,29 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
     return len(rows)
 
 
+class FrozenCrop(NamedTuple):
+    """The files of a crop and the digests of their pixels; no image if it was not written."""
+
+    image: Path | None
+    mask: Path
+    image_sha256: str
+    mask_sha256: str
+
+
 class Frozen:
     """The manifest of a frozen set: which of its masks belongs to which key.
+
+    Args:
+        root: its folder.
+        setting: what messages call it.
 
     Raises:
         ValueError: it is no manifest, empty, or names a key twice, crops of several sizes or a file elsewhere.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, setting: str = "masks.root") -> None:
         self.root = root
-        where = f"masks.root: {root / MANIFEST}"
+        where = f"{setting}: {root / MANIFEST}"
         try:
             with (root / MANIFEST).open(newline="", encoding="utf-8") as file:
                 lines = list(csv.DictReader(file, strict=True))
@@ -125,17 +139,25 @@ class Frozen:
             self.keys = torch.tensor([int(line["mask_key"]) for line in lines], dtype=torch.int64)
             self.files = [(root / line["mask"], line["mask_sha256"]) for line in lines]
             self.images = {int(line["mask_key"]): line["image_sha256"] for line in lines}
+            self.crops = {
+                int(line["index"]): FrozenCrop(
+                    *(root / line["image"] if line["image"] else None, root / line["mask"]),
+                    *(line["image_sha256"], line["mask_sha256"]),
+                )
+                for line in sorted(lines, key=lambda line: int(line["index"]))
+            }
             sizes = {(int(line["height"]), int(line["width"])) for line in lines}
-        except (KeyError, TypeError, ValueError, RuntimeError, csv.Error):
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, csv.Error):
             raise ValueError(
                 f"{where} is not the manifest of a frozen set, or is cut short; see inpaint-preview"
             ) from None
         if len(sizes) != 1:
             raise ValueError(f"{where} names crops of {len(sizes)} sizes; a frozen set has one")
         self.size: Size = sizes.pop()
-        if len(self.keys.unique()) != len(self.keys):
-            raise ValueError(f"{where} names the same mask_key twice")
-        for path, _ in self.files:
+        for name, different in (("mask_key", len(self.keys.unique())), ("index", len(self.crops))):
+            if different != len(lines):
+                raise ValueError(f"{where} names the same {name} twice")
+        for path in [path for crop in self.crops.values() for path in (crop.image, crop.mask) if path is not None]:
             if not path.resolve().is_relative_to(root.resolve()):
                 raise ValueError(f"{where} names {path}, which lies outside the folder")
 

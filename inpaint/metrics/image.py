@@ -1,62 +1,86 @@
-"""Full-reference figures of each repaired picture: how far the composite is from the truth.
+"""Full-reference figures of each repaired picture: how far it is from the truth.
 
-Papers use one name for different figures (L1 over the hole or the picture, PSNR on grey, SSIM windows of 7, 11 or 51
-pixels), so each figure has one written definition, `DEFINITIONS`, that is printed with every table of results.
+Each is defined in `metrics.columns`, and is taken on pixels rounded to 8 bits as a user would store them. Errors are
+sums of whole numbers and hence exact: they depend neither on the device nor on the order of the pixels.
 """
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
-from inpaint.batch import to_uint8
-from inpaint.metrics.columns import COLUMNS
+from inpaint.batch import Outputs, to_uint8
 
-MEASURES = ("hole_l1", "hole_psnr", "psnr", "ssim")
-DEFINITIONS: dict[str, str] = {name: COLUMNS[name].definition for name in MEASURES}
-HIGHER_IS_BETTER: dict[str, bool] = {name: COLUMNS[name].higher_is_better for name in MEASURES}
+MEASURES = (
+    *("hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr", "ssim", "hole_ssim", "ms_ssim", "gradient"),
+    *("band_l1", "band_psnr", "raw_l1", "raw_psnr"),
+)
 
-SSIM_WINDOW = 11  # pixels; a Gaussian of sigma 1.5 cut at 3.5 sigma
+BAND = 8  # pixels around the hole
+WINDOW, SIGMA = 11, 1.5  # pixels; of SSIM's Gaussian
+LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents, from fine to coarse
 
 
 @torch.no_grad()
-def measure(composite: Tensor, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """The figures of `DEFINITIONS` for each sample, on pixels rounded to 8 bits as a user would store them.
+def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """The figures `names`, all of `MEASURES` if None, for each sample.
+
+    The mean of ``l2`` over pictures is 100 * 255^-2 times their mean squared error, so the PSNR of the mean is
+    ``10 log10(100 / mean)``; it differs from the mean of the PSNRs.
 
     Args:
-        composite: the repaired pictures, ``(B, 3, H, W)`` in [-1, 1]; what lies outside the range is clamped.
+        outputs: the repaired pictures, ``(B, 3, H, W)`` in [-1, 1]; what lies outside the range is clamped.
         image: the truth, ``(B, 3, H, W)`` in [-1, 1].
         mask: ``(B, 1, H, W)``, 1 = hole.
+        names: what to measure; the rest costs nothing.
 
     Returns:
-        float32 tensors ``(B,)``. A picture equal to the truth has a PSNR of inf, an empty hole has hole figures of NaN,
-        and a picture with a side below 11 pixels has an SSIM of NaN; `inpaint.table.aggregate` keeps both out of its
-        averages.
+        float32 tensors ``(B,)``, in the order of `names`. Errors of 0 have a PSNR of inf. NaN are figures over no
+        pixels (an empty hole, say), SSIM with a side below 11 and MS-SSIM with one below 176 pixels, and the figures of
+        the raw output where it is the composite, bit for bit. `inpaint.table` keeps both out of its averages.
+
+    Raises:
+        ValueError: a name that is none of `MEASURES`.
 
     Example:
         >>> image = torch.zeros(1, 3, 16, 16)
         >>> mask = torch.zeros(1, 1, 16, 16)
         >>> mask[..., :8] = 1
-        >>> figures = measure(image + 0.2 * mask, image, mask)    # 25 of 255 levels off in the hole
+        >>> painted = image + 0.2                                 # 25 of 255 levels off
+        >>> outputs = Outputs(output=painted, composite=torch.where(mask > 0.5, painted, image))
+        >>> figures = measure(outputs, image, mask, ["hole_l1", "hole_psnr", "psnr", "ssim", "band_l1"])
         >>> {name: round(value.item(), 2) for name, value in figures.items()}
-        {'hole_l1': 9.8, 'hole_psnr': 20.17, 'psnr': 23.18, 'ssim': 0.78}
+        {'hole_l1': 9.8, 'hole_psnr': 20.17, 'psnr': 23.18, 'ssim': 0.78, 'band_l1': 9.8}
     """
-    assert composite.shape == image.shape, f"composite {tuple(composite.shape)}, image {tuple(image.shape)}"
+    names = MEASURES if names is None else names
+    if unknown := [name for name in names if name not in MEASURES]:
+        raise ValueError(f"metrics: {', '.join(unknown)} is none of {', '.join(MEASURES)}")
+    assert outputs.composite.shape == image.shape, f"composite {tuple(outputs.composite.shape)}, image {image.shape}"
     assert mask.shape == (len(image), 1, *image.shape[2:]), f"mask {tuple(mask.shape)}, image {tuple(image.shape)}"
-    painted, truth = to_uint8(composite), to_uint8(image)
+    if not image.is_cuda and len(image) > 1:  # one by one, as a picture fits into a CPU's cache and a batch does not
+        alone = zip(*(x.split(1) for x in (outputs.output, outputs.composite, image, mask)), strict=True)
+        each = [measure(Outputs(raw, painted), truth, hole, names) for raw, painted, truth, hole in alone]
+        return {name: torch.cat([figures[name] for figures in each]) for name in names}
+    hole = mask[:, 0] > 0.5
+    painted, truth = to_uint8(outputs.composite), to_uint8(image)
 
-    # Sums of whole numbers are exact, so the figures do not depend on the device or on the order of the pixels.
-    difference = painted.long() - truth.long()
-    hole = mask > 0.5
-    hole_values = hole.sum(dim=(1, 2, 3)) * image.shape[1]
-    hole_l1 = (difference.abs() * hole).sum(dim=(1, 2, 3)) / hole_values
-    hole_mse = (difference.square() * hole).sum(dim=(1, 2, 3)) / hole_values
-    mse = difference.square().sum(dim=(1, 2, 3)) / image[0].numel()
-    return {
-        "hole_l1": 100 * hole_l1 / 255,
-        "hole_psnr": _psnr(hole_mse),
-        "psnr": _psnr(mse),
-        "ssim": _ssim(painted, truth),
-    }
+    found: dict[str, Tensor] = {}
+    if set(names) & {"hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr"}:
+        errors = _errors(painted, truth)
+        found |= _named("hole_", *_means(errors, hole)) | _named("", *_means(errors, torch.ones_like(hole)))
+    if set(names) & {"band_l1", "band_psnr", "raw_l1", "raw_psnr"}:
+        errors = _errors(to_uint8(outputs.output), truth)
+        band = _dilate(hole, BAND) & ~hole
+        pasted = (outputs.output == outputs.composite).flatten(1).all(dim=1)
+        for prefix, region in (("band_", band), ("raw_", torch.ones_like(hole))):
+            found |= _named(prefix, *(mean.masked_fill(pasted, torch.nan) for mean in _means(errors, region)))
+    if set(names) & {"ssim", "hole_ssim", "ms_ssim"}:
+        found |= _similarities(painted, truth, hole, "ms_ssim" in names)
+    if "gradient" in names:
+        found["gradient"] = _gradient_error(painted, truth, _dilate(hole, 1))
+    return {name: found[name].float() for name in names}
 
 
 def hole_area(mask: Tensor) -> Tensor:
@@ -64,32 +88,117 @@ def hole_area(mask: Tensor) -> Tensor:
     return (mask > 0.5).float().mean(dim=(1, 2, 3))
 
 
-def _psnr(mse: Tensor) -> Tensor:
-    """Mean squared error in squared 8-bit levels to decibels: inf for 0, NaN for NaN."""
-    return 10 * torch.log10(255**2 / mse)
+# ---- errors of single pixels ----------------------------------------------------------------------------------------
 
 
-def _ssim(painted: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004) of 8-bit pictures ``(B, 3, H, W)``: float32 ``(B,)``.
+def _errors(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Absolute and squared errors in 8-bit levels, each pixel's summed over RGB: whole, float32 ``(B, H, W)``."""
+    red, green, blue = (painted.float() - truth.float()).abs().unbind(dim=1)
+    return red + green + blue, red * red + green * green + blue * blue
+
+
+def _means(errors: tuple[Tensor, Tensor], region: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean absolute and squared error over RGB and a region, bool ``(B, H, W)``: ``(B,)``, NaN for no pixels."""
+    values = 3 * region.sum(dim=(1, 2))
+    # In float64, which holds every sum of whole numbers that a picture has.
+    absolute, squared = ((error * region).sum(dim=(1, 2), dtype=torch.float64) / values for error in errors)
+    return absolute, squared
+
+
+def _named(prefix: str, absolute: Tensor, squared: Tensor) -> dict[str, Tensor]:
+    """L1 and L2 in % and PSNR in dB: inf for an error of 0, NaN for NaN."""
+    return {
+        f"{prefix}l1": 100 * absolute / 255,
+        f"{prefix}l2": 100 * squared / 255**2,
+        f"{prefix}psnr": 10 * torch.log10(255**2 / squared),
+    }
+
+
+def _dilate(region: Tensor, reach: int) -> Tensor:
+    """Bool ``(B, H, W)`` with all pixels at most `reach` beside and above one of the region."""
+    for axis in (-1, -2):
+        wide = region.clone()
+        for shift in range(1, min(reach, region.shape[axis] - 1) + 1):
+            length = region.shape[axis] - shift
+            wide.narrow(axis, shift, length).bitwise_or_(region.narrow(axis, 0, length))
+            wide.narrow(axis, 0, length).bitwise_or_(region.narrow(axis, shift, length))
+        region = wide
+    return region
+
+
+def _gradient_error(painted: Tensor, truth: Tensor, region: Tensor) -> Tensor:
+    """Mean difference of the gradients' lengths over RGB and a region: 8-bit ``(B, 3, H, W)`` to % ``(B,)``."""
+    difference = (_gradient(painted) - _gradient(truth)).abs().mean(dim=1)
+    return 100 / 255 * (difference * region).sum(dim=(1, 2)) / region.sum(dim=(1, 2))
+
+
+def _gradient(picture: Tensor) -> Tensor:
+    """Length of Sobel's gradient in levels a pixel, the border continued: ``(B, 3, H, W)`` to float32."""
+    x = F.pad(picture.float(), (1,) * 4, mode="replicate")
+    beside = x[..., 2:] - x[..., :-2]
+    above = x[..., 2:, :] - x[..., :-2, :]
+    beside = beside[..., :-2, :].add(beside[..., 1:-1, :], alpha=2).add_(beside[..., 2:, :])
+    above = above[..., :-2].add(above[..., 1:-1], alpha=2).add_(above[..., 2:])
+    return beside.square_().add_(above.square_()).sqrt_().div_(8)
+
+
+# ---- structural similarity ------------------------------------------------------------------------------------------
+
+
+def _similarities(painted: Tensor, truth: Tensor, hole: Tensor, all_scales: bool) -> dict[str, Tensor]:
+    """SSIM (Wang et al. 2004) of 8-bit pictures, over all pixels and over the hole, and MS-SSIM (Wang et al. 2003).
 
     Population covariances, K1 = 0.01, K2 = 0.03, averaged over the channels and **all** pixels, windows at the border
     seeing the picture mirrored. scikit-image and MAT's scripts average over the pixels 5 or more from the border, which
-    says little about holes that touch it; the two differ by up to 0.01 in such pictures of 256 pixels.
+    says little about holes that touch it; the two differ by up to 0.01 in such pictures of 256 pixels. MS-SSIM halves
+    the picture by means of 2 x 2 pixels; negative similarities count 0.
     """
-    if min(truth.shape[-2:]) < SSIM_WINDOW:
-        return torch.full((len(truth),), torch.nan, device=truth.device)
-    # The variances are small differences of large means: in bfloat16 (autocast) SSIM came out as -0.4 where it is 0.87.
-    # On a GPU float32 may mean TF32, so there the work is done in float64, which would be 20 times slower on a CPU.
-    dtype = torch.float64 if truth.is_cuda else torch.float32
-    with torch.autocast(truth.device.type, enabled=False):
-        similarity = structural_similarity_index_measure(
-            painted.to(dtype) / 255,
-            truth.to(dtype) / 255,
-            gaussian_kernel=True,
-            sigma=1.5,
-            kernel_size=SSIM_WINDOW,
-            data_range=1.0,
-            reduction="none",
-        )
-    assert isinstance(similarity, Tensor)  # a pair only where full maps are asked for
-    return similarity.float()
+    nothing = torch.full((len(truth),), torch.nan, device=truth.device)
+    figures = {"ssim": nothing, "hole_ssim": nothing, "ms_ssim": nothing}
+    side = min(truth.shape[-2:])
+    if side >= WINDOW:
+        whole, structure = _similarity(painted.float(), truth.float())
+        figures["ssim"] = whole.mean(dim=(1, 2))
+        figures["hole_ssim"] = (whole * hole).sum(dim=(1, 2)) / hole.sum(dim=(1, 2))
+    if all_scales and side >= WINDOW * 2 ** (len(SCALES) - 1):
+        product = structure.mean(dim=(1, 2)).clamp_min(0) ** SCALES[0]
+        pair = (painted.float(), truth.float())
+        for exponent in SCALES[1:]:
+            pair = (F.avg_pool2d(pair[0], 2), F.avg_pool2d(pair[1], 2))
+            whole, structure = _similarity(*pair)
+            last = whole if exponent == SCALES[-1] else structure
+            product = product * last.mean(dim=(1, 2)).clamp_min(0) ** exponent
+        figures["ms_ssim"] = product
+    return figures
+
+
+def _similarity(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps ``(B, H, W)`` of SSIM and of its part without luminance, mean over RGB, of ``(B, 3, H, W)`` in 0..255.
+
+    Sums of shifted pictures: faster on a CPU than any convolution, and float32 to the end, where convolutions are TF32
+    on a GPU and bfloat16 under autocast.
+    """
+    reach = WINDOW // 2
+    # Levels around 0 make smaller squares, and so variances, differences of two of them, with more digits.
+    a, b = (F.pad(picture, (reach,) * 4, mode="reflect").sub_(128) for picture in (painted, truth))
+    mean_a, mean_b, squares, product = (_window_mean(x) for x in (a, b, (a * a).add_(b * b), a * b))
+    means_squared, means_product = (mean_a * mean_a).add_(mean_b * mean_b), mean_a * mean_b
+    structure = product.sub_(means_product).mul_(2).add_(CONTRAST)
+    structure /= squares.sub_(means_squared).add_(CONTRAST)
+    shift = mean_a.add_(mean_b).mul_(2 * 128).add_(2 * 128**2 + LUMINANCE)  # back to levels from 0
+    luminance = means_product.mul_(2).add_(shift).div_(means_squared.add_(shift))
+    return luminance.mul_(structure).mean(dim=1), structure.mean(dim=1)
+
+
+def _window_mean(x: Tensor) -> Tensor:
+    """Means over Gaussian windows that lie inside: ``(..., H + 10, W + 10)`` to ``(..., H, W)``."""
+    reach = WINDOW // 2
+    window = torch.exp(-torch.arange(-reach, reach + 1).double().square() / (2 * SIGMA**2))
+    weights = (window / window.sum()).tolist()
+    for axis in (-1, -2):
+        length = x.shape[axis] - 2 * reach
+        total = weights[0] * x.narrow(axis, 0, length)
+        for shift, weight in enumerate(weights[1:], start=1):
+            total.add_(x.narrow(axis, shift, length), alpha=weight)
+        x = total
+    return x

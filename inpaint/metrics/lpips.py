@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inpaint.batch import from_uint8, to_uint8
 from inpaint.networks.backbones import HoldsBackbone, shared
 
 # Of each variant: the backbone, the layers that are compared, and their channels, which a file of heads must fit.
@@ -17,13 +18,16 @@ VARIANTS: dict[str, tuple[str, dict[str, int]]] = {
     ),
 }
 
+LEAST = 32  # pixels; less does not come through all layers
+
 
 class LPIPS(HoldsBackbone):
     """How differently two pictures are seen, version 0.1 with linear heads: 0 for equal ones, lower is better.
 
     Features at five (squeeze: seven) layers are scaled to length 1 over the channels; their squared difference, each
     channel weighed by the head, is averaged over the places and summed over the layers. In float32 whatever the
-    autocast. As published it is measured on whole pictures; a figure belongs to its size and to its variant.
+    autocast, on pixels rounded to 8 bits. As published it is measured on whole pictures; a figure belongs to its size
+    and to its variant.
 
     Args:
         variant: `alex` (what most papers report), `vgg` or `squeeze`.
@@ -47,14 +51,24 @@ class LPIPS(HoldsBackbone):
 
     @torch.no_grad()
     def forward(self, painted: Tensor, truth: Tensor) -> Tensor:
-        """Distances, float32 ``(B,)``, of pictures ``(B, 3, H, W)`` in [-1, 1], sides of at least 32 pixels."""
+        """Distances, float32 ``(B,)``, of pictures ``(B, 3, H, W)`` in [-1, 1]; NaN with a side below 32 pixels."""
+        if min(truth.shape[-2:]) < LEAST:
+            return torch.full((len(truth),), torch.nan, device=truth.device)
+        painted, truth = (from_uint8(to_uint8(picture)) for picture in (painted, truth))
         with torch.autocast(truth.device.type, enabled=False):
             total = torch.zeros(len(truth), device=truth.device)
             pairs = zip(self.backbone(painted, self.layers), self.backbone(truth, self.layers), strict=True)
             for place, (mine, theirs) in enumerate(pairs):
-                difference = (_directions(mine) - _directions(theirs)).square()
-                total += (difference * self.get_buffer(f"head_{place}")).sum(dim=1).mean(dim=(1, 2))
+                total += _difference(mine, theirs, self.get_buffer(f"head_{place}"))
         return total
+
+
+def _difference(mine: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
+    """Of one layer's features ``(B, C, h, w)``: ``(B,)``. On a CPU one by one, which fits its cache."""
+    if not mine.is_cuda and len(mine) > 1:
+        return torch.cat([_difference(*pair, head) for pair in zip(mine.split(1), theirs.split(1), strict=True)])
+    difference = _directions(mine).sub_(_directions(theirs)).square_()
+    return (difference.mean(dim=(2, 3), keepdim=True) * head).sum(dim=(1, 2, 3))
 
 
 def _directions(features: Tensor) -> Tensor:

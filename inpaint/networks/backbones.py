@@ -8,10 +8,12 @@ Each is the convolutional part as a plain `nn.Sequential` with the places, and h
     squeezenet1_1    conv1 relu1 pool1 fire2 fire3 pool3 fire4 fire5 pool5 fire6 fire7 fire8 fire9
 """
 
+import hashlib
 import logging
 import math
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +21,22 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
+from inpaint.settings import choice
 
 log = logging.getLogger(__name__)
 
-# torchvision's files; the digits in a name begin the sha256 of its contents.
+# torchvision's files, and the sha256 of their contents, whose first digits torchvision puts into the names.
 FILES = {
     "vgg16": "vgg16-397923af.pth",
     "vgg19": "vgg19-dcbb9e9d.pth",
     "alexnet": "alexnet-owt-7be5be79.pth",
     "squeezenet1_1": "squeezenet1_1-b8a52dc0.pth",
+}
+DIGESTS = {
+    "vgg16": "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    "vgg19": "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+    "alexnet": "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    "squeezenet1_1": "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
 }
 ADDRESS = "https://download.pytorch.org/models/"
 
@@ -114,14 +123,16 @@ class Backbone(nn.Module):
 
     Args:
         network: `vgg16`, `vgg19`, `alexnet` or `squeezenet1_1`.
-        weights: a file; None for torchvision's, from torch's hub cache or else downloaded; or `random`. A file is a
-            state dict with torchvision's keys, which may end after the layers that are needed, or a checkpoint of
-            this project whose generator has a part with the layout of `network` (`self-trained`).
+        weights: a file; None for torchvision's, from torch's hub cache or else downloaded, which must be what
+            torchvision published; or `random`. A file is a state dict with torchvision's keys, which may end after the
+            layers that are needed, or a checkpoint of this project whose generator has a part with the layout of
+            `network` (`self-trained`).
         convention: how the network wants to see a picture: `torchvision`, `caffe` or `signed`, see `CONVENTIONS`.
         key: the config's key that error messages begin with.
 
     Raises:
-        ValueError: a network or convention that does not exist, or weights that are nowhere to be found.
+        ValueError: a network or convention that does not exist, weights that are nowhere to be found, or a file in the
+            cache that is not torchvision's.
     """
 
     mean: Tensor
@@ -129,11 +140,8 @@ class Backbone(nn.Module):
 
     def __init__(self, network: str, weights: str | None, convention: str, key: str) -> None:
         super().__init__()
-        if network not in FILES:
-            raise ValueError(f"{key}.backbone: {network!r} is none of {tuple(FILES)}")
-        if convention not in CONVENTIONS:
-            raise ValueError(f"{key}.convention: {convention!r} is none of {tuple(CONVENTIONS)}")
-        self.network, self.convention = network, CONVENTIONS[convention]
+        self.network = choice(f"{key}.backbone", network, FILES)
+        self.convention = CONVENTIONS[choice(f"{key}.convention", convention, CONVENTIONS)]
         for name in ("mean", "deviation"):
             self.register_buffer(name, torch.tensor(getattr(self.convention, name)).view(1, 3, 1, 1))
         self.features = nn.Sequential()
@@ -212,25 +220,43 @@ def shared(network: str, weights: str | None, convention: str, layers: Collectio
 
 
 def _find(network: str, weights: str | None, key: str) -> Path:
-    """The file of the weights, downloaded where nothing else is left."""
+    """The file of the weights, downloaded where nothing else is left; torchvision's, or a file that the user names."""
     if weights is not None:
         if not Path(weights).is_file():
             raise ValueError(f"{key}.weights: there is no file {weights}")
+        if _digest(Path(weights)) != DIGESTS[network]:
+            log.warning("%s.weights: %s is not torchvision's %s, and taken as it is", key, weights, FILES[network])
         return Path(weights)
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = folder / FILES[network]
-    if not file.is_file():
-        digits = file.stem.rpartition("-")[2]
+    if file.is_file():
+        if (found := _digest(file)) != DIGESTS[network]:
+            raise ValueError(
+                f"{key}.weights: {file} is damaged or another file, its sha256 is {found} and not {DIGESTS[network]}; "
+                f"delete it, to have it downloaded again, or name the file that you mean ({key}.weights=FILE)"
+            )
+    else:
         try:
             log.info("downloading %s%s to %s", ADDRESS, file.name, folder)
             folder.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(ADDRESS + file.name, str(file), hash_prefix=digits, progress=False)
+            torch.hub.download_url_to_file(ADDRESS + file.name, str(file), DIGESTS[network], progress=False)
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"{key}.weights: put torchvision's {file.name} into {folder}, or give a file ({key}.weights=FILE), "
                 f"or {key}.weights=random; {ADDRESS}{file.name} could not be fetched ({error})"
             ) from None
     return file
+
+
+def _digest(file: Path) -> str:
+    """The sha256 of a file's contents; read once in a process, as half a gigabyte takes a second."""
+    return _digest_of(file.resolve(), file.stat().st_mtime_ns)
+
+
+@cache
+def _digest_of(file: Path, modified: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(file: Path, network: nn.Sequential, name: str, key: str) -> dict[str, Tensor]:

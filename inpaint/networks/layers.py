@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint import rng
-
-T = TypeVar("T")
 
 LEAST_CONTRAST = 0.01  # of the range [-1, 1]
 MEAN_COLOUR = (123.0, 117.0, 104.0)  # of ImageNet, 8-bit RGB
@@ -135,20 +132,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
     "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "instance": nn.InstanceNorm2d,  # without scale and shift, as in pix2pixHD
     "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
 }
-
-
-def named(choices: dict[str, T], name: str, key: str) -> T:
-    """What `name` stands for in a table such as `NORMS`.
-
-    Raises:
-        ValueError: it stands for nothing; `key` is the setting that held it (``generator.norm``).
-    """
-    if name not in choices:
-        raise ValueError(f"{key}: {name!r} is none of {', '.join(choices)}")
-    return choices[name]
 
 
 # ---- what generators share ------------------------------------------------------------------------------------------
@@ -199,35 +185,19 @@ class SelfAttention(nn.Module):
         return x + self.gamma * self.out(attended.squeeze(1).mT.unflatten(2, x.shape[-2:]))
 
 
-def picture_decoder(widths: list[int]) -> nn.Sequential:
+def picture_decoder(widths: list[int], norm: str = "batch") -> nn.Sequential:
     """What the ResNets of Johnson et al. 2016 end with, as LaMa has it: ``(B, widths[0], h, w)`` to RGB in [0, 1].
 
-    A transposed 3 x 3 convolution of stride 2 with batch norm and ReLU for each of the further widths, then 7 x 7 with
+    A transposed 3 x 3 convolution of stride 2 with a norm and ReLU for each of the further widths, then 7 x 7 with
     reflect padding to three channels and a sigmoid.
     """
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), nn.BatchNorm2d(after), nn.ReLU(True)]
+        layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), NORMS[norm](after), nn.ReLU(True)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 3, 7, padding=3, padding_mode="reflect"), nn.Sigmoid())
 
 
 # ---- pieces of discriminators ---------------------------------------------------------------------------------------
-
-
-def norm_layer(norm: str, channels: int) -> list[nn.Module]:
-    """The layer that `norm` names, in a list that is empty for `none`; `instance` is without scale and shift.
-
-    Raises:
-        ValueError: a name that does not exist.
-    """
-    layers: dict[str, list[nn.Module]] = {
-        "none": [],
-        "batch": [nn.BatchNorm2d(channels)],
-        "instance": [nn.InstanceNorm2d(channels)],
-    }
-    if norm not in layers:
-        raise ValueError(f"discriminator.norm: {norm!r} is none of {tuple(layers)}")
-    return layers[norm]
 
 
 def around_hole(picture: Tensor, mask: Tensor, side: int) -> Tensor:

@@ -24,6 +24,7 @@ from PIL import Image
 from inpaint import rng
 from inpaint.files import SUFFIXES, decode, open_image, read_mask
 from inpaint.progress import track
+from inpaint.settings import choice
 from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file
 
 BOARD = 8  # squares on a side of the board that destroys a picture; every second one is painted over
@@ -287,8 +288,8 @@ def build(
     folders = dict(methods) | ({ORIGINAL: original} if original else {})
     if len(folders) < 2:
         raise ValueError(f"METHOD: {len(folders)} contestant; give two folders of results, or one and --original")
-    if against is not None and against not in folders:
-        raise ValueError(f"--against: {against} is none of {', '.join(folders)}")
+    if against is not None:
+        choice("--against", against, folders)
     if participants < 2 or participants % 2:
         raise ValueError(
             f"--participants: give an even number, two see the same with sides exchanged; got {participants}"

@@ -213,7 +213,7 @@ def test_paths_out_of_the_set_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"format": "csv"}, r"data\.format: csv is none of imagefolder, parquet, saved"),
+        ({"format": "csv"}, r"data\.format: give one of imagefolder, parquet, saved; got 'csv'"),
         ({"train": "all"}, r"data\.train: .* has no split all, only train, validation"),
         ({"validation": "test"}, r"data\.validation: .* has no split test, only train, validation"),
         ({"validation": "train"}, r"data\.validation: train trains as well"),

@@ -307,6 +307,44 @@ def test_r1_of_a_quadratic_discriminator():
     assert torch.allclose(r1_penalty(Quadratic(), image, mask), expected)
 
 
+class Repeated(nn.Module):
+    """The quadratic score again and again, on maps of several sizes."""
+
+    def forward(self, image, mask):
+        score = Quadratic()(image, mask).logits[0]
+        return Verdict(tuple(score.expand(-1, channels, side, side) for channels, side in ((1, 1), (1, 5), (3, 2))))
+
+
+def test_r1_does_not_depend_on_how_many_logits_say_the_same():
+    image, _, mask = pictures()
+    assert torch.allclose(r1_penalty(Repeated(), image, mask), r1_penalty(Quadratic(), image, mask))
+
+
+def test_r1_of_a_patch_discriminator_by_differences():
+    """The gradient of each picture's mean logit, pixel by pixel in float64, and LaMa's penalty out of it."""
+    rng.seed_all(0)
+    network = Patch(width=4, layers=1, spectral=False, sees_mask=False)
+    image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.zeros(2, 1, 8, 8)
+    found = r1_penalty(network, image, mask).item()
+    network, x, step = network.double(), image.double(), 1e-5
+    logits = network(x, mask).logits[0][0].numel()
+    squares = 0.0
+    for sample in range(2):
+        for place in range(x[0].numel()):
+            moved = x[sample : sample + 1].repeat(2, 1, 1, 1)
+            moved.view(2, -1)[0, place] += step
+            moved.view(2, -1)[1, place] -= step
+            up, down = network(moved, mask).logits[0].mean(dim=(1, 2, 3)).tolist()
+            squares += ((up - down) / (2 * step)) ** 2 / 2
+    assert logits > 1 and found == pytest.approx(squares, rel=1e-4)
+
+    unit = ((image + 1) / 2).double().requires_grad_(True)  # as LaMa has pictures
+    (gradient,) = torch.autograd.grad(network(2 * unit - 1, mask).logits[0].sum(), unit)
+    published = 0.001 * gradient.flatten(1).square().sum(dim=1).mean().item()
+    assert 0.008 * logits**2 / 2 * found == pytest.approx(published, rel=1e-4)
+
+
 def test_r1_reaches_the_discriminators_weights():
     network = Linear()
     r1_penalty(network, *pictures()[::2]).backward()
@@ -316,7 +354,7 @@ def test_r1_reaches_the_discriminators_weights():
 @pytest.mark.parametrize(
     ("game", "settings", "message"),
     [
-        (Hinge, {"of": "mask"}, r"adversarial\.of: 'mask'"),
+        (Hinge, {"of": "mask"}, r"adversarial\.of: give one of output, composite; got 'mask'"),
         (SoftMask, {"kernel": 8}, r"adversarial\.kernel: 8 is not odd"),
         (SoftMask, {"sigma": 0}, r"adversarial\.sigma"),
         (Wasserstein, {"gp_weight": -1}, r"adversarial\.gp_weight: -1 is negative"),

@@ -218,7 +218,7 @@ def test_published_defaults():
         (lambda: LOSSES["style"](region="known"), r"losses\.style\.region"),
         (lambda: LOSSES["style"](layers=[]), r"losses\.style\.layers: empty"),
         (lambda: LOSSES["style"](layer_weights=[1.0]), r"losses\.style\.layer_weights: 1 for 2 layers"),
-        (lambda: MRF(**SMALL, variant="mrf"), r"losses\.mrf\.variant: 'mrf' is none of"),
+        (lambda: MRF(**SMALL, variant="mrf"), r"losses\.mrf\.variant: give one of cnnmrf, .*; got 'mrf'"),
         (lambda: MRF(**SMALL, stride=0), r"losses\.mrf\.stride: 0 is not positive"),
     ],
 )

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from inpaint.batch import compose
 from inpaint.losses.reconstruction import L1, L2, Charbonnier, distance_to_known
@@ -28,7 +29,7 @@ def by_hand(outputs, batch, error, region="all", per="region", of="output", disc
             for x in range(painted.shape[3]):
                 hole = batch["mask"][sample, 0, y, x].item() == 1
                 counts = region == "all" or hole == (region == "hole")
-                count += counts or per == "image"
+                count += {"region": counts, "image": True, "hole": hole}[per]
                 steps = steps_to_known(batch["mask"][sample, 0], y, x) if hole and (band or discount < 1) else 0
                 importance = discount**steps * (band_weight if 0 < steps <= band else 1)
                 if counts:
@@ -40,7 +41,7 @@ def by_hand(outputs, batch, error, region="all", per="region", of="output", disc
 
 @pytest.mark.parametrize(("loss", "error"), LOSSES)
 @pytest.mark.parametrize("region", ["hole", "known", "all"])
-@pytest.mark.parametrize("per", ["region", "image"])
+@pytest.mark.parametrize("per", ["region", "image", "hole"])
 @pytest.mark.parametrize("of", ["output", "composite"])
 def test_against_a_hand_computation(batch, loss, error, region, per, of):
     output = batch["image"].flip(0)
@@ -104,11 +105,19 @@ def test_the_first_stage(batch):
     assert torch.equal(L1(of="coarse")(outputs, batch), (coarse - batch["image"]).abs().mean())
 
 
-@pytest.mark.parametrize("region", ["hole", "known"])
-def test_an_empty_region_is_zero_with_a_finite_gradient(batch, region):
-    batch["mask"] = torch.full_like(batch["mask"], float(region == "known"))
+def test_edge_connects_division_by_the_mean_of_the_mask(batch):
+    outputs = compose(batch["image"].flip(0), batch["image"], batch["mask"])
+    published = F.l1_loss(outputs.output, batch["image"]) / batch["mask"].mean()
+    assert torch.allclose(L1(per="hole")(outputs, batch), published)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"region": "hole"}, {"region": "known"}, {"region": "all", "per": "hole"}], ids=str
+)
+def test_an_empty_region_is_zero_with_a_finite_gradient(batch, settings):
+    batch["mask"] = torch.full_like(batch["mask"], float(settings["region"] == "known"))
     output = batch["image"].flip(0).requires_grad_(True)
-    value = L2(region=region)(compose(output, batch["image"], batch["mask"]), batch)
+    value = L2(**settings)(compose(output, batch["image"], batch["mask"]), batch)
     value.backward()
     assert value == 0 and output.grad.isfinite().all()
 
@@ -125,7 +134,7 @@ def test_half_precision_outputs_are_summed_in_float32(batch, loss):
 @pytest.mark.parametrize(
     ("loss", "wrong", "message"),
     [
-        (L1, {"region": "holes"}, r"losses\.l1\.region: 'holes' is none of"),
+        (L1, {"region": "holes"}, r"losses\.l1\.region: give one of hole, known, all; got 'holes'"),
         (L2, {"per": "pixel"}, r"losses\.l2\.per: "),
         (Charbonnier, {"of": "raw"}, r"losses\.charbonnier\.of: "),
         (L1, {"discount": 1.5}, r"losses\.l1\.discount: 1.5 is outside"),

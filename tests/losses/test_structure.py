@@ -4,7 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from inpaint.batch import compose
+from inpaint.batch import Outputs, compose
 from inpaint.losses.structure import MSSSIM, SSIM, FocalFrequency, TotalVariation
 from inpaint.metrics.image import measure
 
@@ -57,7 +57,7 @@ def test_ssim_is_the_metrics(batch, outputs, of):
     assert value.item() == pytest.approx(1 - expected.item(), abs=1e-5)
     pairs = zip(*numpy_pair(painted, batch), strict=True)
     assert value.item() == pytest.approx(1 - np.mean([similarity(a, b)[0] for a, b in pairs]), abs=1e-5)
-    evaluated = measure(painted, batch["image"], batch["mask"])["ssim"].mean()
+    evaluated = measure(Outputs(painted, painted), batch["image"], batch["mask"])["ssim"].mean()
     assert value.item() == pytest.approx(1 - evaluated.item(), abs=0.003), "which rounds to 8 bits"
 
 
@@ -171,7 +171,7 @@ def test_autocast_changes_nothing(batch, outputs, make):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SSIM(of="coarse"), r"losses\.ssim\.of: 'coarse'"),
+        (lambda: SSIM(of="coarse"), r"losses\.ssim\.of: give one of output, composite; got 'coarse'"),
         (lambda: MSSSIM(of="both"), r"losses\.ms_ssim\.of"),
         (lambda: MSSSIM(scales=6), r"losses\.ms_ssim\.scales: 6 is not one of 1\.\.5"),
         (lambda: TotalVariation(region="known"), r"losses\.total_variation\.region"),

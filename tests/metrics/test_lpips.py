@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint.batch import from_uint8
+from inpaint.batch import from_uint8, to_uint8
 from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.networks.backbones import layers_of
 
@@ -31,7 +31,7 @@ def save_files(folder, variant):
 
 def pair(size=64):
     generator = torch.Generator().manual_seed(1)
-    return tuple(torch.rand(2, 3, size, size, generator=generator) * 2 - 1 for _ in range(2))
+    return tuple(from_uint8(to_uint8(torch.rand(2, 3, size, size, generator=generator) * 2 - 1)) for _ in range(2))
 
 
 @pytest.mark.parametrize("variant", ["alex", "squeeze"])
@@ -67,6 +67,19 @@ def test_equal_pictures_have_no_distance_and_autocast_changes_nothing(tmp_path):
         half = metric(painted, truth)
     assert torch.equal(half, metric(painted, truth))
     assert not metric.state_dict() and not list(metric.parameters())
+
+
+@pytest.mark.parametrize("variant", ["alex", "squeeze"])
+def test_a_picture_below_32_pixels_has_none(tmp_path, variant):
+    metric = LPIPS(variant, *save_files(tmp_path, variant)[:2])
+    assert metric(*pair(32)).isfinite().tolist() == [True, True]
+    assert metric(*pair(31)).isnan().tolist() == [True, True]
+
+
+def test_pixels_are_those_of_a_stored_picture(tmp_path):
+    metric = LPIPS("alex", *save_files(tmp_path, "alex")[:2])
+    painted, truth = pair()
+    assert torch.equal(metric(painted + 0.3 / 127.5, truth), metric(painted, truth))
 
 
 def test_a_file_that_does_not_fit(tmp_path, monkeypatch):

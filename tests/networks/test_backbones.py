@@ -1,6 +1,7 @@
 import gc
 import hashlib
 import logging
+import os
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from inpaint.networks import backbones
-from inpaint.networks.backbones import FILES, HoldsBackbone, layers_of, shared
+from inpaint.networks.backbones import DIGESTS, FILES, HoldsBackbone, layers_of, shared
 
 # torchvision's places of the layers that have weights, and the number of weights of its `features`.
 PLACES = {
@@ -209,18 +210,64 @@ def test_a_whole_file_of_torchvision_has_more_than_is_needed(tmp_path):
     assert torch.equal(backbone.features[3].weight, state["features.3.weight"]) and len(backbone.features) == 5
 
 
-def test_the_hub_cache_is_used_before_the_network(tmp_path, monkeypatch):
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """A file in the hub cache, and what is in it; nothing may be downloaded."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    state = state_of("alexnet", "relu1")
-    torch.save(state, folder / "alexnet-owt-7be5be79.pth")
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("it asked the network"))
+    path = tmp_path / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    path.parent.mkdir(parents=True)
+    state = state_of("alexnet", "relu1")
+    torch.save(state, path)
+    return path, state
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_hub_cache_is_used_before_the_network(cached, monkeypatch):
+    path, state = cached
+    monkeypatch.setitem(DIGESTS, "alexnet", sha256(path))
     backbone = shared("alexnet", None, "torchvision", ["relu1"], "losses.style")
     assert torch.equal(backbone.features[0].weight, state["features.0.weight"])
 
 
-def test_a_download_is_checked_against_the_digits_in_its_name(tmp_path, monkeypatch):
+def test_a_file_in_the_hub_cache_that_is_not_torchvisions_is_refused(cached):
+    path, _ = cached
+    with pytest.raises(ValueError, match=r"^losses\.style\.weights: .* is damaged") as error:
+        shared("alexnet", None, "torchvision", ["relu1"], "losses.style")
+    for part in (str(path), sha256(path), "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"):
+        assert part in str(error.value)
+
+
+def test_a_file_is_read_once_for_its_digest_and_again_when_it_has_changed(cached, monkeypatch):
+    path, _ = cached
+    read = []
+    original = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: read.append(given) or original(*given))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="is damaged"):
+            shared("alexnet", None, "torchvision", ["relu1"], "losses.style")
+    assert len(read) == 1
+    path.write_bytes(b"something else")
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(ValueError, match=sha256(path)):
+        shared("alexnet", None, "torchvision", ["relu1"], "losses.style")
+
+
+def test_a_file_that_the_user_names_may_be_another_one_which_is_said(cached, monkeypatch, caplog):
+    path, _ = cached
+    shared("alexnet", str(path), "torchvision", ["relu1"], "losses.style")
+    assert f"losses.style.weights: {path} is not torchvision's alexnet-owt-7be5be79.pth" in caplog.text
+    caplog.clear()
+    gc.collect()
+    monkeypatch.setitem(DIGESTS, "alexnet", sha256(path))
+    shared("alexnet", str(path), "torchvision", ["relu1"], "losses.style")
+    assert "is not torchvision's" not in caplog.text
+
+
+def test_a_download_is_checked_against_the_digest(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     asked = []
 
@@ -230,10 +277,14 @@ def test_a_download_is_checked_against_the_digits_in_its_name(tmp_path, monkeypa
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     backbone = shared("squeezenet1_1", None, "torchvision", ["relu1"], "losses.style")
-    assert asked == [("https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth", "b8a52dc0")]
+    assert asked == [("https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth", DIGESTS["squeezenet1_1"])]
     assert len(backbone.features) == 2
-    assert set(FILES) == {"vgg16", "vgg19", "alexnet", "squeezenet1_1"}
-    assert all(len(name.rpartition("-")[2]) == len("12345678.pth") for name in FILES.values())
+
+
+def test_the_digests_begin_as_torchvisions_names_say():
+    assert set(FILES) == set(DIGESTS) == {"vgg16", "vgg19", "alexnet", "squeezenet1_1"}
+    for network, digest in DIGESTS.items():
+        assert FILES[network].endswith(f"-{digest[:8]}.pth") and len(bytes.fromhex(digest)) == 32
 
 
 def test_a_damaged_download_is_not_kept(tmp_path, monkeypatch):
@@ -242,7 +293,6 @@ def test_a_damaged_download_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(backbones, "ADDRESS", f"file://{tmp_path}/")
     there = tmp_path / FILES["alexnet"]
     torch.save(state_of("alexnet", "relu1"), there)
-    assert not hashlib.sha256(there.read_bytes()).hexdigest().startswith("7be5be79")
     with pytest.raises(ValueError, match=r"losses\.style\.weights: put .*alexnet-owt-7be5be79.pth into .*home"):
         shared("alexnet", None, "torchvision", ["relu1"], "losses.style")
     assert not (tmp_path / "home" / "hub" / "checkpoints" / FILES["alexnet"]).exists()
@@ -291,8 +341,11 @@ def test_files_that_are_something_else(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("vgg11", "random", "torchvision", ["relu1_1"]), r"losses\.style\.backbone: 'vgg11' is none of"),
-        (("vgg16", "random", "keras", ["relu1_1"]), r"losses\.style\.convention: 'keras' is none of"),
+        (
+            ("vgg11", "random", "torchvision", ["relu1_1"]),
+            r"losses\.style\.backbone: give one of vgg16, .*; got 'vgg11'",
+        ),
+        (("vgg16", "random", "keras", ["relu1_1"]), r"losses\.style\.convention: give one of .*; got 'keras'"),
         (("vgg16", "random", "torchvision", ["relu1"]), r"losses\.style\.layers: vgg16 has no relu1; it has conv1_1"),
     ],
 )

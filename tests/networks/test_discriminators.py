@@ -267,11 +267,14 @@ def test_a_pixels_logit_knows_the_pixel_and_the_picture():
     ("make", "message"),
     [
         (lambda: Patch(layers=0), r"discriminator\.layers"),
-        (lambda: Patch(norm="layer"), r"discriminator\.norm: 'layer' is none of"),
+        (lambda: Patch(norm="layer"), r"discriminator\.norm: give one of none, batch, instance, group; got 'layer'"),
         (lambda: MultiScale(scales=0), r"discriminator\.scales"),
         (lambda: SNPatch(layers=1), r"discriminator\.layers"),
         (lambda: GlobalLocal(size=8), r"discriminator\.size"),
-        (lambda: ContextConditional("border"), r"discriminator\.sees: 'border' is none of"),
+        (
+            lambda: ContextConditional("border"),
+            r"discriminator\.sees: give one of context, hole, picture; got 'border'",
+        ),
         (lambda: ContextConditional(size=8), r"discriminator\.size"),
         (lambda: UNet(levels=0), r"discriminator\.levels"),
     ],

@@ -142,7 +142,8 @@ def test_every_parameter_learns(name):
     outputs = network(image * (1 - mask), mask)
     (outputs.output * mask).square().mean().backward()
     for parameter_name, parameter in network.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.abs().sum() > 0, parameter_name
 
 
 @every
@@ -208,3 +209,34 @@ def test_it_learns_one_batch_by_heart(name):
         sum((hole_l1(getattr(outputs, field)) for field in returns(network)), error).backward()
         optimizer.step()
     pytest.fail(f"L1 in the hole is {error:.3f} and was {first:.3f}")
+
+
+DECLARED = [name for name in SMALL if hasattr(small(name), "features")]
+
+
+def test_who_declares_features():
+    assert set(SMALL) - set(DECLARED) == {"global_local", "gated_conv", "edge_connect", "mat"}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_features_are_maps_of_what_is_known(name):
+    image, mask = picture(name)
+    network = excite(small(name)).eval()
+    maps = network.features(image, mask)
+    assert maps.ndim == 4 and len(maps) == 2 and maps.shape[1] >= 8 and maps.shape[-1] < image.shape[-1]
+    assert maps.isfinite().all() and maps.std() > 0
+    assert torch.equal(maps, network.features(torch.where(mask == 1, 0.77, image), mask))
+    assert not torch.equal(maps, network.features(image, torch.zeros_like(mask)))
+    assert torch.allclose(maps[:1], network.features(image[:1], mask[:1]), rtol=0, atol=1e-5 * maps.abs().max().item())
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_pictures_are_painted_from_the_features(name):
+    image, mask = picture(name)
+    network = excite(small(name)).eval()
+    network.features(image, mask).square().sum().backward()
+    behind = {key for key, parameter in network.named_parameters() if parameter.grad is not None}
+    network.zero_grad()
+    network(image, mask).output.square().sum().backward()
+    painted = {key for key, parameter in network.named_parameters() if parameter.grad is not None}
+    assert behind and behind < painted

@@ -233,7 +233,7 @@ def test_masks_must_fit_too(folders: Path) -> None:
         (["lama", "x/../lama"], "two methods are called lama"),
         (["lama", "original", "--original", "original"], "'original' is no name for a method"),
         (["lama", "destroyed=ours"], "'destroyed' is no name for a method"),
-        (["lama", "ours", "--against", "theirs"], "--against: theirs is none of lama, ours"),
+        (["lama", "ours", "--against", "theirs"], "--against: give one of lama, ours; got 'theirs'"),
         (["lama", "ours", "--trials", "6"], "--trials: there are 5 comparisons; got 6"),
         (["lama", "ours", "--trials", "0"], "--trials"),
         (["lama", "ours", "--participants", "3"], "--participants: give an even number"),

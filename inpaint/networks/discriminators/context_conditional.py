@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import around_hole, normal_init, pad_to_multiple
+from inpaint.settings import choice
 
 Sees = Literal["context", "hole", "picture"]
 
@@ -41,11 +42,9 @@ class ContextConditional(nn.Module):
 
     def __init__(self, sees: Sees = "context", width: int = 64, size: int = 128) -> None:
         super().__init__()
-        if sees not in ("context", "hole", "picture"):
-            raise ValueError(f"discriminator.sees: {sees!r} is none of ('context', 'hole', 'picture')")
         if size < 16:
             raise ValueError(f"discriminator.size: {size} pixels a side, at least 16 are needed")
-        self.sees, self.size = sees, size
+        self.sees, self.size = choice("discriminator.sees", sees, ("context", "hole", "picture")), size
         depth = (size // (8 if sees == "hole" else 4)).bit_length() - 1  # halvings down to 4 x 4
         first, *others = [width * 2 ** max(0, layer - max(0, depth - 4)) for layer in range(depth)]
         if sees == "context":

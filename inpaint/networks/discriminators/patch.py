@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
-from inpaint.networks.layers import norm_layer, normal_init
+from inpaint.networks.layers import NORMS, normal_init
+from inpaint.settings import choice
 
 
 class Patch(nn.Module):
@@ -27,8 +28,8 @@ class Patch(nn.Module):
         spectral: spectral norm on every layer but the last (as in AOT-GAN): with a norm of 1 there as well, the logits
             of blurred and of sharp patches stay so close that short trainings learn nothing from them.
         sees_mask: the mask is a fourth input channel, so that known pixels help to judge the painted ones.
-        norm: `none`, `batch` or `instance` (without scale and shift, as in pix2pixHD) after every convolution but the
-            first and the last.
+        norm: `none`, `batch`, `instance` or `group` after every convolution but the first and the last, see
+            `layers.NORMS`.
         padding: of every convolution, pixels; with 2 (pix2pixHD, LaMa) the map has more logits, and of the border too.
         bias: of every convolution but the last, which has one.
 
@@ -52,6 +53,7 @@ class Patch(nn.Module):
         super().__init__()
         if layers < 1:
             raise ValueError(f"discriminator.layers: {layers} strided layers, at least 1 is needed")
+        choice("discriminator.norm", norm, NORMS)
         self.sees_mask = sees_mask
         widths = [3 + int(sees_mask)] + [min(width * 2**layer, width * 8) for layer in range(layers + 1)]
         strides = [2] * layers + [1]
@@ -59,8 +61,8 @@ class Patch(nn.Module):
         convolutions = []
         for place, ((before, after), stride) in enumerate(zip(pairwise(widths), strides, strict=True)):
             convolutions.append(nn.Conv2d(before, after, 4, stride, padding, bias=bias))
-            normalised = norm_layer(norm if place else "none", after)
-            self.layers.append(nn.Sequential(convolutions[-1], *normalised, nn.LeakyReLU(0.2)))
+            normalised = NORMS[norm if place else "none"](after)
+            self.layers.append(nn.Sequential(convolutions[-1], normalised, nn.LeakyReLU(0.2)))
         self.last = nn.Conv2d(widths[-1], 1, 4, 1, padding)
         normal_init(self)
         if spectral:

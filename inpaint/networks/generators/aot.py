@@ -98,7 +98,11 @@ class AOT(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
         height, width = image.shape[-2:]
+        output = self.decoder(self.features(image, mask))
+        return compose(output[..., :height, :width], image, mask)
+
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What the decoder paints from: ``(B, 4 * width, h, w)`` at a quarter of the resolution."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         white = torch.where(hole > 0.5, 1, known)
-        output = self.decoder(self.middle(self.encoder(torch.cat([white, hole], dim=1))))
-        return compose(output[..., :height, :width], image, mask)
+        return self.middle(self.encoder(torch.cat([white, hole], dim=1)))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import ChannelwiseLinear, he_init, mean_colour, normal_init, pad_to_multiple
+from inpaint.settings import choice
 
 
 def widths_of(width: int, levels: int) -> list[int]:
@@ -55,13 +56,11 @@ class ContextEncoder(nn.Module):
         super().__init__()
         if levels < 1:
             raise ValueError(f"generator.levels: {levels} strided convolutions, at least 1 is needed")
-        if paints not in ("picture", "centre"):
-            raise ValueError(f"generator.paints: give picture or centre; got {paints!r}")
         if paints == "centre" and levels < 2:
             raise ValueError("generator.levels: 1 strided convolution, paints=centre needs at least 2")
         if noise < 0:
             raise ValueError(f"generator.noise: give a number of channels, 0 for none; got {noise}")
-        self.paints, self.noise = paints, noise
+        self.paints, self.noise = choice("generator.paints", paints, ("picture", "centre")), noise
         self.multiple = 2**levels
         self.minimum = 4 * self.multiple
 
@@ -96,9 +95,16 @@ class ContextEncoder(nn.Module):
         self._refuse_holes_outside(inside, mask)
         return compose(torch.where(inside, F.pad(patch, border).to(image.dtype), image), image, mask)
 
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The bottleneck, without noise: ``(B, bottleneck, h, w)``, a place for each window of natural size."""
+        return self._encode(*pad_to_multiple(image, mask, self.multiple, self.minimum))
+
+    def _encode(self, known: Tensor, hole: Tensor) -> Tensor:
+        return self.encoder(torch.where(hole > 0.5, self.hole_colour, known))
+
     def _paint(self, known: Tensor, hole: Tensor) -> Tensor:
         """Of a picture at a size that fits, the whole or the centre."""
-        x = self.encoder(torch.where(hole > 0.5, self.hole_colour, known))
+        x = self._encode(known, hole)
         if self.noise_mixer is not None:
             x = torch.cat([x, self.noise_mixer(self._noise(x))], dim=1)
         return self.decoder(x)
@@ -189,10 +195,13 @@ class FeatureContextEncoder(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        x = torch.where(mask > 0.5, self.hole_colour, image)
-        x = F.interpolate(x, (self.side, self.side), mode="bilinear", antialias=True)
-        x = self.decoder(self.bottleneck(self.encoder(x)))
+        x = self.decoder(self.bottleneck(self.features(image, mask)))
         return compose(F.interpolate(x, image.shape[-2:], mode="bilinear"), image, mask)
+
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """AlexNet's pool5: ``(B, 8 * width, h, w)``."""
+        x = torch.where(mask > 0.5, self.hole_colour, image)
+        return self.encoder(F.interpolate(x, (self.side, self.side), mode="bilinear", antialias=True))
 
 
 def _response_norm() -> nn.Module:

@@ -140,8 +140,12 @@ class LaMa(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
         height, width = image.shape[-2:]
+        output = 2 * self.decoder(self.features(image, mask)) - 1
+        return compose(output[..., :height, :width], image, mask)
+
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What the decoder paints from: ``(B, C, h, w)`` at an eighth of the resolution, local channels first."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         black = torch.where(hole > 0.5, 0, (known + 1) / 2)
         parts = self.middle(self.encoder({"local": torch.cat([black, hole], dim=1)}))
-        output = 2 * self.decoder(torch.cat(list(parts.values()), dim=1)) - 1
-        return compose(output[..., :height, :width], image, mask)
+        return torch.cat(list(parts.values()), dim=1)

@@ -74,18 +74,24 @@ class PartialConvUNet(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
         height, width = image.shape[-2:]
-        x, hole = pad_to_multiple(image, mask, self.multiple)
-        valid = hole < 0.5
-
-        skips = []
-        for block in self.encoder:
-            skips.append((x, valid))
-            x, valid = block(x, valid)
+        *skips, (x, valid) = self._down(image, mask)
         for block, (skip, skip_valid) in zip(self.decoder, reversed(skips), strict=True):
             x, valid = _doubled(x), _doubled(valid.float()) > 0.5
             both = torch.cat([valid.expand_as(x), skip_valid.expand_as(skip)], dim=1)
             x, valid = block(torch.cat([x, skip], dim=1), both)
         return compose(x[..., :height, :width], image, mask)
+
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What the encoder ends with: ``(B, C, h, w)`` at the lowest resolution."""
+        return self._down(image, mask)[-1][0]
+
+    def _down(self, image: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Features of every resolution and where they are valid, beginning with the picture itself."""
+        x, hole = pad_to_multiple(image, mask, self.multiple)
+        levels = [(x, hole < 0.5)]
+        for block in self.encoder:
+            levels.append(block(*levels[-1]))
+        return levels
 
 
 class _Block(nn.Module):

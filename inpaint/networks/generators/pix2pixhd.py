@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import pad_to_multiple, picture_decoder
+from inpaint.networks.layers import NORMS, pad_to_multiple, picture_decoder
+from inpaint.settings import choice
 
 MOST_CHANNELS = 1024
 
@@ -14,14 +15,14 @@ MOST_CHANNELS = 1024
 class _ResidualBlock(nn.Module):
     """``x + norm(conv(relu(norm(conv(x)))))``, 3 x 3 with reflect padding (Johnson et al. 2016)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
         self.inner = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            nn.BatchNorm2d(channels),
+            NORMS[norm](channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            nn.BatchNorm2d(channels),
+            NORMS[norm](channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,9 +32,9 @@ class _ResidualBlock(nn.Module):
 class Pix2PixHDGlobal(nn.Module):
     """LaMa-Regular: the skeleton of LaMa with ordinary convolutions in place of Fourier ones; 45,617,731 parameters.
 
-    7 x 7 and strided 3 x 3 convolutions, residual blocks, transposed convolutions, 7 x 7 and a sigmoid; batch norm and
-    ReLU, biases, torch's own initial weights. pix2pixHD itself has four halvings, instance norm and a tanh; the numbers
-    here are LaMa's.
+    7 x 7 and strided 3 x 3 convolutions, residual blocks, transposed convolutions, 7 x 7 and a sigmoid; norm and ReLU,
+    biases, torch's own initial weights. The defaults are LaMa's; pix2pixHD itself has ``levels=4, norm="instance"``
+    (182 M parameters) and a tanh, which is the sigmoid of twice its input.
 
     As published the input is the picture in [0, 1] with 0 (black) in its hole, and the mask. The sigmoid's [0, 1] is
     mapped to the [-1, 1] of this package, where an L1 loss is twice and an L2 loss four times the published figure.
@@ -41,34 +42,40 @@ class Pix2PixHDGlobal(nn.Module):
     Args:
         blocks: residual blocks at the lowest resolution (published: 9; 15 for Big-LaMa-Regular).
         width: channels of the first layer; they double at each halving, to 1024 at most (published: 64).
-        levels: halvings (published: 3).
+        levels: halvings (LaMa: 3, pix2pixHD: 4).
+        norm: `batch` (LaMa), `instance` (pix2pixHD, which trains one picture at a time), `group` or `none`.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1, or a norm that does not exist.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and `minimum`).
     """
 
-    def __init__(self, blocks: int = 9, width: int = 64, levels: int = 3) -> None:
+    def __init__(self, blocks: int = 9, width: int = 64, levels: int = 3, norm: str = "batch") -> None:
         super().__init__()
         for name, value in (("blocks", blocks), ("width", width), ("levels", levels)):
             if value < 1:
                 raise ValueError(f"generator.{name}: {value} is less than 1")
+        choice("generator.norm", norm, NORMS)
         self.multiple = 2**levels
         self.minimum = 2 * self.multiple  # reflect padding needs two positions
         widths = [min(width * 2**level, MOST_CHANNELS) for level in range(levels + 1)]
         layers: list[nn.Module] = [nn.Conv2d(4, widths[0], 7, padding=3, padding_mode="reflect")]
-        layers += [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
+        layers += [NORMS[norm](widths[0]), nn.ReLU(inplace=True)]
         for before, after in pairwise(widths):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-        layers += [_ResidualBlock(widths[-1]) for _ in range(blocks)]
+            layers += [nn.Conv2d(before, after, 3, 2, 1), NORMS[norm](after), nn.ReLU(inplace=True)]
+        layers += [_ResidualBlock(widths[-1], norm) for _ in range(blocks)]
         self.encoder = nn.Sequential(*layers)
-        self.decoder = picture_decoder(widths[::-1])
+        self.decoder = picture_decoder(widths[::-1], norm)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
         height, width = image.shape[-2:]
+        output = 2 * self.decoder(self.features(image, mask)) - 1
+        return compose(output[..., :height, :width], image, mask)
+
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What the decoder paints from: ``(B, C, h, w)`` at the lowest resolution."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         black = torch.where(hole > 0.5, 0, (known + 1) / 2)
-        output = 2 * self.decoder(self.encoder(torch.cat([black, hole], dim=1))) - 1
-        return compose(output[..., :height, :width], image, mask)
+        return self.encoder(torch.cat([black, hole], dim=1))

@@ -12,11 +12,11 @@ from inpaint.networks.layers import (
     ACTIVATIONS,
     NORMS,
     SelfAttention,
-    named,
     pad_to_multiple,
     standardise,
     white_noise,
 )
+from inpaint.settings import choice
 
 
 class Block(nn.Module):
@@ -30,8 +30,8 @@ class Block(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         nn.init.zeros_(self.second.weight)
-        self.norms = nn.ModuleList(named(NORMS, norm, "generator.norm")(channels) for _ in range(2))
-        self.activation = named(ACTIVATIONS, activation, "generator.activation")()
+        self.norms = nn.ModuleList(NORMS[choice("generator.norm", norm, NORMS)](channels) for _ in range(2))
+        self.activation = ACTIVATIONS[choice("generator.activation", activation, ACTIVATIONS)]()
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
@@ -118,7 +118,7 @@ class ResidualUNet(nn.Module):
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
         self.head = nn.Sequential(
-            named(ACTIVATIONS, activation, "generator.activation")(), last, nn.PixelShuffle(shuffle)
+            ACTIVATIONS[choice("generator.activation", activation, ACTIVATIONS)](), last, nn.PixelShuffle(shuffle)
         )
         # After everything else, so that with and without it the other weights start alike.
         if attention is not None:
@@ -131,17 +131,25 @@ class ResidualUNet(nn.Module):
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         fill = harmonic(known, hole)
         standard, contrast = standardise(fill)
-
-        x = self.stem(torch.cat([standard, hole, white_noise(hole)], dim=1))
-        skips = []
-        for blocks, down in zip(self.encode, self.down, strict=False):
-            x = blocks(x)
-            skips.append(x)
-            x = down(x)
-        x = self.encode[-1](x)
+        *skips, x = self._down(standard, hole)
         for merge, blocks, skip in zip(self.merge, self.decode, skips[::-1], strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = blocks(merge(torch.cat([x, skip], dim=1)))
 
         output = fill + hole * contrast * self.head(x)
         return compose(output[..., :height, :width], image, mask)
+
+    def features(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What the lowest level knows before anything is painted: ``(B, C, h, w)``."""
+        known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
+        standard, _ = standardise(harmonic(known, hole))
+        return self._down(standard, hole)[-1]
+
+    def _down(self, standard: Tensor, hole: Tensor) -> list[Tensor]:
+        """Features of every level, the highest resolution first."""
+        x = self.stem(torch.cat([standard, hole, white_noise(hole)], dim=1))
+        levels = []
+        for blocks, down in zip(self.encode, self.down, strict=False):
+            levels.append(blocks(x))
+            x = down(levels[-1])
+        return [*levels, self.encode[-1](x)]

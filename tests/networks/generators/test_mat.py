@@ -69,6 +69,21 @@ def test_window_attention_against_numpy(shifted):
                     assert np.allclose(result[place].numpy().reshape(-1, 8), expected, atol=1e-4)
 
 
+def test_the_softmax_is_float32_under_autocast(monkeypatch):
+    torch.manual_seed(0)
+    kinds, original = [], F.scaled_dot_product_attention
+
+    def spy(query, key, value, **settings):
+        kinds.extend(part.dtype for part in (query, key, value))
+        kinds.append(torch.is_autocast_enabled("cpu"))
+        return original(query, key, value, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    with torch.autocast("cpu", torch.bfloat16):
+        _WindowAttention(8, 2, 4, False)(torch.randn(1, 4, 8, 8), torch.ones(1, 4, 8, 1))
+    assert kinds == [torch.float32] * 3 + [False]
+
+
 def test_a_window_of_missing_tokens_attends_to_nothing():
     layer = _WindowAttention(8, 2, 4, False)
     x, valid = torch.randn(1, 4, 8, 8, requires_grad=True), torch.ones(1, 4, 8, 1)

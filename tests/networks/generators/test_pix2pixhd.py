@@ -9,11 +9,18 @@ from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal, _ResidualBloc
 def test_the_published_size():
     with torch.device("meta"):
         assert sum(p.numel() for p in Pix2PixHDGlobal().parameters()) == 45_617_731
+        # pix2pixHD's own: ends of 7 x 7, four halvings and doublings of 3 x 3, nine blocks, biases, no norm's weights
+        halves = sum(9 * a * b + b for a, b in ((64, 128), (128, 256), (256, 512), (512, 1024)))
+        doubles = sum(9 * a * b + b for a, b in ((1024, 512), (512, 256), (256, 128), (128, 64)))
+        blocks = 9 * 2 * (9 * 1024**2 + 1024)
+        expected = (49 * 4 * 64 + 64) + halves + blocks + doubles + (49 * 64 * 3 + 3)
+        assert sum(p.numel() for p in Pix2PixHDGlobal(levels=4, norm="instance").parameters()) == expected
+        assert round(expected / 1e6) == 182
 
 
 def test_a_block_against_its_parts():
     torch.manual_seed(0)
-    block = _ResidualBlock(4)
+    block = _ResidualBlock(4, "batch")
     x = torch.randn(3, 4, 6, 5)
     y = x
     for place, last in ((0, False), (3, True)):
@@ -43,6 +50,16 @@ def test_black_hole_in_and_the_packages_range_out():
 def test_impossible_numbers(key):
     with pytest.raises(ValueError, match=rf"^generator\.{key}: 0 "):
         Pix2PixHDGlobal(**{key: 0})
+
+
+def test_instance_norm_has_no_statistics_of_others():
+    network = Pix2PixHDGlobal(blocks=1, width=4, norm="instance")
+    assert not list(network.buffers())
+    image, mask = torch.rand(2, 3, 16, 16) * 2 - 1, torch.ones(2, 1, 16, 16)
+    mask[:, :, :9] = 0
+    assert torch.allclose(network(image, mask).output[:1], network(image[:1], mask[:1]).output, atol=1e-6)
+    with pytest.raises(ValueError, match=r"^generator\.norm: give one of none, batch, instance, group; got 'layer'"):
+        Pix2PixHDGlobal(norm="layer")
 
 
 @pytest.mark.parametrize("levels", [1, 4])

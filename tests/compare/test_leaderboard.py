@@ -1,57 +1,15 @@
 """The leaderboard of made-up run folders."""
 
-import copy
 import csv
-import json
 import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from inpaint.compare import differences, main, shortest
-from inpaint.table import Row, write_csv
-
-CONFIG: dict[str, Any] = {
-    "seed": 1,
-    "name": "base",
-    "paths": {"run": "/somewhere/0"},
-    "generator": {"_target_": "inpaint.networks.generators.residual_unet.ResidualUNet", "width": 32},
-    "discriminator": {"_target_": "inpaint.networks.discriminators.PatchDiscriminator", "width": 64},
-    "losses": {"l1": {"_target_": "inpaint.losses.reconstruction.L1", "weight": 1.0}},
-    "data": {"_target_": "inpaint.data.datamodule.FolderData", "root": "/photographs/places/train"},
-    "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 1e-4},
-}
-STYLE = {"_target_": "inpaint.losses.perceptual.Style", "weight": 250.0}
-
-
-def changed(**changes: Any) -> dict[str, Any]:
-    """`CONFIG` with other values at dotted keys, written with two underscores for the dot."""
-    config = copy.deepcopy(CONFIG)
-    for dotted, value in changes.items():
-        *parents, last = dotted.split("__")
-        node = config
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    return config
-
-
-def make_run(folder: Path, psnr: float, config: dict[str, Any] = CONFIG, *, ssim: float = 0.8, images: int = 9) -> Path:
-    """A finished run, with the folder that Hydra leaves in it."""
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "config.yaml").write_text("seed: 1\n")
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    means = {"hole_l1": 5.0, "hole_psnr": psnr, "psnr": psnr + 10, "ssim": ssim, "ms": 4.0}
-    rows = [Row(area, "unet", images, 0, means) for area in ("0-10 %", "all")]
-    rows += [Row("all", "telea", images, 0, dict.fromkeys(means, 99.0))]
-    write_csv(rows, folder / "results.csv")
-    summary = {"method": "unet", "parameters": 7_040_000, "updates": 12_000, "train_seconds": 60.5, "overrides": []}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
+from inpaint.compare import main
+from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run
 
 
 def ranking(text: str) -> list[str]:
@@ -95,54 +53,11 @@ def test_differences_are_shown_and_bookkeeping_is_not(tmp_path: Path, capsys: py
         assert unsaid not in text
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"seed": 2}, [{"seed": "1"}, {"seed": "2"}]),
-        ({"discriminator": None}, [{"discriminator": "Patch"}, {"discriminator": "none"}]),
-        ({"discriminator": {}}, [{"discriminator": "Patch"}, {"discriminator": "none"}]),
-        ({"generator__width": 64}, [{"generator.width": "32"}, {"generator.width": "64"}]),
-        (
-            {"generator": {"_target_": "inpaint.x.ContextEncoder", "width": 5}},
-            [{"generator": "ResidualUNet"}, {"generator": "ContextEncoder"}],
-        ),
-        ({"losses__style": STYLE}, [{"losses": "l1"}, {"losses": "l1 + style"}]),
-        ({"losses": {"style": STYLE}}, [{"losses": "l1"}, {"losses": "style"}]),
-        ({"losses": {}}, [{"losses": "l1"}, {"losses": "none"}]),
-        ({"optimizer__lr": 2e-4}, [{"optimizer.lr": "0.0001"}, {"optimizer.lr": "0.0002"}]),
-        ({"optimizer__betas": [0.0, 0.9]}, [{}, {"optimizer.betas": "[0.0, 0.9]"}]),
-        ({"data__root": "/photographs/faces/train"}, [{"data.root": "places/train"}, {"data.root": "faces/train"}]),
-        ({"name": "other", "paths__run": "/b"}, [{}, {}]),
-    ],
-)
-def test_differences_of_two_configs(change: dict[str, Any], expected: list[dict[str, str]]) -> None:
-    assert differences([CONFIG, changed(**change)]) == expected
-
-
-def test_a_key_is_compared_among_runs_of_the_same_class_only() -> None:
-    other = changed(generator={"_target_": "inpaint.x.ContextEncoder", "width": 5})
-    found = differences([CONFIG, changed(generator__width=64), other])
-    assert found == [
-        {"generator": "ResidualUNet", "generator.width": "32"},
-        {"generator": "ResidualUNet", "generator.width": "64"},
-        {"generator": "ContextEncoder"},
-    ]
-
-
-def test_a_list_of_parts_is_compared_part_by_part() -> None:
-    def kinds(*weights: int) -> dict[str, Any]:
-        parts = [{"_target_": "inpaint.masks.Boxes", "weight": weight} for weight in weights]
-        return changed(masks={"_target_": "inpaint.masks.Mixture", "kinds": parts})
-
-    assert differences([kinds(1, 2), kinds(1, 3)]) == [{"masks.kinds.1.weight": "2"}, {"masks.kinds.1.weight": "3"}]
-    assert differences([kinds(1), kinds(1, 3)]) == [{}, {"masks.kinds.1": "Boxes"}]
-
-
 def test_where_much_differs_the_usual_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = [{}, {"seed": 2}, {"generator__width": 64}, {"discriminator": None}, {"losses__l1__weight": 6.0}]
     for name, change in enumerate(changes):
         make_run(tmp_path / str(name), 20.0 + name, changed(**change))
-    main([str(tmp_path)])
+    main([str(tmp_path), "--seeds", "separate"])
     text = capsys.readouterr().out
     for usual in ("seed=1", "generator.width=32", "discriminator=Patch", "losses.l1.weight=1.0"):
         assert text.count(usual) == 1
@@ -158,7 +73,7 @@ def test_unfinished_runs_are_named_in_one_line(tmp_path: Path, capsys: pytest.Ca
     main([str(tmp_path)])
     text = capsys.readouterr().out
     assert ranking(text) == ["done"]
-    (line,) = [line for line in text.splitlines() if "unfinished" in line]
+    (line,) = [line for line in text.splitlines() if line.startswith("left out: unfinished")]
     assert line.endswith(f"{tmp_path / 'stopped'}, {tmp_path / 'waiting'}")
 
 
@@ -225,26 +140,115 @@ def test_a_run_given_twice_counts_once_and_files_are_passed_over(
     assert "left out" not in text
 
 
-def test_different_numbers_of_pictures_are_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_pictures_have_tables_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "0", 20.0, images=9)
     make_run(tmp_path / "1", 21.0, images=100)
-    main([str(tmp_path)])
-    assert "different numbers of pictures, 9 to 100" in capsys.readouterr().out
+    add_validation(make_run(tmp_path / "2", 22.0, images=9), seed=1)
+    add_validation(make_run(tmp_path / "3", 23.0, images=9), seed=2)
+    add_validation(make_run(tmp_path / "4", 24.0, images=9), seed=2)
+    main([str(tmp_path), "--html", "none"])
+    text = capsys.readouterr().out
+    tables = text.split("careful")[0].split("measured on ")[1:]
+    assert sorted("".join(ranking(table.partition("\n")[2])) for table in tables) == ["0", "1", "2", "43"]
+    assert "careful: the runs were measured on 4 different sets of pictures" in text
+    assert [table.split(":")[0].split(",")[0] for table in tables].count("9 pictures") == 3
+
+    main([str(tmp_path / "3"), str(tmp_path / "4"), "--html", "none"])
+    text = capsys.readouterr().out
+    assert ranking(text) == ["4", "3"] and "careful" not in text and "measured on" not in text
+
+
+def test_seeds_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, psnr in ((1, 20.0), (2, 22.0), (3, 21.0)):
+        make_run(tmp_path / "wide" / str(seed), psnr, changed(seed=seed, generator__width=64))
+    make_run(tmp_path / "narrow", 20.5, changed(seed=1))
+    main([str(tmp_path), "--html", "none"])
+    text = capsys.readouterr().out
+    assert ranking(text) == ["wide", "narrow"]
+    assert "21.00 +- 1.00" in text and "20.50 +-" not in text and "seed=" not in text
+    main([str(tmp_path), "--html", "none", "--seeds", "separate"])
+    text = capsys.readouterr().out
+    assert ranking(text) == ["2", "3", "narrow", "1"]
+    assert "seed=3" in text and "data.seed" not in text and "+-" not in text
+
+
+def test_seeds_measured_on_different_pictures_are_not_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (1, 2):
+        add_validation(make_run(tmp_path / str(seed), 20.0, changed(seed=seed)), seed=seed)
+    main([str(tmp_path), "--html", "none"])
+    text = capsys.readouterr().out
+    assert text.count("measured on 9 pictures") == 2 and "+-" not in text
+
+
+def test_the_same_run_twice_is_no_sample_of_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed in (("a", 1), ("b", 2), ("c", 2)):
+        make_run(tmp_path / name, 20.0, changed(seed=seed))
+    main([str(tmp_path), "--html", "none"])
+    assert ranking(capsys.readouterr().out) == ["a", "b", "c"]
+
+
+def test_differences_to_the_best_and_which_are_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores vary by 10 dB over pictures; one run is 0.5 dB below the best on each, one no different on average."""
+    spread = [10.0 * (n % 5) for n in range(20)]
+    scores = {
+        "best": [20 + s for s in spread],
+        "below": [19.5 + s + 0.01 * (n % 2) for n, s in enumerate(spread)],
+        "alike": [19.95 + s + 2.0 * (-1) ** n for n, s in enumerate(spread)],
+    }
+    for name, values in scores.items():
+        folder = make_run(tmp_path / name, sum(values) / 20, images=20)
+        add_validation(folder)
+        add_records(folder, {"unet": values})
+    main([str(tmp_path), "--html", "none"])
+    best, alike, below = (line for line in capsys.readouterr().out.splitlines() if line.strip()[:1].isdigit())
+    assert "best" in best.split()[2:] and "[" not in best
+    assert "-0.50 [-0.50, -0.49]" in below and "~" not in below
+    assert "~ -0.05 [-" in alike and ", +0." in alike
+
+
+def test_an_evaluation_folder_is_compared_method_by_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_evaluation(tmp_path / "evaluated", {"lama": 25.0, "telea": 20.0})
+    make_run(tmp_path / "mine", 24.0)
+    main([str(tmp_path), "--html", "none"])
+    assert ranking(capsys.readouterr().out) == ["lama", "mine", "telea"]
+
+
+def test_patterns_are_expanded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a_l1", "a_l2", "b_l1", "c[1]"):
+        make_run(tmp_path / "runs" / name, 20.0)
+    monkeypatch.chdir(tmp_path)
+    for pattern, expected in (
+        ("runs/*_l1", ["a_l1", "b_l1"]),
+        (f"{tmp_path}/**/a_*", ["a_l1", "a_l2"]),
+        ("runs/c[1]", ["c[1]"]),
+    ):
+        main([pattern, "--html", "none"])
+        assert ranking(capsys.readouterr().out) == expected
+    with pytest.raises(SystemExit) as stop:
+        main(["runs/*_l3"])
+    assert stop.value.code == 2 and "runs/*_l3: no such folder" in capsys.readouterr().err
 
 
 def test_csv(tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "a", 20.0)
-    make_run(tmp_path / "runs" / "b", 100 / 3, changed(discriminator=None))
-    main([str(tmp_path), "--csv", str(tmp_path / "leaderboard.csv")])
+    make_run(tmp_path / "runs" / "b" / "0", 100 / 3, changed(discriminator=None))
+    make_run(tmp_path / "runs" / "b" / "1", 100 / 3 + 2, changed(discriminator=None, seed=2))
+    main([str(tmp_path), "--html", "none", "--csv", str(tmp_path / "leaderboard.csv")])
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [(line["rank"], line["run"], line["discriminator"]) for line in lines] == [
-        ("1", "b", "none"),
-        ("2", "a", "Patch"),
+    assert [(line["rank"], line["run"], line["seeds"], line["discriminator"]) for line in lines] == [
+        ("1", "b", "2", "none"),
+        ("2", "a", "1", "Patch"),
     ]
-    assert float(lines[0]["hole_psnr"]) == 100 / 3
+    assert float(lines[0]["hole_psnr"]) == pytest.approx(100 / 3 + 1, abs=1e-12)
+    assert float(lines[0]["hole_psnr_deviation"]) == pytest.approx(2**0.5) and lines[1]["hole_psnr_deviation"] == ""
+    assert float(lines[1]["hole_psnr_low"]) == 19.0 and lines[0]["hole_psnr_low"] == ""
     assert lines[0]["parameters"] == "7040000"
-    assert lines[0]["folder"] == str(tmp_path / "runs" / "b")
+    assert lines[1]["folder"] == str(tmp_path / "runs" / "a")
 
 
 def test_a_perfect_average_prints_as_a_dash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,13 +259,6 @@ def test_a_perfect_average_prints_as_a_dash(tmp_path: Path, capsys: pytest.Captu
     assert "nan" not in text
 
 
-def test_shortest_names() -> None:
-    assert shortest(["/runs/a/0", "/runs/a/1"]) == ["0", "1"]
-    assert shortest(["/runs/a/0", "/runs/b/0", "/runs/b/1"]) == ["a/0", "b/0", "b/1"]
-    assert shortest(["/runs/a"]) == ["a"]
-    assert shortest([]) == []
-
-
 def test_torch_is_not_imported() -> None:
     code = "import sys, inpaint.compare; sys.exit(bool({'torch', 'lightning', 'hydra'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0

@@ -1,0 +1,123 @@
+"""The leaderboard in a terminal and as CSV."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from inpaint import table
+from inpaint.compare.configs import unusual
+from inpaint.compare.report import Block, Entry, Report
+from inpaint.metrics.columns import COLUMNS
+from inpaint.table import PERFECT, Cell, figure_cells, print_blocks
+
+# What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
+SHOWN = (*table.SHOWN, "lpips_alex", "fid")
+
+
+def print_leaderboard(report: Report) -> None:
+    """Print each set of pictures, best first, the best figure of each column in bold; then what is to be said."""
+    for block in report.blocks:
+        if len(report.blocks) > 1:
+            print(f"measured on {block.title}:")
+        _print_block(block, report.sort)
+        print()
+    for note in report.notes:
+        print(note)
+    for line in report.left_out:
+        print(f"left out: {line}")
+
+
+def _print_block(block: Block, sort: str) -> None:
+    entries = block.entries
+    figures = [
+        name
+        for name in COLUMNS
+        if name in (*SHOWN, sort) and any(math.isfinite(entry.figures.get(name, math.nan)) for entry in entries)
+    ]
+    definitions = {COLUMNS[name].title: COLUMNS[name].definition for name in figures}
+    headings = ["#", "run"]
+    columns = [[Cell(str(rank)) for rank in range(1, len(entries) + 1)], [Cell(entry.name) for entry in entries]]
+    differing = [entry.found for entry in entries]
+    if any(differing):
+        usual, apart = unusual(differing)
+        headings.append("differs in")
+        columns.append([Cell("\n".join(f"{k}={v}" for k, v in found.items()) or "-") for found in apart])
+        if usual:
+            definitions = {"otherwise": ", ".join(f"{key}={value}" for key, value in usual.items())} | definitions
+    labels = len(columns)
+    if any(entry.deviations for entry in entries):
+        headings.append("seeds")
+        columns.append([Cell(str(len(entry.runs))) for entry in entries])
+        definitions["seeds"] = "runs that differ by nothing else, averaged; +- is their standard deviation (n - 1)"
+    for name in figures:
+        headings.append(COLUMNS[name].heading)
+        columns.append(_with_deviations(entries, name))
+    if sort in block.differences:
+        unit = COLUMNS[sort].unit
+        headings.append("to the best" + (f" ({unit})" if unit else ""))
+        columns.append(_to_the_best(block, sort))
+        definitions["to the best"] = (
+            f"paired difference of {COLUMNS[sort].title} to the best of all, fills too, [95 % bootstrap interval over "
+            "pictures]; ~ where it may be none"
+        )
+    headings += ["params (M)", "updates"]
+    columns.append([Cell(_count(entry.figures["parameters"] / 1e6, ".2f")) for entry in entries])
+    columns.append([Cell(_count(entry.figures["updates"], ",.0f")) for entry in entries])
+    perfect = [entry.perfect for entry in entries]
+    if any(perfect):
+        headings.append("perfect")
+        columns.append([Cell(str(count or "")) for count in perfect])
+        definitions["perfect"] = PERFECT
+    print_blocks(headings, [list(zip(*columns, strict=True))], definitions, labels=labels)
+
+
+def _with_deviations(entries: list[Entry], name: str) -> list[Cell]:
+    cells = figure_cells(COLUMNS[name], [entry.figures.get(name, math.nan) for entry in entries])
+    spread = [entry.deviations.get(name) for entry in entries]
+    digits = COLUMNS[name].digits
+    return [
+        Cell(cell.text + ("" if deviation is None else f" +- {deviation:.{digits}f}"), cell.best)
+        for cell, deviation in zip(cells, spread, strict=True)
+    ]
+
+
+def _to_the_best(block: Block, name: str) -> list[Cell]:
+    digits = COLUMNS[name].digits
+    cells = []
+    for place, difference in enumerate(block.differences[name][: len(block.entries)]):
+        if place == difference.reference:
+            cells.append(Cell("best"))
+        elif not difference.pictures:
+            cells.append(Cell("-"))
+        else:
+            unsure = "" if difference.is_real else "~ "
+            bounds = f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
+            cells.append(Cell(f"{unsure}{difference.mean:+.{digits}f} {bounds}"))
+    return cells
+
+
+def _count(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "-"
+
+
+def write_csv(report: Report, path: Path) -> None:
+    """Write every entry, every digit kept: columns for figures, deviations over seeds, intervals, differing keys."""
+    lines: list[dict[str, Any]] = []
+    for block in report.blocks:
+        for rank, entry in enumerate(block.entries, start=1):
+            line: dict[str, Any] = {"manifest": block.manifest or "", "rank": rank, "run": entry.name}
+            line["folder"] = entry.runs[0].folder
+            line |= {"seeds": len(entry.runs), "images": block.images, "perfect": entry.perfect}
+            for name, value in entry.figures.items():
+                if not math.isnan(value):
+                    line[name] = int(value) if name in ("parameters", "updates") else value
+                if name in entry.deviations:
+                    line[f"{name}_deviation"] = entry.deviations[name]
+                if interval := entry.intervals().get(name):
+                    line[f"{name}_low"], line[f"{name}_high"] = interval
+            lines.append(line | entry.found)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)

@@ -1,0 +1,75 @@
+"""Which differences are real: the same pictures under the same holes by two methods of different folders.
+
+Pictures differ far more than methods do, so two averages with overlapping intervals may still be told apart: the
+difference on the same picture has a much narrower interval. It speaks of other pictures of the same kind, not of other
+seeds. The bootstrap is that of `inpaint.statistics`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inpaint.statistics import LEAST, interval, resampled_means
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over pictures of (method - reference), and its 95 % interval.
+
+    reference: place of the method that was subtracted.
+    mean: NaN where no picture has both figures.
+    low, high: NaN for fewer than `statistics.LEAST` pictures.
+    pictures: how many have both figures, finite.
+    """
+
+    reference: int
+    mean: float
+    low: float
+    high: float
+    pictures: int
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_differences(
+    methods: Sequence[Mapping[int, Mapping[str, float]]], references: Mapping[str, int]
+) -> dict[str, list[Difference]]:
+    """Differences of all methods to one of them, picture by picture.
+
+    Args:
+        methods: for each, the figures of each picture by its index.
+        references: for each figure, the place in `methods` of the one to subtract.
+
+    Returns:
+        For each figure a difference a method; that of the reference itself is zero.
+    """
+    indices = sorted({index for records in methods for index in records})
+    if not indices or not references:
+        return {}
+    figures = list(references)
+    values = np.array(
+        [
+            [[records.get(index, {}).get(name, math.nan) for name in figures] for index in indices]
+            for records in methods
+        ],
+        dtype=np.float64,
+    )  # (methods, pictures, figures)
+    values[~np.isfinite(values)] = math.nan
+    subtracted = np.stack([values[place, :, column] for column, place in enumerate(references.values())], axis=-1)
+    differences = (values - subtracted).swapaxes(0, 1)  # (pictures, methods, figures)
+    finite = np.isfinite(differences)
+    counts = finite.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        means = np.where(finite, differences, 0).sum(axis=0) / counts
+        low, high = (np.where(counts < LEAST, math.nan, end) for end in interval(resampled_means(differences)))
+
+    def difference(place: int, column: int) -> Difference:
+        mean, end, other = (float(each[place, column]) for each in (means, low, high))
+        return Difference(references[figures[column]], mean, end, other, pictures=int(counts[place, column]))
+
+    return {name: [difference(place, column) for place in range(len(methods))] for column, name in enumerate(figures)}

@@ -1,0 +1,213 @@
+"""What the folder of a run or of an evaluation holds, read without torch.
+
+A *run folder* (`inpaint-train`) has `config.yaml`, `summary.json` (`method`, `parameters`, `updates`, `train_seconds`,
+`overrides`) and `metrics.csv`; an *evaluation folder* (`inpaint-evaluate`) has none of these. Both have
+
+what `inpaint.results` wrote: results.csv (averages), results.json (what was measured how), validation.csv (which
+pictures under which holes), records.csv (figures of single pictures) and pictures/. Only results.csv must be there:
+what runs of older versions do not have is left out of the comparison.
+"""
+
+import csv
+import glob
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inpaint.metrics.columns import COLUMNS
+from inpaint.table import ALL, Row, read_csv
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method as one folder measured it.
+
+    method: its name in the folder's results.
+    trained: the model of a run folder; false for what an evaluation measured, and for the fills beside a model.
+    config: resolved; empty where `trained` is false.
+    rows: averages by hole area, `table.ALL` among them.
+    parameters, updates, train_seconds: NaN where they are not known.
+    records: figures of single pictures by their index; empty where the folder has none.
+    areas: share of each picture that its hole covers, in [0, 1], by index; empty where the folder does not say.
+    manifest: digest of the crops and holes; None where the folder does not say.
+    networks: what figures of deep features were measured with, in JSON.
+    images_in: folder of its composites, below ``pictures``.
+    """
+
+    folder: Path
+    method: str
+    trained: bool
+    config: dict[str, Any]
+    rows: dict[str, Row]
+    parameters: float
+    updates: float
+    train_seconds: float
+    records: dict[int, dict[str, float]]
+    areas: dict[int, float]
+    manifest: str | None
+    networks: str
+    images_in: str
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Averages over all pictures, and the counts, by name."""
+        counts = {"parameters": self.parameters, "updates": self.updates, "train_seconds": self.train_seconds}
+        return self.rows[ALL].means | counts
+
+    @property
+    def images(self) -> int:
+        """How many pictures it was measured on."""
+        return self.rows[ALL].images
+
+    def pictures(self, kind: str | None = None) -> dict[int, Path]:
+        """Files of its composites, or of another kind of picture (``input``, ``truth``), by index."""
+        folder = self.folder / "pictures" / (kind or self.images_in)
+        return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
+
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """Points (update, value) of each curve of `metrics.csv`, finite values alone; empty where there is none."""
+        path = self.folder / "metrics.csv"
+        found: dict[str, list[tuple[int, float]]] = {}
+        if not self.trained or not path.is_file():
+            return found
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            # A run that was killed may have half a last line; a curve is none the worse for it.
+            for line in csv.DictReader(file):
+                step = line.get("step") or ""
+                for name, text in line.items():
+                    if isinstance(text, str) and text and step.isdigit() and name.startswith(("train/", "val/")):
+                        value = _number(text)
+                        if math.isfinite(value):
+                            found.setdefault(name, []).append((int(step) + 1, value))
+        return found
+
+
+def find(path: Path) -> Iterator[Path]:
+    """Folders at or below `path` with a `config.yaml` or a `results.csv`, hidden ones left out.
+
+    Those inside a run are its own: Hydra and wandb keep a config there.
+    """
+    for folder, children, files in os.walk(path):
+        children[:] = sorted(child for child in children if not child.startswith(".") and child != "wandb")
+        if "config.yaml" in files:
+            children.clear()
+        if {"config.yaml", "results.csv"} & set(files):
+            yield Path(folder)
+
+
+def expand(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Folders that paths and glob patterns name, each once, and a line about each path that names none."""
+    folders: dict[Path, None] = {}
+    left_out = []
+    for given in map(str, paths):
+        # A path that is there is taken as it is: brackets and stars may stand in names.
+        matches = [given] if Path(given).exists() else sorted(glob.glob(given, recursive=True))  # noqa: PTH207  absolute too
+        if not matches:
+            left_out.append(f"{given}: no such folder")
+        folders |= dict.fromkeys(folder.resolve() for match in matches for folder in find(Path(match)))
+    return list(folders), left_out
+
+
+def read(folder: Path) -> list[Run]:
+    """Everything that a folder measured: the model of a run folder first, then what stands beside it.
+
+    Raises:
+        ValueError: one line that names the file that is missing, cut short or something else.
+    """
+    file = "summary.json"
+    config: dict[str, Any] = {}
+    counts = dict.fromkeys(("parameters", "updates", "train_seconds"), math.nan)
+    model = None
+    try:
+        if (folder / "config.yaml").exists() or (folder / file).exists():
+            summary = json.loads((folder / file).read_text(encoding="utf-8"))
+            model = str(summary["method"])
+            counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
+            counts["train_seconds"] = float(summary["train_seconds"])
+            file = "config.yaml"
+            config = yaml.safe_load((folder / file).read_text(encoding="utf-8"))
+            if not isinstance(config, dict):
+                raise ValueError("not a mapping")
+        file = "results.csv"
+        rows = read_csv(folder / file)
+        methods = sorted(dict.fromkeys(row.method for row in rows), key=lambda method: method != model)
+        for method in methods if model is None else [model]:
+            if (count := sum(row.method == method and row.area == ALL for row in rows)) != 1:
+                raise ValueError(f"{count} rows of method {method!r} over all pictures, not one")
+        if not methods:
+            raise ValueError("no rows")
+        file = "records.csv"
+        records = _records(folder / file)
+        file = "validation.csv"
+        areas, manifest = _validation(folder / file)
+        file = "results.json"
+        measured = (
+            json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
+        )
+        networks = json.dumps(measured.get("networks") or {}, sort_keys=True)
+        folders = dict(measured.get("folders") or {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError) as error:
+        raise ValueError(_said(file, error)) from error
+    none = dict.fromkeys(counts, math.nan)
+    return [
+        Run(
+            folder=folder,
+            method=method,
+            trained=method == model,
+            config=config if method == model else {},
+            rows={row.area: row for row in rows if row.method == method},
+            **(counts if method == model else none),
+            records=records.get(method, {}),
+            areas=areas,
+            manifest=manifest,
+            networks=networks,
+            images_in=str(folders.get(method, method)),
+        )
+        for method in methods
+        if any(row.method == method and row.area == ALL for row in rows)
+    ]
+
+
+def _said(file: str, error: Exception) -> str:
+    return f"{file}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file, strict=True))
+    if any(None in line or None in line.values() for line in lines):
+        raise ValueError("a line is cut short")
+    return lines
+
+
+def _records(path: Path) -> dict[str, dict[int, dict[str, float]]]:
+    """By method and index."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for line in _lines(path) if path.is_file() else []:
+        figures = {name: float(line[name] or math.nan) for name in COLUMNS if name in line}
+        found.setdefault(line["method"], {})[int(line["index"])] = figures
+    return found
+
+
+def _validation(path: Path) -> tuple[dict[int, float], str | None]:
+    """Hole areas by index, and a digest of which crops were measured under which holes."""
+    if not path.is_file():
+        return {}, None
+    lines = _lines(path)
+    pixels = sorted((int(line["index"]), line["image_sha256"], line["mask_sha256"]) for line in lines)
+    areas = {int(line["index"]): float(line["hole_area"]) for line in lines}
+    return areas, hashlib.sha256(json.dumps(pixels).encode()).hexdigest()
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,146 @@
+"""The figures that need a network, LPIPS, recognition and those of sets of pictures, as one thing to ask for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.metrics.distribution import SET_FIGURES, caution, frechet_distance, ids, kernel_distance, resampled
+from inpaint.metrics.features import FeatureNetwork, feature_network
+from inpaint.metrics.foreign import sha256
+from inpaint.metrics.lpips import LPIPS, VARIANTS
+from inpaint.metrics.recognition import Recogniser
+from inpaint.progress import track
+from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn
+
+SMALLEST = 32  # pixels of a side that LPIPS can look at
+
+Made = TypeVar("Made", bound=nn.Module)
+
+
+class Deep:
+    """Networks that look at repaired pictures, and what they have seen.
+
+    Pictures are rounded to 8 bits as for every other figure. What the networks say of the truth is kept, so that it is
+    computed once for all methods. Figures of sets are given for all pictures, and for those hole areas where there are
+    pictures enough for the size of the features (`distribution.caution`).
+
+    Args:
+        lpips: variants of LPIPS.
+        features: network of the figures of sets, see `features.feature_network`.
+        recogniser: file of a classifier, see `recognition.Recogniser`.
+        device: where they work.
+        draws: resamples for the intervals of figures of sets, which are computed anew for each; 0 for none.
+
+    Raises:
+        ValueError: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
+            there and notes what is not.
+    """
+
+    def __init__(
+        self,
+        lpips: Sequence[str] = (),
+        features: str | None = None,
+        recogniser: str | None = None,
+        device: str = "cpu",
+        draws: int = 100,
+    ) -> None:
+        self.device, self.draws = device, draws
+        self.notes: list[str] = []
+        self.networks: dict[str, str] = {}
+        self.lpips: dict[str, nn.Module] = {}
+        for variant in lpips:
+            if variant not in (*VARIANTS, "auto"):
+                raise ValueError(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
+            name = "alex" if variant == "auto" else variant
+            if (network := self._made("lpips", LPIPS, variant, name)) is not None:
+                self.lpips[f"lpips_{name}"] = network.to(device).eval()
+                self.networks[f"lpips_{name}"] = f"{VARIANTS[name][0]}, linear heads of version 0.1"
+        self.features: FeatureNetwork | None = None
+        if features is not None:
+            name = "inception" if features == "auto" else features
+            self.features = self._made("features", feature_network, features, name)
+        if self.features is not None:
+            self.features = self.features.to(device).eval()
+            self.networks["features"] = self.features.name
+            self.notes.append(f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}")
+        self.recogniser = Recogniser(recogniser).to(device).eval() if recogniser is not None else None
+        if recogniser is not None:
+            self.networks["recogniser"] = f"{recogniser} (sha256 {sha256(recogniser)[:8]})"
+        self.real: dict[int, Tensor] = {}
+        self.fake: dict[str, dict[int, Tensor]] = {}
+        self.classes: dict[int, int] = {}
+
+    def _made(self, setting: str, make: Callable[[str], Made], asked: str, name: str) -> Made | None:
+        """The network, or None where ``auto`` finds no weights, which is noted."""
+        try:
+            return make(name)
+        except ValueError as error:
+            if asked != "auto":
+                raise
+            self.notes.append(f"{setting}=auto: left out, {error}")
+            return None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the figures."""
+        return (
+            *self.lpips,
+            *(("recognised",) if self.recogniser is not None else ()),
+            *(SET_FIGURES if self.features is not None else ()),
+        )
+
+    @torch.no_grad()
+    def of_pictures(self, method: str, composite: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Figures of each picture, ``(B,)``, and a look at its features for the figures of sets."""
+        painted, truth = from_uint8(to_uint8(composite)), from_uint8(to_uint8(batch["image"]))
+        index = batch["index"].tolist()
+        found = {}
+        for name, network in self.lpips.items():
+            large = min(truth.shape[2:]) >= SMALLEST
+            found[name] = network(painted, truth) if large else painted.new_full((len(painted),), torch.nan)
+        if self.recogniser is not None:
+            if index[0] not in self.classes:
+                self.classes |= zip(index, self.recogniser(truth).tolist(), strict=True)
+            same = self.recogniser(painted).cpu() == torch.tensor([self.classes[row] for row in index])
+            found["recognised"] = 100 * same.float()
+        if self.features is not None:
+            if index[0] not in self.real:
+                self.real |= zip(index, self.features(truth).float().cpu(), strict=True)
+            self.fake.setdefault(method, {}).update(zip(index, self.features(painted).float().cpu(), strict=True))
+        return found
+
+    def of_sets(self, records: Sequence[Mapping[str, Any]]) -> list[SetFigure]:
+        """Figures of the pictures of each hole area; `records` say how large each picture's hole is."""
+        if self.features is None:
+            return []
+        areas = {record["index"]: record["area"] for record in records}
+        order = list(areas)
+        wanted = []
+        for area, places in blocks(list(areas.values())).items():
+            for figure in SET_FIGURES:
+                said = caution(figure, len(places), len(self.real[order[0]]))
+                if area == ALL and said:
+                    self.notes.append(said)
+                if area == ALL or (not said and len(places) >= LEAST):
+                    wanted += [(area, [order[place] for place in places], figure, method) for method in self.fake]
+        return [self._of_set(*asked) for asked in track(wanted, "figures of sets", "figures")]
+
+    def _of_set(self, area: str, chosen: Sequence[int], figure: str, method: str) -> SetFigure:
+        real = torch.stack([self.real[index] for index in chosen]).to(self.device)
+        fake = torch.stack([self.fake[method][index] for index in chosen]).to(self.device)
+        value = _figure(figure, real, fake)
+        counts = torch.from_numpy(drawn(np.arange(self.draws), len(chosen)))
+        draws = resampled(figure, real, fake, counts).cpu().numpy() if self.draws else np.empty(0)
+        return SetFigure(area, method, figure, value, draws)
+
+
+def _figure(figure: str, real: Tensor, fake: Tensor) -> float:
+    if figure == "fid":
+        return frechet_distance(real, fake)
+    if figure == "kid":
+        return kernel_distance(real, fake)
+    return ids(real, fake)[("p_ids", "u_ids").index(figure)]

@@ -1,0 +1,320 @@
+"""How far repaired pictures are from real ones as sets, judged by their features: FID, KID, P-IDS and U-IDS.
+
+Features are float ``(N, D)`` of any network (`metrics.features`); all work is done in float64. A figure is a number of
+one set, so its interval comes of drawing the pictures anew: `resampled` has the figure of each draw at a fraction of
+the cost of computing it anew, `interval` makes an honest interval of them, and the difference of two methods' figures
+under the same draws has its own.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+SET_FIGURES = ("fid", "kid", "p_ids", "u_ids")
+BLOCK = 1024  # rows of a kernel matrix that are in memory at a time
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Frechet distance of the normal distributions with the features' means and covariances (Heusel et al. 2017).
+
+    ``|m1 - m2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2)``. The last trace is the sum of the roots of the eigenvalues of
+    ``F C2 F^T`` with ``F^T F = C1``, a symmetric matrix, or, if a set has fewer pictures than features, of the singular
+    values of ``A B^T``, with A and B the features less their means over root (N - 1): exact, never complex, and without
+    the matrix root that takes most of the usual computation.
+
+    Args:
+        a: features ``(N, D)``.
+        b: features ``(M, D)``.
+
+    Returns:
+        The distance, at least 0; NaN for fewer than two pictures or features that are not finite.
+    """
+    a, b = a.double(), b.double()
+    if not _usable(a, b):
+        return math.nan
+    distance = (a.mean(dim=0) - b.mean(dim=0)).square().sum()
+    a, b = ((x - x.mean(dim=0)) / math.sqrt(len(x) - 1) for x in (a, b))
+    few = min(len(a), len(b)) < a.shape[1]
+    root = torch.linalg.svdvals(a @ b.T).sum() if few else _trace_of_root(a.T @ a, b.T @ b)
+    return (distance + a.square().sum() + b.square().sum() - 2 * root).clamp_min(0).item()
+
+
+def kernel_distance(a: Tensor, b: Tensor) -> float:
+    """Squared maximum mean discrepancy under the kernel ``(x y / D + 1)^3``, unbiased (Binkowski et al. 2018, KID).
+
+    Of all pairs rather than of random subsets, whose mean it is.
+
+    Args:
+        a: features ``(N, D)``.
+        b: features ``(M, D)``.
+
+    Returns:
+        The distance, below 0 by chance if the sets are alike (some papers print 1000 times it); NaN for fewer than two
+        pictures or features that are not finite.
+    """
+    a, b = a.double(), b.double()
+    if not _usable(a, b):
+        return math.nan
+    once = [torch.ones(1, len(x), dtype=x.dtype, device=x.device) for x in (a, b)]
+    return _kernel_distances(a, b, *once).item()
+
+
+def ids(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """Paired and unpaired inception discriminative score (Zhao et al. 2021, section 4) in percent: P-IDS, U-IDS.
+
+    A linear SVM (`separator`) is fitted to tell the features of original and repaired pictures apart. P-IDS is the
+    share of pictures whose repair scores as more real than the original, a tie counting half; U-IDS the share of all
+    pictures on the wrong side.
+
+    Args:
+        real: features ``(N, D)`` of the originals.
+        fake: features ``(N, D)`` of the repaired pictures, in the same order.
+
+    Returns:
+        Both in [0, 100], 50 where nothing tells them apart; NaN for fewer than two pictures or features that are not
+        finite.
+    """
+    once = torch.ones(1, len(real), dtype=torch.float64, device=real.device)
+    p_ids, u_ids = _ids(real.double(), fake.double(), once) if _usable(real, fake) else once.new_full((2, 1), math.nan)
+    return p_ids.item(), u_ids.item()
+
+
+def separator(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
+    """Direction ``(D,)`` and offset of the linear SVM with squared hinge loss, higher = more real.
+
+    Minimises ``|w|^2 / 2 + sum max(0, 1 - y (w x))^2`` with the offset as the weight of a feature that is always 1:
+    what scikit-learn's ``LinearSVC(dual=False)`` minimises, which the authors use, but to the end. Newton's method in
+    the primal (Chapelle 2007) with a line search; the loss is quadratic between finitely many kinks, so it ends.
+    """
+    x = torch.cat([real, fake])
+    x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+    y = torch.cat([x.new_ones(len(real)), -x.new_ones(len(fake))])
+    basis = None
+    if len(x) < x.shape[1]:  # the solution lies in the span of the pictures: turn it into the first coordinates
+        basis, triangle = torch.linalg.qr(x.T)
+        x = triangle.T
+
+    def loss(w: Tensor) -> Tensor:
+        return w.square().sum() / 2 + (1 - y * (x @ w)).clamp_min(0).square().sum()
+
+    w = x.new_zeros(x.shape[1])
+    for _ in range(100):
+        inside = x[y * (x @ w) < 1]
+        sides = y[y * (x @ w) < 1]
+        hessian = 2 * inside.T @ inside + torch.eye(len(w), dtype=x.dtype, device=x.device)
+        step = torch.cholesky_solve((2 * inside.T @ sides)[:, None], torch.linalg.cholesky(hessian))[:, 0] - w
+        length, before = 1.0, loss(w)
+        while length > 1e-6 and loss(w + length * step) >= before:
+            length /= 2
+        if length <= 1e-6:  # nothing is lower along a direction that leads down: rounding is all that is left
+            break
+        w = w + length * step
+    w = w if basis is None else basis @ w
+    return w[:-1], w[-1].item()
+
+
+def caution(figure: str, pictures: int, features: int) -> str:
+    """A sentence for the reader if there are too few pictures for so many features; empty otherwise."""
+    if pictures < 2:
+        return f"{figure}: {pictures} picture; at least two are needed"
+    if figure == "fid" and pictures <= features:
+        return (
+            f"fid: {pictures} pictures for {features} features: the covariance is singular and the distance too large; "
+            "compare with the same number of pictures alone"
+        )
+    if figure in ("p_ids", "u_ids") and pictures <= features:
+        # Cover 1965: more often than not, a plane separates 2 (D + 1) points in D dimensions, whatever their labels
+        return (
+            f"{figure}: {pictures} pictures for {features} features: a plane separates so few points of any kind, so "
+            "the score tends to 0"
+        )
+    return ""
+
+
+# ---- intervals ------------------------------------------------------------------------------------------------------
+
+
+def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor:
+    """A figure of each of many draws of the pictures.
+
+    What all draws have in common is computed once: inner products of the features (FID if there are no more pictures
+    than features, KID) and the SVM (P-IDS, U-IDS), so that the draws of the latter say how much depends on who is
+    judged, not on who the judge was trained with. For KID, the copies of a picture are no pair.
+
+    Args:
+        figure: one of `SET_FIGURES`.
+        real: features ``(N, D)`` of the originals.
+        fake: features ``(N, D)`` of the repaired pictures, in the same order.
+        counts: ``(R, N)``, how often each draw has each picture.
+
+    Returns:
+        float64 ``(R,)``, in the unit of `frechet_distance`, `kernel_distance` or `ids`; NaN where the figure is.
+    """
+    real, fake, counts = real.double(), fake.double(), counts.to(real.device, torch.float64)
+    if not _usable(real, fake):
+        return counts.new_full((len(counts),), math.nan)
+    if figure == "fid":
+        return _frechet_distances(real, fake, counts)
+    if figure == "kid":
+        return _kernel_distances(real, fake, counts, counts)
+    return _ids(real, fake, counts)[("p_ids", "u_ids").index(figure)]
+
+
+def interval(value: float, draws: Tensor, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a figure, or of a difference of two, from its values under `resampled` draws.
+
+    A draw has copies, hence fewer different pictures, which moves FID up: by a few percent where pictures abound, by
+    two thirds where they are as few as features, so that plain percentiles need not even hold the figure. Their spread
+    is that of other pictures (up to twice as wide where the figure is hardly more than chance), so the draws are moved
+    to the figure: percentiles of ``draws - mean(draws) + value``. It is an interval for the figure **of this number of
+    pictures**, which is what is printed and compared.
+    """
+    draws = draws[draws.isfinite()]
+    if len(draws) == 0 or not math.isfinite(value):
+        return math.nan, math.nan
+    levels = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=draws.dtype, device=draws.device)
+    low, high = (torch.quantile(draws - draws.mean(), levels) + value).tolist()
+    return low, high
+
+
+# ---- what is behind each figure -------------------------------------------------------------------------------------
+
+
+def _usable(a: Tensor, b: Tensor) -> bool:
+    return min(len(a), len(b)) >= 2 and bool(a.isfinite().all()) and bool(b.isfinite().all())
+
+
+def _trace_of_root(first: Tensor, second: Tensor) -> Tensor:
+    """``tr (C1 C2)^(1/2)`` of covariances ``(D, D)``."""
+    values, vectors = torch.linalg.eigh(first)
+    factor = values.clamp_min(0).sqrt()[:, None] * vectors.T
+    return torch.linalg.eigvalsh(factor @ second @ factor.T).clamp_min(0).sqrt().sum()
+
+
+def _frechet_distances(a: Tensor, b: Tensor, counts: Tensor) -> Tensor:
+    """`frechet_distance` of each draw: ``(R,)``."""
+    pictures, features = a.shape
+    centre = torch.cat([a, b]).mean(dim=0)  # distances do not depend on it, rounding does
+    a, b = a - centre, b - centre
+    products = a @ b.T if pictures <= features else None
+    found = []
+    for count in counts:
+        some = count > 0
+        total, weight = count.sum(), count[some]
+        share = weight / total
+        x, y = a[some], b[some]
+        mean_x, mean_y = share @ x, share @ y
+        root_weight = (weight / (total - 1)).sqrt()[:, None]
+        x, y = (x - mean_x) * root_weight, (y - mean_y) * root_weight
+        if products is not None:
+            inner = products[some][:, some]
+            across, down = inner @ share, share @ inner
+            inner = inner - across[:, None] - down + share @ across
+            root = torch.linalg.svdvals(root_weight * inner * root_weight.T).sum()
+        else:
+            root = _trace_of_root(x.T @ x, y.T @ y)
+        found.append((mean_x - mean_y).square().sum() + x.square().sum() + y.square().sum() - 2 * root)
+    return torch.stack(found).clamp_min(0)
+
+
+def _kernel_distances(a: Tensor, b: Tensor, counts_a: Tensor, counts_b: Tensor) -> Tensor:
+    """`kernel_distance` of each draw, a picture and itself being no pair: ``(R,)``."""
+
+    def total(x: Tensor, y: Tensor, counts_x: Tensor, counts_y: Tensor, pairs: bool) -> Tensor:
+        found = counts_x.new_zeros(len(counts_x))
+        for start in range(0, len(x), BLOCK):
+            rows = slice(start, start + BLOCK)
+            kernel = (x[rows] @ y.T / x.shape[1] + 1) ** 3
+            if pairs:
+                kernel.diagonal(start).zero_()
+            found += ((counts_x[:, rows] @ kernel) * counts_y).sum(dim=1)
+        return found
+
+    means = []
+    for x, counts in ((a, counts_a), (b, counts_b)):
+        means.append(total(x, x, counts, counts, True) / (counts.sum(dim=1) ** 2 - counts.square().sum(dim=1)))
+    across = total(a, b, counts_a, counts_b, False) / (counts_a.sum(dim=1) * counts_b.sum(dim=1))
+    return means[0] + means[1] - 2 * across
+
+
+def _ids(real: Tensor, fake: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """P-IDS and U-IDS of each draw in percent, by the SVM of all pictures: ``(R,)`` each."""
+    assert real.shape == fake.shape, f"real {tuple(real.shape)}, fake {tuple(fake.shape)}: they are pairs"
+    direction, offset = separator(real, fake)
+    # The score of the difference: equal features make a tie, whatever the order of sums in a product.
+    fooled = ((fake - real) @ direction).sign() / 2 + 0.5
+    wrong = ((real @ direction + offset <= 0).double() + (fake @ direction + offset > 0).double()) / 2
+    p_ids, u_ids = (100 * (counts @ verdict) / counts.sum(dim=1) for verdict in (fooled, wrong))
+    return p_ids, u_ids
+
+
+class Features(Metric):
+    """The features of original and repaired pictures of an evaluation, and the figures of the set.
+
+    Pictures are known by their index: one that a distributed sampler repeats, or that two ranks have, counts once.
+
+    Args:
+        size: features of a picture.
+        kwargs: see `torchmetrics.Metric`.
+    """
+
+    full_state_update = False
+    index: list[Tensor]
+    real: list[Tensor]
+    fake: list[Tensor]
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+        self.reasons: dict[str, str] = {}
+        for name in ("index", "real", "fake"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, real: Tensor, fake: Tensor, index: Tensor) -> None:
+        """Take features ``(B, size)`` of the originals and of their repairs, and the pictures' indices ``(B,)``."""
+        assert real.shape == fake.shape == (len(index), self.size), f"{real.shape}, {fake.shape}, {index.shape}"
+        self.index.append(index.long())
+        self.real.append(real.float())
+        self.fake.append(fake.float())
+
+    def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Indices ``(N,)``, ascending, and the features ``(N, size)`` of each picture, original and repaired."""
+        self._have_rows()
+        index, real, fake = (dim_zero_cat(state) for state in (self.index, self.real, self.fake))
+        index, order = index.sort(stable=True)
+        first = torch.ones_like(index, dtype=torch.bool)
+        first[1:] = index[1:] != index[:-1]
+        return index[first], real[order][first], fake[order][first]
+
+    def compute(self) -> dict[str, Tensor]:
+        """`SET_FIGURES`, float64 scalars; what cannot be had is NaN. `reasons` says of each figure what is amiss."""
+        _, real, fake = self.pairs()
+        self.reasons = {name: text for name in SET_FIGURES if (text := caution(name, len(real), self.size))}
+        if bad := int((~(real.isfinite() & fake.isfinite()).all(dim=1)).sum()):
+            self.reasons = dict.fromkeys(SET_FIGURES, f"the features of {bad} of {len(real)} pictures are not finite")
+        found = dict.fromkeys(SET_FIGURES, math.nan)
+        for names, figures in (
+            (("fid",), lambda: (frechet_distance(real, fake),)),
+            (("kid",), lambda: (kernel_distance(real, fake),)),
+            (("p_ids", "u_ids"), lambda: ids(real, fake)),
+        ):
+            try:
+                found |= zip(names, figures(), strict=True)
+            except torch.linalg.LinAlgError as error:
+                self.reasons |= dict.fromkeys(names, str(error))
+        return {name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in found.items()}
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Gather all ranks' pictures, one without any included."""
+        self._have_rows()
+        super().sync(*args, **kwargs)
+
+    def _have_rows(self) -> None:
+        """A tensor of no pictures where there are none: nothing else tells the other ranks its type and shape."""
+        if isinstance(self.index, list) and not self.index:  # after gathering they are tensors
+            self.index = [torch.empty(0, dtype=torch.int64, device=self.device)]
+            self.real, self.fake = ([torch.empty(0, self.size, device=self.device)] for _ in range(2))

@@ -1,0 +1,121 @@
+"""Networks made elsewhere that come as one file, TorchScript or ONNX, and judge pictures."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inpaint.batch import from_uint8, to_uint8
+from inpaint.networks.backbones import CONVENTIONS
+
+MEAN, DEVIATION = CONVENTIONS["torchvision"].mean, CONVENTIONS["torchvision"].deviation  # of ImageNet, RGB in [0, 1]
+TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
+
+
+class Foreign(nn.Module):
+    """A network from a file: pictures ``(B, 3, H, W)`` in [-1, 1] to float32 ``(B, K)``, in float32, without gradients.
+
+    Pictures are rounded to 8 bits as they would be stored, resized to ``size x size`` pixels (bilinear, antialiased,
+    whatever their shape) and standardised: RGB in [0, 1], less the mean, over the deviation. A TorchScript network
+    whose `forward` has an argument ``return_features``, as NVIDIA's for FID have, does all but the rounding itself: it
+    is given bytes of any size and asked for features.
+
+    Args:
+        file: TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs ``pip install 'inpaint[onnx]'`` and runs on
+            the CPU), one input of pictures and one output of K numbers each.
+        key: the config's key that error messages begin with.
+        size: pixels.
+        mean: of each channel.
+        deviation: of each channel.
+
+    Raises:
+        ValueError: a file that is not there, is of another kind, or does not make ``(1, K)`` of one picture.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        file: str | Path,
+        key: str,
+        size: int = 224,
+        mean: Sequence[float] = MEAN,
+        deviation: Sequence[float] = DEVIATION,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        for name, values in (("mean", mean), ("deviation", deviation)):
+            self.register_buffer(name, torch.tensor(list(values)).view(-1, 1, 1), persistent=False)
+        self.network = _load(Path(file), key)
+        schema = getattr(self.network.forward, "schema", None)  # of TorchScript
+        self.prepares = schema is not None and any(each.name == "return_features" for each in schema.arguments)
+        try:
+            found = self(torch.zeros(1, 3, size, size))
+        except Exception as error:  # whatever a foreign network raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ValueError(
+                f"{key}: {file} cannot judge a picture of {size} x {size} pixels ({reason[:200]})"
+            ) from None
+        if not isinstance(found, Tensor) or found.dim() != 2:
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(f"{key}: {file} makes {shape} of one picture; what is needed is (1, K)")
+        self.width = found.shape[1]
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """What the network says of each picture, ``(B, K)``."""
+        with torch.autocast(pictures.device.type, enabled=False):
+            stored = to_uint8(pictures)
+            if self.prepares:
+                return self.network(stored, return_features=True).float()
+            x = from_uint8(stored)
+            if x.shape[-2:] != (self.size, self.size):
+                x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True)
+            said = self.network(((x + 1) / 2 - self.mean) / self.deviation)
+            return said.float() if isinstance(said, Tensor) else said
+
+
+class _Onnx(nn.Module):
+    """A session of ONNX Runtime with the interface of a network, on the CPU whatever the pictures' device."""
+
+    def __init__(self, file: Path, key: str) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ValueError(f"{key}: {file} needs ONNX Runtime; pip install 'inpaint[onnx]'") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self.input = self.session.get_inputs()[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.split(1) if self.input.shape[0] == 1 else [x]  # some are exported for one picture at a time
+        found = [self.session.run(None, {self.input.name: part.cpu().numpy()})[0] for part in parts]
+        return torch.cat([torch.from_numpy(each) for each in found]).to(x.device)
+
+
+def _load(file: Path, key: str) -> nn.Module:
+    if not file.is_file():
+        raise ValueError(f"{key}: there is no file {file}")
+    if file.suffix.lower() not in (*TORCHSCRIPT, ".onnx"):
+        raise ValueError(f"{key}: {file} is neither TorchScript ({', '.join(TORCHSCRIPT)}) nor ONNX (.onnx)")
+    try:
+        network = _Onnx(file, key) if file.suffix.lower() == ".onnx" else torch.jit.load(file, map_location="cpu")
+    except ValueError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        kind = "ONNX" if file.suffix.lower() == ".onnx" else "TorchScript, which torch.jit.save writes"
+        raise ValueError(f"{key}: {file} is not {kind} ({reason[:200]})") from None
+    return network.eval()
+
+
+def sha256(file: str | Path) -> str:
+    """Of the file's contents, in hexadecimal digits."""
+    with Path(file).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

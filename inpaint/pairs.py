@@ -1,0 +1,250 @@
+"""Pictures with their holes and what other tools made of them: folders paired by name, checked before any work.
+
+A picture's name is its path relative to its folder, without the suffix: ``a/b`` for ``a/b.png``. Its hole is the mask
+of that name, or of ``a/b_mask``, and a tool's result the file of that name in the tool's folder.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from inpaint.batch import Batch, from_uint8
+from inpaint.files import SUFFIXES, BadImage, find_by_name, find_images, listed, match_masks, read_image, read_mask
+from inpaint.masks.frozen import Crop, Frozen, digest
+from inpaint.progress import in_threads
+
+Polarity = Literal["white", "black"]
+MOSTLY = 0.6  # mean share of white above which white may well be what is known
+AT_ONCE = 2**21  # pixels of the pictures that are measured together, at most
+THREADS = 4
+
+
+class Problem(NamedTuple):
+    """A file that does not fit: whose (a setting), what is wrong, the picture or file, and why."""
+
+    setting: str
+    kind: str
+    name: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture under its hole.
+
+    index: its number.
+    name: what its files are called.
+    image, hole: the files.
+    digests: sha256 of the pixels of both, where they are known beforehand.
+    """
+
+    index: int
+    name: str
+    image: Path
+    hole: Path
+    digests: tuple[str, str] | None = None
+
+
+class Pairs:
+    """Pictures of any sizes with their holes, and the results of other tools.
+
+    Args:
+        pairs: the pictures.
+        results: method to folder.
+        polarity: what the hole is in the masks; None is white, unless it covers most of them, which is refused.
+        threshold: grey levels at or above it are white, 1..255; None demands masks of two levels.
+        skip: leave out, for all methods alike, pictures that do not fit or that a method lacks; else they are refused.
+        batch_size: pictures of one size that are measured together, at most.
+        lacking: problems that are known before.
+
+    Raises:
+        ValueError: files that do not fit, by setting and kind, with counts and the first names.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        results: Mapping[str, Path],
+        polarity: Polarity | None = None,
+        threshold: int | None = None,
+        skip: bool = False,
+        batch_size: int = 16,
+        lacking: Sequence[Problem] = (),
+    ) -> None:
+        if polarity not in (None, "white", "black"):
+            raise ValueError(f"polarity: give white or black, what the hole is in the masks; got {polarity!r}")
+        self.polarity, self.threshold, self.batch_size = polarity, threshold, batch_size
+        problems = list(lacking)
+        self.results = {name: _results(name, folder, pairs, problems) for name, folder in results.items()}
+        found, self.sizes = self._check(pairs)
+        problems += found
+        self.pairs = {pair.index: pair for pair in pairs if pair.index in self.sizes}
+        self.total = len(pairs) + len(lacking)
+        if (problems and not skip) or not self.pairs:
+            raise ValueError(_refusal(problems))
+        self.problems = _grouped(problems)
+
+    def _check(self, pairs: Sequence[Pair]) -> tuple[list[Problem], dict[int, tuple[int, int]]]:
+        """Decode everything; what does not fit, and height and width of each picture that does, by its number.
+
+        Raises:
+            ValueError: white covers most of the masks.
+        """
+        problems: list[Problem] = []
+        sizes, white = {}, []
+        for pair, found in zip(pairs, in_threads(self._look, pairs, THREADS, "checking", "pictures"), strict=True):
+            wrong, size, share = found
+            problems += wrong
+            if not wrong and all(pair.name in files for files in self.results.values()):
+                sizes[pair.index] = size
+            if share is not None:
+                white.append(share)
+        if white and self.polarity is None and (mean := sum(white) / len(white)) > MOSTLY:
+            raise ValueError(
+                f"polarity: white covers {mean:.0%} of the masks, and white is the hole here; give polarity=black if "
+                "black is the hole in these files, or polarity=white if the holes are that large"
+            )
+        return problems, sizes
+
+    def _look(self, pair: Pair) -> tuple[list[Problem], tuple[int, int], float | None]:
+        """What is wrong with one picture's files, its height and width, and the share of its mask that is white."""
+        problems = []
+        size, share = (0, 0), None
+        try:
+            image = read_image(pair.image)
+            size = (image.shape[1], image.shape[2])
+            if pair.digests is not None and digest(image) != pair.digests[0]:
+                problems.append(Problem("frozen", "not as they were frozen", pair.image.name))
+        except BadImage as error:
+            return [Problem("images", "unreadable", pair.name, str(error))], size, share
+        try:
+            mask = read_mask(pair.hole, self.threshold, "threshold")
+            share = mask.mean().item()
+            if pair.digests is not None and digest(mask.mul(255).byte()) != pair.digests[1]:
+                problems.append(Problem("frozen", "not as they were frozen", pair.hole.name))
+            if tuple(mask.shape[1:]) != size:
+                problems.append(Problem("holes", "of another size", pair.name, _sizes(mask.shape[1:], size)))
+        except BadImage as error:
+            problems.append(Problem("holes", "unusable", pair.name, str(error)))
+        for method, files in self.results.items():
+            if (path := files.get(pair.name)) is None:
+                continue
+            try:
+                shape = read_image(path).shape[1:]
+                if tuple(shape) != size:
+                    problems.append(Problem(f"results.{method}", "of another size", pair.name, _sizes(shape, size)))
+            except BadImage as error:
+                problems.append(Problem(f"results.{method}", "unreadable", pair.name, str(error)))
+        return problems, size, share
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def name(self, index: int) -> str:
+        """What a picture's files are called."""
+        return self.pairs[index].name
+
+    def parts(self) -> list[list[int]]:
+        """Numbers of successive pictures of one size, in order."""
+        found: list[list[int]] = []
+        for index in self.pairs:
+            height, width = size = self.sizes[index]
+            most = max(1, min(self.batch_size, AT_ONCE // (height * width)))
+            if found and self.sizes[found[-1][0]] == size and len(found[-1]) < most:
+                found[-1].append(index)
+            else:
+                found.append([index])
+        return found
+
+    def batch(self, part: Sequence[int], device: str) -> Batch:
+        """The pictures and holes of a part."""
+        pairs = [self.pairs[index] for index in part]
+        with ThreadPoolExecutor(THREADS) as pool:
+            image = torch.stack(list(pool.map(lambda pair: read_image(pair.image), pairs)))
+            mask = torch.stack(list(pool.map(lambda pair: read_mask(pair.hole, self.threshold), pairs)))
+        mask = 1 - mask if self.polarity == "black" else mask
+        return Batch(image=from_uint8(image.to(device)), mask=mask.to(device), index=torch.tensor(part))
+
+    def result(self, method: str, part: Sequence[int], device: str) -> Tensor:
+        """What another tool made of a part: float32 ``(B, 3, H, W)`` in [-1, 1]."""
+        paths = [self.results[method][self.name(index)] for index in part]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return from_uint8(torch.stack(list(pool.map(read_image, paths))).to(device))
+
+    def crops(self) -> Iterator[Crop]:
+        """The pictures with their holes in 8 bits, in order."""
+        for index, pair in self.pairs.items():
+            batch = self.batch([index], "cpu")
+            mask = batch["mask"][0].mul(255).byte()
+            yield Crop(index, pair.name, batch["mask"].mean().item(), index, read_image(pair.image), mask)
+
+
+def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:
+    """Pictures of a folder with the masks of another, and those that have none.
+
+    Raises:
+        ValueError: a folder is missing or empty, holds links that leave it, or two files of one name.
+    """
+    find_by_name(images, "images")
+    found, lacking = match_masks(find_images(images, "images"), images, holes, "holes")
+    names = [path.relative_to(images).with_suffix("").as_posix() for path in found]
+    pairs = [Pair(index, name, *files) for index, (name, files) in enumerate(zip(names, found.items(), strict=True))]
+    return pairs, [Problem("holes", "missing", name) for name in lacking]
+
+
+def frozen_pairs(root: Path) -> list[Pair]:
+    """The crops of a frozen set; results are called like its image files, ``000007``.
+
+    Raises:
+        ValueError: no frozen set, or one without images.
+    """
+    frozen = Frozen(root, "frozen")
+    pairs = [
+        Pair(index, crop.mask.stem, crop.image, crop.mask, (crop.image_sha256, crop.mask_sha256))
+        for index, crop in frozen.crops.items()
+        if crop.image is not None
+    ]
+    if len(pairs) < len(frozen.crops):
+        raise ValueError(
+            f"frozen: {root} holds masks only; freeze it with images=true (inpaint-preview), or give data=..."
+        )
+    return pairs
+
+
+def _results(method: str, folder: Path, pairs: Sequence[Pair], problems: list[Problem]) -> dict[str, Path]:
+    """The result of each picture; what is missing, too much or no picture is noted."""
+    setting = f"results.{method}"
+    files = find_by_name(folder, setting)
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden and path.suffix.lower() not in SUFFIXES:
+            problems.append(Problem(setting, "of another type than jpg, png, webp", path.name))
+    names = {pair.name for pair in pairs}
+    problems += [Problem(setting, "missing", pair.name) for pair in pairs if pair.name not in files]
+    problems += [Problem(setting, "extra, no picture is called so", name) for name in files if name not in names]
+    return {name: path for name, path in files.items() if name in names}
+
+
+def _sizes(found: Sequence[int], expected: Sequence[int]) -> str:
+    return f"{found[1]} x {found[0]} pixels, its picture {expected[1]} x {expected[0]}"
+
+
+def _grouped(problems: Sequence[Problem]) -> list[str]:
+    """A line for each setting and kind, with the number, the first names and the first reason."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.setting, problem.kind), []).append(problem)
+    return [
+        f"{setting}: {len(same)} {kind}: {listed([problem.name for problem in same])}"
+        + (f" ({same[0].reason})" if same[0].reason else "")
+        for (setting, kind), same in groups.items()
+    ]
+
+
+def _refusal(problems: Sequence[Problem]) -> str:
+    return "\n".join([*_grouped(problems), "missing: error; missing=skip leaves these out, for all methods alike"])

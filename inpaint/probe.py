@@ -1,0 +1,398 @@
+"""What an encoder has learnt: how well its features tell classes apart, and what they take for alike.
+
+    inpaint-probe checkpoint=RUN data.root=DIR                      # each sub-folder of DIR is a class
+    inpaint-probe checkpoint=[RUN,RUN] data.root=DIR layer=encoder.7
+
+Pathak et al. 2016 (section 5.2) trained Context Encoders for their features. Here the encoder stays frozen: a linear
+probe and nearest neighbours on its features, averaged over the places, stand beside the same on HOG, on the network
+with random weights and on pixels. All see the same pictures (the centre square, resized to `data.crop`, nothing of it
+hidden) in the same splits, so that differences are paired.
+"""
+
+import os
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from inpaint.config import ConfigError, build_data, check, command, load_generator, untrained_generator
+from inpaint.evaluate import choose_device
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from inpaint.data.datamodule import InpaintingData
+    from inpaint.metrics.probing import Interval, Split
+    from inpaint.table import Cell
+
+UNUSED = {"_target_": "inpaint.masks.Full"}  # a data module needs masks; the probe takes its pictures alone
+FIGURES = {"linear": "linear probe (%)", "neighbours": "{k}-NN (%)"}
+
+
+class Pictures(NamedTuple):
+    """What is probed.
+
+    crops: uint8 ``(N, 3, crop, crop)``.
+    labels: int64 ``(N,)``, 0 to classes - 1.
+    classes: their names.
+    """
+
+    crops: "Tensor"
+    labels: "Tensor"
+    classes: list[str]
+
+
+class Encoder(NamedTuple):
+    """Where features come from: what a generator declares, or one of its layers.
+
+    random: the name of the same with random weights, by which it is judged; of those, their own.
+    definition: what the table says of it.
+    """
+
+    network: "nn.Module"
+    layer: str | None
+    random: str
+    definition: str
+
+
+class Line(NamedTuple):
+    """A line of the table: a kind of features, or its difference to another kind. Figures are in percent."""
+
+    features: str
+    minus: str | None
+    dimensions: int | None
+    figures: dict[str, "Interval"]
+
+
+def run(cfg: DictConfig) -> None:
+    """Check everything, make the features, measure, print and write."""
+    from inpaint.features import CLASSICAL, classical_features
+    from inpaint.metrics.probing import stratified_split
+    from inpaint.retrieval import retrieval_sheet
+    from inpaint.rng import key
+    from inpaint.table import print_blocks
+
+    check(cfg)
+    check_numbers(cfg)
+    device = choose_device(cfg.device)
+    encoders = load_encoders(cfg)
+    data = build_data(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True), "masks": UNUSED}))
+    pictures = read_pictures(data)
+    check_classes(pictures, cfg.test, cfg.neighbours)
+
+    features, definitions = classical_features(pictures.crops), dict(CLASSICAL)
+    for name, encoder in encoders.items():
+        features[name] = encoder_features(encoder, pictures.crops, cfg.data.batch_size, device, name)
+        definitions[name] = encoder.definition
+    splits = [stratified_split(pictures.labels, cfg.test, key(cfg.seed, "probe", s)) for s in range(cfg.splits)]
+    records = measure(features, pictures.labels.to(device), splits, cfg, device)
+    lines = summarise(records, features, encoders, splits)
+
+    folder = Path(cfg.paths.run)
+    definitions |= figure_definitions(cfg, pictures)
+    write_results(lines, records, definitions, cfg, folder)
+    sheet = retrieval_sheet(*pictures, features, splits[0], cfg.queries, cfg.neighbours)
+    sheet.save(folder / "retrieval.png")
+    print_blocks(*cells(lines, cfg.neighbours), definitions, labels=1)
+    print(f"written to {folder}: results.csv, results.json, results.md, retrieval.png")
+
+
+# ---- bad input ------------------------------------------------------------------------------------------------------
+
+
+def check_numbers(cfg: DictConfig) -> None:
+    """Refuse settings that mean nothing, before anything is read.
+
+    Raises:
+        ConfigError: with all of them.
+    """
+    problems = []
+    for name, least in (("splits", 2), ("neighbours", 1), ("queries", 1)):
+        if not (isinstance(cfg[name], int) and cfg[name] >= least):
+            problems.append(f"{name}: give a whole number from {least} up; got {cfg[name]}")
+    if not (isinstance(cfg.test, int | float) and 0 < cfg.test < 1):
+        problems.append(f"test: give a share between 0 and 1; got {cfg.test}")
+    penalties = cfg.penalties
+    if not (
+        isinstance(penalties, ListConfig) and penalties and all(isinstance(p, int | float) and p > 0 for p in penalties)
+    ):
+        problems.append(f"penalties: give a list of numbers above 0; got {penalties}")
+    if not (isinstance(cfg.data.crop, int) and cfg.data.crop >= 16):
+        problems.append(f"data.crop: give 16 pixels or more, as HOG needs; got {cfg.data.crop}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def check_classes(pictures: Pictures, share: float, neighbours: int) -> None:
+    """Refuse what cannot be split.
+
+    Raises:
+        ValueError: one class only, or classes with too few pictures, by name.
+    """
+    from inpaint.files import listed
+    from inpaint.metrics.probing import held_out
+
+    counts = pictures.labels.bincount().tolist()
+    if len(counts) < 2:
+        raise ValueError(f"data.label: all {sum(counts)} pictures are of class {pictures.classes[0]}; give two or more")
+    # One is held out; of the others one chooses the penalty and one is learnt from.
+    needed = next(number for number in count(3) if number - held_out(number, share) >= 2)
+    if few := [f"{name} ({number})" for name, number in zip(pictures.classes, counts, strict=True) if number < needed]:
+        raise ValueError(f"data.label: with test={share} each class needs {needed} pictures; too few in {listed(few)}")
+    if neighbours > (train := sum(number - held_out(number, share) for number in counts)):
+        raise ValueError(f"neighbours: {neighbours} of {train} training pictures; give fewer")
+
+
+# ---- pictures -------------------------------------------------------------------------------------------------------
+
+
+def read_pictures(data: "InpaintingData") -> Pictures:
+    """All pictures of both splits, in the order of their names, or of their shards.
+
+    Raises:
+        ValueError: pictures that cannot be read, more than `data.on_bad_image` allows, or no classes.
+    """
+    import torch
+
+    from inpaint.data.sources import Split
+    from inpaint.features import centre_square
+    from inpaint.files import BadImage
+    from inpaint.progress import in_threads
+
+    source = data.source
+    halves: tuple[Split, ...] = ("train", "validation")
+    places = [(half, row) for half in halves for row in range(source.count(half))]
+    in_sequence = any(source.shards(half) is not None for half in halves)
+    if not in_sequence:
+        places.sort(key=lambda place: source.name(*place))
+
+    def read(place: tuple[Split, int]) -> "tuple[Tensor, int | None] | str":
+        try:
+            picture = source.read(*place)
+        except BadImage as error:
+            return str(error)
+        return centre_square(picture["image"], data.crop), picture.get("label")
+
+    found = list(in_threads(read, places, 1 if in_sequence else os.cpu_count(), "reading", "pictures"))
+    bad = {place: what for place, what in zip(places, found, strict=True) if isinstance(what, str)}
+    for half in halves:
+        data.tiles[half].skip({row: what for (its, row), what in bad.items() if its == half})
+    kept = [what for what in found if not isinstance(what, str)]
+    numbers = [label for _, label in kept if label is not None]
+    if len(numbers) < len(kept):
+        raise ValueError("data.label: a probe needs classes; data.label=folder takes the first sub-folder's name")
+    present, labels = torch.tensor(numbers).unique(return_inverse=True)
+    names = getattr(source, "classes", [])
+    classes = [names[number] if number < len(names) else str(number) for number in present.tolist()]
+    return Pictures(torch.stack([crop for crop, _ in kept]), labels, classes)
+
+
+# ---- features -------------------------------------------------------------------------------------------------------
+
+
+def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
+    """Each checkpoint's generator, for each layer, followed by the same with random weights.
+
+    Checkpoints of the same network share its random weights.
+
+    Raises:
+        ValueError: a checkpoint that cannot be used, or without such features.
+    """
+    import json
+
+    import torch
+
+    from inpaint import checkpoint
+    from inpaint.features import CLASSICAL, pooled_features
+
+    paths = cfg.checkpoint if isinstance(cfg.checkpoint, ListConfig) else [cfg.checkpoint] if cfg.checkpoint else []
+    layers = (list(cfg.layer) if isinstance(cfg.layer, ListConfig) else [cfg.layer]) or [None]
+    encoders: dict[str, Encoder] = {}
+    untrained: dict[str, str] = {}
+    for path in paths:
+        loaded = checkpoint.load(path)
+        trained = checkpoint.config_of(loaded)
+        network, fresh = load_generator(loaded), untrained_generator(loaded, cfg.seed)
+        for layer in layers:
+            name = " ".join(filter(None, (trained["name"], layer)))
+            if name in encoders or name in CLASSICAL:
+                name = " ".join(filter(None, (path, layer)))
+            with torch.no_grad():
+                pooled_features(network, torch.zeros(1, 3, cfg.data.crop, cfg.data.crop), layer)
+            what = f"layer {layer}" if layer else "features"
+            kind = json.dumps([trained["generator"], layer], sort_keys=True)
+            random = untrained.setdefault(kind, f"{name} random")
+            encoders[name] = Encoder(network, layer, random, f"{what} of {path}, averaged over the places")
+            if random not in encoders:
+                definition = f"the same of that network with random weights, one draw (seed={cfg.seed})"
+                encoders[random] = Encoder(fresh, layer, random, definition)
+    return encoders
+
+
+def encoder_features(encoder: Encoder, crops: "Tensor", batch_size: int, device: str, name: str) -> "Tensor":
+    """float64 ``(N, C)``, on the CPU.
+
+    Raises:
+        ValueError: they are not finite.
+    """
+    import torch
+
+    from inpaint.batch import from_uint8
+    from inpaint.features import pooled_features
+    from inpaint.progress import track
+
+    network = encoder.network.to(device)
+    with torch.no_grad():
+        parts = [
+            pooled_features(network, from_uint8(part.to(device)), encoder.layer)
+            for part in track(crops.split(batch_size), f"features of {name}")
+        ]
+    network.cpu()
+    features = torch.cat(parts).cpu().double()
+    if not features.isfinite().all():
+        raise ValueError(f"checkpoint: the features of {name} are not finite; it cannot be probed")
+    return features
+
+
+# ---- measured -------------------------------------------------------------------------------------------------------
+
+
+def measure(
+    features: dict[str, "Tensor"], labels: "Tensor", splits: Sequence["Split"], cfg: DictConfig, device: str
+) -> list[dict[str, Any]]:
+    """A record for each kind of features and split: accuracies in % under the names of `FIGURES`, and the penalty."""
+    from inpaint.metrics.probing import linear_probe, nearest, standardise, vote
+    from inpaint.progress import track
+    from inpaint.rng import key
+
+    jobs = [(name, number) for name in features for number in range(len(splits))]
+    records = []
+    for name, number in track(jobs, "probing", "fits"):
+        train, test = (rows.to(device) for rows in splits[number])
+        rows = features[name].to(device)
+        known, unknown = standardise(rows[train], rows[test])
+        probe = linear_probe(known, labels[train], unknown, list(cfg.penalties), key(cfg.seed, "probe", number, "part"))
+        voted = vote(labels[train][nearest(known, unknown, cfg.neighbours)])
+        right = {"linear": probe.predicted == labels[test], "neighbours": voted == labels[test]}
+        accuracies = {figure: 100 * hits.double().mean().item() for figure, hits in right.items()}
+        records.append({"features": name, "split": number, **accuracies, "penalty": probe.penalty})
+    return records
+
+
+def summarise(
+    records: list[dict[str, Any]],
+    features: dict[str, "Tensor"],
+    encoders: dict[str, Encoder],
+    splits: Sequence["Split"],
+) -> list[Line]:
+    """Each kind of features, then what each trained encoder has over HOG and random weights in the same splits."""
+    from inpaint.metrics.probing import Interval, resampled_interval
+
+    ratio = len(splits[0].test) / len(splits[0].train)
+
+    def values(name: str, figure: str) -> list[float]:
+        return [record[figure] for record in records if record["features"] == name]
+
+    lines = []
+    for name, rows in features.items():
+        found = {figure: resampled_interval(values(name, figure), ratio) for figure in FIGURES}
+        # An accuracy ends at 0 and 100 %, which the t-interval does not know.
+        inside = {f: Interval(i.mean, max(i.low, 0.0), min(i.high, 100.0)) for f, i in found.items()}
+        lines.append(Line(name, None, rows.shape[1], inside))
+    for name, encoder in encoders.items():
+        for other in ("hog", "hog pooled", encoder.random) if name != encoder.random else ():
+            differences = {
+                figure: [a - b for a, b in zip(values(name, figure), values(other, figure), strict=True)]
+                for figure in FIGURES
+            }
+            figures = {figure: resampled_interval(found, ratio) for figure, found in differences.items()}
+            lines.append(Line(name, other, None, figures))
+    return lines
+
+
+# ---- shown ----------------------------------------------------------------------------------------------------------
+
+
+def figure_definitions(cfg: DictConfig, pictures: Pictures) -> dict[str, str]:
+    """What the columns mean."""
+    counts = pictures.labels.bincount()
+    k = cfg.neighbours
+    return {
+        "linear probe": "held-out accuracy of multinomial logistic regression on standardised features; its L2 penalty "
+        f"is chosen by log loss on a fifth of the training part, of {', '.join(f'{p:g}' for p in cfg.penalties)}",
+        f"{k}-NN": f"accuracy of the vote of the {k} training pictures nearest by cosine, same features",
+        "95 % interval": f"of the mean over {cfg.splits} stratified splits that hold {cfg.test:.0%} out: corrected "
+        "resampled t (Nadeau and Bengio 2003); it says nothing of another training run or other random weights",
+        "a - b": "difference over the same splits; bold where its interval is on one side of 0",
+        "chance": f"{100 * counts.max().item() / counts.sum().item():.1f} %: always the largest of "
+        f"{len(counts)} classes, {counts.sum().item()} pictures of {cfg.data.crop} x {cfg.data.crop} pixels",
+    }
+
+
+def cells(lines: Sequence[Line], neighbours: int) -> "tuple[list[str], list[list[list[Cell]]]]":
+    """Headings, and two blocks of lines: accuracies with the best marked, differences with the certain ones marked."""
+    from inpaint.table import Cell
+
+    headings = ["features", "dimensions"]
+    for title in FIGURES.values():
+        headings += [title.format(k=neighbours), "95 % interval"]
+    plain = [line for line in lines if line.minus is None]
+    best = {figure: max(round(line.figures[figure].mean, 1) for line in plain) for figure in FIGURES}
+    blocks: list[list[list[Cell]]] = [[], []]
+    for line in lines:
+        row = [
+            Cell(line.features if line.minus is None else f"{line.features} - {line.minus}"),
+            Cell(str(line.dimensions or "")),
+        ]
+        for figure, (mean, low, high) in line.figures.items():
+            marked = round(mean, 1) == best[figure] if line.minus is None else low > 0 or high < 0
+            sign = "" if line.minus is None else "+"
+            row += [Cell(f"{mean:{sign}.1f}", marked), Cell(f"{low:{sign}.1f} .. {high:{sign}.1f}")]
+        blocks[line.minus is not None].append(row)
+    return headings, [block for block in blocks if block]
+
+
+def write_results(
+    lines: Sequence[Line], records: list[dict[str, Any]], definitions: dict[str, str], cfg: DictConfig, folder: Path
+) -> None:
+    """The table as ``results.md`` and ``results.csv``; ``results.json`` adds settings, definitions and every split."""
+    import csv
+    import json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    flat = [
+        {"features": line.features, "minus": line.minus, "dimensions": line.dimensions}
+        | {
+            f"{figure}{suffix}": value
+            for figure, interval in line.figures.items()
+            for suffix, value in zip(("", "_low", "_high"), interval, strict=True)
+        }
+        for line in lines
+    ]
+    with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, flat[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(flat)
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    whole = {"settings": settings, "definitions": definitions, "rows": flat, "splits": records}
+    (folder / "results.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
+
+    headings, blocks = cells(lines, cfg.neighbours)
+    rows = [headings, ["---", *["---:"] * (len(headings) - 1)]]
+    for row in chain(*blocks):
+        texts = [cell.text.replace("|", "\\|") for cell in row]
+        rows.append([f"**{text}**" if cell.best else text for text, cell in zip(texts, row, strict=True)])
+    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    notes = "".join(f"- {title}: {definition}\n" for title, definition in definitions.items())
+    (folder / "results.md").write_text(f"{text}\n\n{notes}", encoding="utf-8")
+
+
+def main() -> None:
+    """`inpaint-probe`."""
+    command("probe", run)
+
+
+if __name__ == "__main__":
+    main()

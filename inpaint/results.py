@@ -1,0 +1,141 @@
+"""What an evaluation leaves behind: one folder of files that people, papers and other programs can read.
+
+results.csv       averages by hole area and method with their 95 % intervals (`table.write_csv`)
+results.json      the same, paired differences of all methods, definitions, and what was measured how
+results.md        tables to read, results.tex  rows for a paper
+records.csv       every figure of every picture: method, index, area, ...; inf for a perfect PSNR, empty for none
+validation.csv    which pictures under which holes, with the sha256 of their pixels
+pictures/         some pictures, spread evenly over hole area: input, truth, mask and each method's composite, as
+                  input/00007.png; hole areas and folders of the methods are in results.json
+"""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from inpaint import table
+from inpaint.callbacks import versions
+from inpaint.masks.frozen import Crop
+from inpaint.measuring import GIVEN, Measured
+
+MANIFEST = "validation.csv"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which pictures are measured under which holes: a line each, as `Crop.described` has it."""
+
+    lines: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, crops: Iterable[Crop]) -> "Manifest":
+        """The crops described."""
+        return cls([crop.described() for crop in crops])
+
+    @property
+    def sha256(self) -> str:
+        """Equal for equal pictures under equal holes, whatever they are called."""
+        pixels = [f"{line['index']} {line['image_sha256']} {line['mask_sha256']}\n" for line in self.lines]
+        return hashlib.sha256("".join(pixels).encode()).hexdigest()
+
+    def spread(self, number: int) -> list[int]:
+        """The numbers of some pictures, spread evenly over the ranks of hole area, smallest and largest included."""
+        order = sorted(self.lines, key=lambda line: (line["hole_area"], line["index"]))
+        number = min(number, len(order))
+        places = [round(place * (len(order) - 1) / max(number - 1, 1)) for place in range(number)]
+        return [order[place]["index"] for place in places]
+
+
+def write(
+    folder: Path,
+    results: table.Results,
+    measured: Measured,
+    manifest: Manifest,
+    about: Mapping[str, Any],
+    columns: Sequence[str] = table.SHOWN,
+) -> None:
+    """Write all files into `folder`.
+
+    Args:
+        folder: made if it is not there.
+        results: averages, intervals and differences.
+        measured: what they were made of.
+        manifest: what was measured.
+        about: further entries of ``measured`` in results.json, such as the configs of data and masks.
+        columns: figures that the first tables show.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table.write_csv(results.rows, folder / "results.csv")
+    (folder / "results.md").write_text(table.markdown(results, columns, measured.notes), encoding="utf-8")
+    (folder / "results.tex").write_text(table.latex(results, columns), encoding="utf-8")
+    _write_records(folder / "records.csv", measured.records)
+    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, manifest.lines[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(manifest.lines)
+    folders = _write_pictures(folder / "pictures", measured)
+    said = {"pictures": len(manifest.lines), "manifest_sha256": manifest.sha256, "notes": measured.notes, **about}
+    said |= {"shown": list(measured.given["truth"]), "folders": folders, "versions": versions()}
+    content = table.as_json(results) | {"measured": said}
+    (folder / "results.json").write_text(_lines(content), encoding="utf-8")
+
+
+def _lines(content: Mapping[str, Any]) -> str:
+    """JSON with a line for each item of its lists and dicts: thousands of differences would fill as many pages."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, dict):
+            items, ends = (
+                [f"{json.dumps(key)}: {json.dumps(item, allow_nan=False)}" for key, item in value.items()],
+                "{}",
+            )
+        else:
+            items, ends = [json.dumps(item, allow_nan=False) for item in value], "[]"
+        return ends[0] + "\n  " + ",\n  ".join(items) + "\n " + ends[1]
+
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {text(value)}" for key, value in content.items()) + "\n}\n"
+
+
+def _write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for record in records for name in record))
+    names = ["method", "index", "area", *(name for name in table.COLUMNS if name in names)]
+
+    def written(value: Any) -> str:
+        if isinstance(value, float):  # float32 has no more than nine digits
+            return "" if value != value else f"{value:.9g}"
+        return str(value)
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([written(record.get(name, float("nan"))) for name in names] for record in records)
+
+
+def _write_pictures(folder: Path, measured: Measured) -> dict[str, str]:
+    """Write the kept pictures; the folder of each method, whose name may be anything."""
+    folders: dict[str, str] = {}
+    for method in measured.composites:
+        folders[method] = _folder_of(method, folders.values())
+    pictures = measured.given | {folders[method]: kept for method, kept in measured.composites.items()}
+    for name, kept in pictures.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index, picture in kept.items():
+            pixels = picture.permute(1, 2, 0).contiguous().numpy()
+            Image.fromarray(pixels[..., 0] if len(picture) == 1 else pixels).save(folder / name / f"{index:05d}.png")
+    return folders
+
+
+def _folder_of(method: str, taken: Iterable[str]) -> str:
+    """A name for a folder on any system, different from those taken: of letters, digits and a few signs."""
+    name = re.sub(r"[^\w.,=+()\[\] -]", "_", method).strip(". ")[:100] or "method"
+    used = {other.lower() for other in (*taken, *GIVEN)}
+    while name.lower() in used:
+        name += "_"
+    return name

@@ -1,0 +1,316 @@
+"""Averages over pictures, and how sure they are: by hole area and method, with bootstrap intervals and differences.
+
+Hole area decides how hard a picture is, so a mean over all pictures says more about the masks than about the method:
+there is one block for each tenth of hole area and one for all pictures.
+
+The interval of a figure is the percentile bootstrap's (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993,
+section 13.3): the pictures of a block are drawn anew with replacement `RESAMPLES` times, the figure is computed of each
+draw, and the middle 95 % of what comes out are the interval. All methods are measured on the same draws, so that the
+difference of two is that of pairs: what makes a picture hard for both does not count. Imports no torch.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from inpaint.metrics.columns import COLUMNS, MEAN_OF
+
+ALL = "all"
+RESAMPLES = 2000
+INTERVAL = (0.025, 0.975)  # quantiles
+LEAST = 6  # pictures: chance alone makes fewer differ all in one direction in more than 5 % (five of them: 2 / 2^5)
+TIMES = {"ms"}  # no intervals: all pictures of a batch have the same value, so their number says nothing
+AT_ONCE = 2**22  # drawn pictures that are held in memory at a time
+
+
+@dataclass(frozen=True)
+class Row:
+    """The averages of one method over the pictures of one hole area.
+
+    area: the tenth of hole area, as ``10-20 %``, or ``all``.
+    images: how many pictures.
+    perfect: how many of them equal the truth (their PSNR is infinite).
+    means: the average of each figure over the pictures where it is finite; NaN where it is for none.
+    low, high: ends of its 95 % interval; nothing for a figure that has none.
+    """
+
+    area: str
+    method: str
+    images: int
+    perfect: int
+    means: dict[str, float]
+    low: dict[str, float] = field(default_factory=dict)
+    high: dict[str, float] = field(default_factory=dict)
+
+
+class Difference(NamedTuple):
+    """How far a method's average is above a reference's, over the pictures where all methods have the figure.
+
+    low, high: ends of its 95 % interval; NaN for fewer than `LEAST` pictures.
+    """
+
+    area: str
+    figure: str
+    method: str
+    reference: str
+    images: int
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def real(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+    def reversed(self) -> "Difference":
+        """The reference against the method."""
+        return self._replace(
+            method=self.reference, reference=self.method, mean=-self.mean, low=-self.high, high=-self.low
+        )
+
+
+class SetFigure(NamedTuple):
+    """A figure of a set of pictures, which no picture has alone (FID).
+
+    draws: the figure of pictures drawn with replacement (`drawn`), ``(R,)``, the same draws for all methods.
+    """
+
+    area: str
+    method: str
+    figure: str
+    value: float
+    draws: np.ndarray
+
+
+@dataclass(frozen=True)
+class Results:
+    """Rows by rising hole area, then ``all``, within each the methods in order; and the differences of every pair."""
+
+    rows: list[Row]
+    differences: list[Difference] = field(default_factory=list)
+
+    def difference(self, area: str, figure: str, method: str, reference: str) -> Difference | None:
+        """Of one pair, whichever way round it is kept."""
+        for found in self.differences:
+            if (found.area, found.figure) == (area, figure):
+                if (found.method, found.reference) == (method, reference):
+                    return found
+                if (found.method, found.reference) == (reference, method):
+                    return found.reversed()
+        return None
+
+
+def bucket(area: float) -> str:
+    """The tenth a hole area in [0, 1] belongs to, lower edge included: 0.1 is in ``10-20 %``, 1 in ``90-100 %``."""
+    # The tolerance is less than a pixel and more than float32's error: 0.7 in float32 is 0.69999999.
+    tenth = min(int(area * 10 + 1e-6), 9)
+    return f"{10 * tenth}-{10 * tenth + 10} %"
+
+
+def blocks(areas: Sequence[float]) -> dict[str, np.ndarray]:
+    """The pictures of each block, as places in `areas`: int64 by the name of the block, by rising hole area."""
+    names = np.array([bucket(area) for area in areas])
+    found = {name: np.flatnonzero(names == name) for name in (bucket(tenth / 10) for tenth in range(10))}
+    return {name: places for name, places in found.items() if len(places)} | {ALL: np.arange(len(names))}
+
+
+def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = ()) -> Results:
+    """Average single pictures by hole area and method.
+
+    Args:
+        records: one mapping a method and picture: `method`, `index` (row in the data set), `area` (in [0, 1]) and any
+            figures of `COLUMNS`. Of records with the same method and index the first counts: a distributed sampler
+            repeats some samples to give every rank as many.
+        sets: figures of sets of pictures.
+
+    Returns:
+        Rows and differences; the methods in the order of their first record. `COLUMNS` that are computed of another's
+        mean (`MEAN_OF`) are there where that is.
+    """
+    values, present, areas, methods, figures = _cube(records)
+    if not methods:
+        return Results([])
+    perfect = np.isposinf(values[..., figures.index("psnr")]) if "psnr" in figures else np.zeros_like(present)
+    figures, values = _with_derived(figures, np.where(np.isfinite(values), values, np.nan))
+    further: dict[str, list[SetFigure]] = {}
+    for found in sets:
+        further.setdefault(found.area, []).append(found)
+
+    rows, differences = [], []
+    for area, places in blocks(areas).items():
+        block = values[places]  # (pictures, methods, figures)
+        means, low, high = _summary(block, figures)
+        for m, method in enumerate(methods):
+            if not (images := int(present[places, m].sum())):
+                continue
+            have = [f for f, name in enumerate(figures) if math.isfinite(low[m, f]) and name not in TIMES]
+            row = Row(
+                *(area, method, images, int(perfect[places, m].sum())),
+                {name: float(means[m, f]) for f, name in enumerate(figures)},
+                {figures[f]: float(low[m, f]) for f in have},
+                {figures[f]: float(high[m, f]) for f in have},
+            )
+            for found in further.get(area, []):
+                if found.method == method:
+                    row.means[found.figure] = found.value
+                    ends = _ends(found.draws, found.value)
+                    if math.isfinite(ends[0]):
+                        row.low[found.figure], row.high[found.figure] = ends
+            rows.append(row)
+        differences += _differences(area, block, methods, figures)
+        differences += _set_differences(further.get(area, []), len(places))
+    return Results(rows, differences)
+
+
+def _cube(
+    records: Iterable[Mapping[str, Any]],
+) -> tuple[np.ndarray, np.ndarray, list[float], list[str], list[str]]:
+    """Records as values ``(pictures, methods, figures)``, NaN for none, and whether each picture is there."""
+    unique: dict[tuple[str, int], Mapping[str, Any]] = {}
+    for record in records:
+        unique.setdefault((record["method"], record["index"]), record)
+    methods = list(dict.fromkeys(method for method, _ in unique))
+    areas: dict[int, float] = {}
+    for (_, index), record in unique.items():
+        areas.setdefault(index, record["area"])
+    row, column = {index: n for n, index in enumerate(areas)}, {method: m for m, method in enumerate(methods)}
+    figures = [name for name in COLUMNS if any(name in record for record in unique.values())]
+    values = np.full((len(row), len(column), len(figures)), np.nan)
+    present = np.zeros(values.shape[:2], bool)
+    for (method, index), record in unique.items():
+        place = row[index], column[method]
+        present[place] = True
+        values[place] = [record.get(name, math.nan) for name in figures]
+    return values, present, list(areas.values()), methods, figures
+
+
+def _with_derived(figures: list[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Figures in the order of `COLUMNS`, those of a mean with the values that are averaged."""
+    names = [name for name in COLUMNS if name in figures or MEAN_OF.get(name) in figures]
+    return names, values[..., [figures.index(MEAN_OF.get(name, name)) for name in names]]
+
+
+def _finished(means: np.ndarray, figures: Sequence[str]) -> np.ndarray:
+    """Means ``(..., figures)``, those of squared errors (in % of 255^2) made decibels; NaN where the error is 0."""
+    derived = [f for f, name in enumerate(figures) if name in MEAN_OF]
+    if derived:
+        means = means.copy()
+        means[..., derived] = 10 * np.log10(100 / np.where(means[..., derived] > 0, means[..., derived], np.nan))
+    return means
+
+
+def _summary(block: np.ndarray, figures: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Averages of ``(pictures, methods, figures)`` over the pictures, and the ends of their intervals."""
+    counts = np.isfinite(block).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        means = _finished(np.nansum(block, axis=0) / counts, figures)
+    low, high = interval(_finished(resampled_means(block), figures))
+    few = counts < LEAST
+    return means, np.where(few, np.nan, low), np.where(few, np.nan, high)
+
+
+def _differences(area: str, block: np.ndarray, methods: Sequence[str], figures: Sequence[str]) -> list[Difference]:
+    """Every pair of methods, the earlier one first, in every figure that both have."""
+    finite = np.isfinite(block)
+    having = finite.any(axis=0)  # (methods, figures)
+    common = (finite | ~having).all(axis=1) & having.any(axis=0)  # (pictures, figures)
+    paired = np.where(common[:, None], block, np.nan)
+    counts = common.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        means = _finished(np.nansum(paired, axis=0) / counts, figures)
+    replicates = _finished(resampled_means(paired), figures)
+    found = []
+    for a, b in combinations(range(len(methods)), 2):
+        low, high = interval(replicates[:, a] - replicates[:, b])
+        for f, figure in enumerate(figures):
+            both = figure not in TIMES and having[a, f] and having[b, f]
+            if both and math.isfinite(difference := float(means[a, f] - means[b, f])):
+                ends = (float(low[f]), float(high[f])) if counts[f] >= LEAST else (math.nan, math.nan)
+                found.append(Difference(area, figure, methods[a], methods[b], int(counts[f]), difference, *ends))
+    return found
+
+
+def _set_differences(sets: Sequence[SetFigure], pictures: int) -> list[Difference]:
+    """Every pair of methods in every figure of sets."""
+    return [
+        Difference(
+            *(first.area, first.figure, first.method, second.method, pictures, first.value - second.value),
+            *_ends(first.draws - second.draws, first.value - second.value),
+        )
+        for first, second in combinations(sets, 2)
+        if first.figure == second.figure and first.method != second.method
+    ]
+
+
+def _ends(draws: np.ndarray, value: float) -> tuple[float, float]:
+    """The ends of the interval of a figure of sets, or of a difference of two; NaN for none.
+
+    A draw has copies, hence fewer different pictures, which moves FID up by 30 % and more for 1000 pictures. Its spread
+    is right, so the draws are moved to the figure: an interval for the figure of this number of pictures.
+    """
+    draws = draws[np.isfinite(draws)]
+    if not len(draws) or not math.isfinite(value):
+        return math.nan, math.nan
+    low, high = interval(draws - draws.mean() + value)
+    return float(low), float(high)
+
+
+# ---- the bootstrap --------------------------------------------------------------------------------------------------
+
+
+def resampled_means(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
+    """Averages over pictures drawn with replacement, the same draws for every column.
+
+    Args:
+        values: ``(pictures, ...)``; what is not finite is left out of the averages.
+        resamples: how many draws, each of as many pictures as there are.
+
+    Returns:
+        float64 ``(resamples, ...)``; NaN where a draw holds nothing finite. The same at every call.
+    """
+    pictures, columns = len(values), values.reshape(len(values), -1)
+    finite = np.isfinite(columns)
+    filled = np.where(finite, columns, 0.0)
+    whole = bool(finite.all())
+    means = np.empty((resamples, columns.shape[1]))
+    step = max(1, AT_ONCE // pictures)
+    for first in range(0, resamples, step):
+        draws = np.arange(first, min(first + step, resamples))
+        times = drawn(draws, pictures)
+        with np.errstate(invalid="ignore"):
+            means[draws] = times @ filled / (pictures if whole else times @ finite.astype(np.float64))
+    return means.reshape(resamples, *values.shape[1:])
+
+
+def drawn(draws: np.ndarray, pictures: int) -> np.ndarray:
+    """How often each picture is drawn in each of some draws ``(R,)`` of as many pictures: float64 ``(R, pictures)``."""
+    which = (uniform(draws, pictures) * pictures).astype(np.int64) + pictures * np.arange(len(draws))[:, None]
+    return np.bincount(which.ravel(), minlength=which.size).reshape(which.shape).astype(np.float64)
+
+
+def interval(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle 95 % of ``(resamples, ...)``: their two ends; NaN where a replicate is not finite."""
+    low, high = np.quantile(replicates, INTERVAL, axis=0)
+    return low, high
+
+
+def uniform(draws: np.ndarray, count: int) -> np.ndarray:
+    """`count` numbers in [0, 1) for each draw: whole numbers ``(R,)`` to float64 ``(R, count)``.
+
+    SplitMix64 on counters, as in `inpaint.rng`, whose torch takes a second to import: the same on every machine and
+    with every version of numpy.
+    """
+    keys = _mixed(draws.astype(np.uint64))
+    counter = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return (_mixed(keys[:, None] + counter) >> np.uint64(11)) * 2.0**-53
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,158 @@
+"""What an evaluation asks of networks: each picture once, the truth once for all methods, sets by hole area."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.metrics import deep as module
+from inpaint.metrics.columns import COLUMNS
+from inpaint.metrics.deep import Deep
+from inpaint.metrics.distribution import SET_FIGURES, frechet_distance, ids, kernel_distance
+from inpaint.statistics import ALL, aggregate
+
+PICTURES = 40
+
+
+class Means(nn.Module):
+    """Features or classes of a picture: the mean of each channel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3))
+
+
+@pytest.fixture
+def means(tmp_path):
+    torch.jit.save(torch.jit.script(Means()), str(tmp_path / "means.pt"))
+    return str(tmp_path / "means.pt")
+
+
+def batches():
+    """Truth of `PICTURES` small pictures in batches of eight."""
+    generator = torch.Generator().manual_seed(0)
+    image = from_uint8(torch.randint(0, 256, (PICTURES, 3, 4, 4), generator=generator).to(torch.uint8))
+    for index in torch.arange(PICTURES).split(8):
+        yield Batch(image=image[index], mask=torch.ones(len(index), 1, 4, 4), index=index)
+
+
+def composite(batch, shift):
+    generator = torch.Generator().manual_seed(int(batch["index"][0]))
+    noise = torch.randn(batch["image"].shape, generator=generator) * 0.2
+    return (batch["image"] + noise + shift).clamp(-1, 1)
+
+
+def look(deep, *shifts):
+    """Measure a method for each shift; the records so far."""
+    records = []
+    for number, shift in enumerate(shifts):
+        for batch in batches():
+            found = deep.of_pictures(f"m{number}", composite(batch, shift), batch)
+            for row, index in enumerate(batch["index"].tolist()):
+                area = 0.05 if index < 30 else 0.45
+                values = {name: value[row].item() for name, value in found.items()}
+                records.append({"method": f"m{number}", "index": index, "area": area, **values})
+    return records
+
+
+def test_figures_of_sets_are_those_of_all_features(means):
+    deep = Deep(features=means, draws=20)
+    sets = deep.of_sets(look(deep, 0.0, 0.3))
+    real, fake = (
+        torch.cat([deep.features(from_uint8(to_uint8(picture(batch)))) for batch in batches()])
+        for picture in (lambda batch: batch["image"], lambda batch: composite(batch, 0.3))
+    )
+    found = {(each.figure, each.method): each for each in sets if each.area == ALL}
+    assert {figure for figure, _ in found} == set(SET_FIGURES) == {n for n, c in COLUMNS.items() if c.per == "set"}
+    assert found["fid", "m1"].value == pytest.approx(frechet_distance(real, fake))
+    assert found["kid", "m1"].value == pytest.approx(kernel_distance(real, fake))
+    assert (found["p_ids", "m1"].value, found["u_ids", "m1"].value) == pytest.approx(ids(real, fake))
+    assert all(each.draws.shape == (20,) for each in sets)
+
+
+def test_the_intervals_of_sets_hold_their_figures_and_show_what_is_worse(means):
+    deep = Deep(features=means)
+    results = aggregate(records := look(deep, 0.0, 0.3), deep.of_sets(records))
+    for row in results.rows:
+        for name in row.low:
+            assert row.low[name] <= row.means[name] <= row.high[name]
+    found = results.difference(ALL, "fid", "m1", "m0")
+    assert found is not None and found.real and found.mean > 0
+
+
+def test_hole_areas_have_figures_where_there_are_pictures_enough(means, monkeypatch):
+    deep = Deep(features=means, draws=0)
+    sets = deep.of_sets(look(deep, 0.0))
+    assert {each.area for each in sets} == {"0-10 %", "40-50 %", ALL} and not any(len(each.draws) for each in sets)
+    monkeypatch.setattr(module, "caution", lambda figure, pictures, _: "few" if pictures < 20 else "")
+    assert {each.area for each in deep.of_sets(look(deep, 0.0))} == {"0-10 %", ALL}
+    monkeypatch.setattr(module, "caution", lambda figure, pictures, _: f"{figure}: few")
+    assert {each.area for each in deep.of_sets(look(deep, 0.0))} == {ALL}
+    assert deep.notes[-4:] == [f"{figure}: few" for figure in SET_FIGURES]
+
+
+def test_the_truth_is_looked_at_once(means, monkeypatch):
+    deep = Deep(features=means, recogniser=means, draws=0)
+    seen = []
+    for network in (deep.features, deep.recogniser):
+        original = network.forward
+        monkeypatch.setattr(network, "forward", lambda x, original=original: (seen.append(len(x)), original(x))[1])
+    look(deep, 0.0, 0.1, 0.2)
+    assert sum(seen) == 2 * (3 + 1) * PICTURES
+
+
+def test_recognition_is_in_percent(means):
+    deep = Deep(recogniser=means)
+    (batch, *_) = batches()
+    assert deep.of_pictures("same", batch["image"], batch)["recognised"].tolist() == [100] * 8
+    turned = batch["image"].clone()
+    turned[:5] = turned[:5].roll(1, dims=1)
+
+    def classes(images):
+        unit = to_uint8(images).double().mean(dim=(2, 3)).numpy() / 255
+        return ((unit - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).argmax(axis=1)
+
+    expected = 100.0 * (classes(turned) == classes(batch["image"]))
+    assert 0 < expected.mean() < 100
+    assert np.array_equal(deep.of_pictures("turned", turned, batch)["recognised"], expected)
+    assert deep.networks["recogniser"].startswith(means) and "sha256" in deep.networks["recogniser"]
+
+
+def test_lpips_of_small_pictures_is_none(monkeypatch):
+    class Distance(nn.Module):
+        def __init__(self, variant):
+            super().__init__()
+
+        def forward(self, painted, truth):
+            return (painted - truth).square().mean(dim=(1, 2, 3))
+
+    monkeypatch.setattr(module, "LPIPS", Distance)
+    deep = Deep(["alex", "squeeze"])
+    assert deep.columns == ("lpips_alex", "lpips_squeeze") and deep.of_sets([]) == []
+    (batch, *_) = batches()
+    assert all(math.isnan(value) for value in deep.of_pictures("a", batch["image"], batch)["lpips_alex"])
+    large = Batch(image=torch.zeros(1, 3, 32, 40), mask=torch.ones(1, 1, 32, 40), index=torch.tensor([0]))
+    found = deep.of_pictures("a", large["image"] + 0.5, large)["lpips_squeeze"]
+    assert found.item() == pytest.approx(0.25, abs=0.01)
+
+
+def test_what_is_not_there_is_an_error_or_left_out_aloud(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def nothing(variant):
+        raise ValueError("lpips.heads: there is no file")
+
+    monkeypatch.setattr(module, "LPIPS", nothing)
+    with pytest.raises(ValueError, match=r"^lpips\.heads: there is no"):
+        Deep(["alex"])
+    with pytest.raises(ValueError, match=r"^features: put https://"):
+        Deep(features="inception")
+    with pytest.raises(ValueError, match=r"^recogniser: there is no file"):
+        Deep(recogniser=str(tmp_path / "none.pt"))
+    with pytest.raises(ValueError, match=r"^lpips: give some of alex, .*; got vvg"):
+        Deep(["vvg"])
+    deep = Deep(["auto"], "auto")
+    assert deep.columns == () and deep.networks == {}
+    assert [note.split(",")[0] for note in deep.notes] == ["lpips=auto: left out", "features=auto: left out"]

@@ -1,0 +1,151 @@
+"""The loop over methods and pictures: same inputs for all, composites with the truth's known pixels, honest notes."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from inpaint.batch import Batch, Outputs, compose
+from inpaint.measuring import GIVEN, JPEG, ValidationCrops, evaluate, validation_crops
+from inpaint.metrics.image import MEASURES
+
+
+class Pictures:
+    """Six pictures in parts of four and two, of which another tool made what `painted` says."""
+
+    def __init__(self, painted: Tensor | None = None) -> None:
+        generator = torch.Generator().manual_seed(0)
+        levels = torch.randint(40, 216, (6, 3, 24, 24), generator=generator)
+        self.image = levels.float() / 127.5 - 1
+        self.mask = torch.zeros(6, 1, 24, 24)
+        for sample in range(6):
+            self.mask[sample, :, : 2 + 2 * sample, :12] = 1
+        self.painted = self.image if painted is None else painted
+
+    def parts(self):
+        return [[0, 1, 2, 3], [4, 5]]
+
+    def batch(self, part, device):
+        return Batch(image=self.image[part], mask=self.mask[part], index=torch.tensor(part))
+
+    def result(self, method, part, device):
+        return self.painted[part]
+
+    def name(self, index):
+        return f"picture {index}"
+
+    def crops(self):
+        raise NotImplementedError
+
+
+class Grey(nn.Module):
+    """Paints grey, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[Tensor] = []
+
+    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
+        self.given.append(image.clone())
+        return compose(torch.zeros_like(image), image, mask)
+
+
+def test_every_method_sees_every_picture_without_the_truth_in_its_hole():
+    pictures, method = Pictures(), Grey()
+    measured = evaluate({"grey": method, "other": Grey()}, pictures)
+    assert [(record["method"], record["index"]) for record in measured.records] == [
+        (name, index) for name in ("grey", "other") for index in range(6)
+    ]
+    given = torch.cat(method.given)
+    assert (given * pictures.mask == 0).all()
+    assert torch.equal(given * (1 - pictures.mask), pictures.image * (1 - pictures.mask))
+    record = measured.records[5]
+    assert record["area"] == pytest.approx(12 * 12 / 576) and record["ms"] > 0 and set(MEASURES) <= set(record)
+    truth = (pictures.image[5] + 1) * 127.5
+    error = (truth - 128).abs()[:, :12, :12].mean().item()  # grey 0 is 127.5, rounded to 128
+    assert record["hole_l1"] == pytest.approx(100 * error / 255, rel=1e-4)
+
+
+def test_only_the_figures_that_are_asked_for():
+    (first, *_) = evaluate({"grey": Grey()}, Pictures(), figures=["psnr"]).records
+    assert set(first) == {"method", "index", "area", "ms", "psnr"}
+
+
+def test_another_tools_result_is_pasted_into_the_truth():
+    pictures = Pictures()
+    pictures.painted = (pictures.image + 0.05).clamp(-1, 1)  # 6 levels off everywhere, as JPEG may be
+    measured = evaluate({"tool": None, "grey": Grey()}, pictures)
+    record = measured.records[2]
+    composite = torch.where(pictures.mask > 0.5, pictures.painted, pictures.image)[2]
+    mse = ((composite - pictures.image[2]) * 127.5).square().mean().item()
+    assert record["psnr"] == pytest.approx(10 * math.log10(255**2 / mse), rel=0.02)
+    assert record["raw_psnr"] < record["psnr"] and "ms" not in record and measured.notes == []
+
+
+def test_results_of_other_pictures_are_noted():
+    pictures = Pictures()
+    pictures.painted = pictures.image.flip(0)
+    measured = evaluate({"tool": None}, pictures)
+    (note,) = measured.notes
+    assert note.startswith("tool: 6 results differ from the truth outside the hole by more than JPEG's noise (picture ")
+    pictures.painted = pictures.image.clone()
+    pictures.painted[4] = (pictures.image[4] + 2 * JPEG / 127.5).clamp(-1, 1)
+    (note,) = evaluate({"tool": None}, pictures).notes
+    assert note.startswith("tool: 1 results differ") and "picture 4 24 of 255 levels" in note
+    pictures.painted = torch.where(pictures.mask > 0.5, 1.0, pictures.image)  # the hole may hold anything
+    assert evaluate({"tool": None}, pictures).notes == []
+
+
+def test_an_empty_and_a_full_hole_make_no_trouble():
+    pictures = Pictures()
+    pictures.mask[0], pictures.mask[1] = 0, 1
+    pictures.painted = -pictures.image
+    measured = evaluate({"tool": None}, pictures)
+    assert measured.records[0]["psnr"] == math.inf and math.isnan(measured.records[0]["hole_psnr"])
+    assert "5 results" not in measured.notes[0] or "picture 1" not in measured.notes[0]
+
+
+def test_chosen_pictures_are_kept_in_8_bits():
+    pictures = Pictures()
+    measured = evaluate({"grey": Grey(), "tool": None}, pictures, chosen={1, 5})
+    assert {name: list(kept) for name, kept in measured.given.items()} == {name: [1, 5] for name in GIVEN}
+    assert {name: list(kept) for name, kept in measured.composites.items()} == {"grey": [1, 5], "tool": [1, 5]}
+    hole = pictures.mask[5].bool()
+    levels = ((pictures.image[5] + 1) * 127.5).round().to(torch.uint8)
+    assert torch.equal(measured.given["truth"][5], levels) and torch.equal(measured.composites["tool"][5], levels)
+    assert torch.equal(measured.given["mask"][5], hole.to(torch.uint8) * 255)
+    assert (measured.given["input"][5][hole.expand(3, -1, -1)] == 128).all()
+    assert torch.equal(measured.composites["grey"][5], torch.where(hole, 128, levels))
+
+
+class Seen:
+    """Stands for the figures of networks."""
+
+    notes = ("seen",)
+
+    def of_pictures(self, method, composite, batch):
+        return {"lpips_alex": torch.arange(len(composite)).float()}
+
+    def of_sets(self, records):
+        return [len(records)]
+
+
+def test_networks_are_asked_about_every_batch_and_in_the_end_about_all():
+    measured = evaluate({"grey": Grey()}, Pictures(), deep=Seen())
+    assert [record["lpips_alex"] for record in measured.records] == [0, 1, 2, 3, 0, 1]
+    assert measured.sets == [6] and measured.notes == ["seen"]
+
+
+def test_validation_crops_are_what_the_loop_measures():
+    from inpaint.data.datamodule import PhotosData
+    from inpaint.masks import Strokes
+
+    data = PhotosData(Strokes(), validation_crops=2, batch_size=3, crop=32)
+    data.setup("validate")
+    pictures = ValidationCrops(data)
+    crops = list(validation_crops(data))
+    records = evaluate({"grey": Grey()}, pictures, figures=["psnr"]).records
+    assert [record["index"] for record in records] == [crop.index for crop in crops] == list(range(8))
+    assert [record["area"] for record in records] == [crop.area for crop in crops]
+    assert [pictures.name(crop.index) for crop in crops] == [crop.photograph for crop in pictures.crops()]

@@ -1,0 +1,101 @@
+"""The files of an evaluation, read back."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inpaint import table
+from inpaint.masks.frozen import Crop
+from inpaint.measuring import Measured
+from inpaint.results import Manifest, write
+
+
+def crops(areas, shift=0):
+    for index, area in enumerate(areas):
+        image = torch.full((3, 8, 8), index + shift, dtype=torch.uint8)
+        mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
+        mask[:, : index % 8] = 255
+        yield Crop(index, f"photo {index}", area, index, image, mask)
+
+
+@pytest.fixture
+def measured():
+    """Two methods on ten pictures, of which two are kept, one under a name that is no folder's."""
+    generator = np.random.default_rng(0)
+    found = Measured(notes=["something to know"])
+    for method in ("../up/<b>", "truth"):
+        for index in range(10):
+            psnr = math.inf if index == 3 else float(np.float32(generator.normal(25, 3)))
+            found.records.append({"method": method, "index": index, "area": index / 10, "psnr": psnr, "ssim": math.nan})
+        found.composites[method] = {i: torch.full((3, 8, 8), 9, dtype=torch.uint8) for i in (2, 7)}
+    for name, channels in (("input", 3), ("truth", 3), ("mask", 1)):
+        found.given[name] = {i: torch.full((channels, 8, 8), i, dtype=torch.uint8) for i in (2, 7)}
+    return found
+
+
+@pytest.fixture
+def folder(measured, tmp_path):
+    manifest = Manifest.of(crops([index / 10 for index in range(10)]))
+    results = table.aggregate(measured.records)
+    write(tmp_path / "new" / "run", results, measured, manifest, {"images": "DIR"})
+    return tmp_path / "new" / "run"
+
+
+def test_every_file_is_there_and_nothing_outside(folder):
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    texts = {"results.csv", "results.json", "results.md", "results.tex", "records.csv", "validation.csv"}
+    folders = ("input", "truth", "mask", "_up__b_", "truth_")
+    assert files == texts | {f"pictures/{name}/{index:05d}.png" for name in folders for index in (2, 7)}
+    assert [path.name for path in folder.parent.iterdir()] == ["run"]
+
+
+def test_pictures_are_as_they_were_measured(folder):
+    mask, painted = (Image.open(folder / "pictures" / name / "00007.png") for name in ("mask", "truth_"))
+    assert mask.mode == "L" and painted.mode == "RGB" and np.array(mask).max() == 7 and np.array(painted).max() == 9
+
+
+def test_json_says_what_was_measured(folder, measured):
+    content = json.loads((folder / "results.json").read_text())
+    results = table.as_json(table.aggregate(measured.records))
+    assert {name: content[name] for name in results} == results
+    assert table.as_json(table.from_json(content)) == results
+    said = content["measured"]
+    assert said["pictures"] == 10 and said["images"] == "DIR" and said["notes"] == ["something to know"]
+    assert said["shown"] == [2, 7] and said["folders"] == {"../up/<b>": "_up__b_", "truth": "truth_"}
+    assert {"python", "torch", "commit"} <= set(said["versions"])
+    assert said["manifest_sha256"] == Manifest.of(crops([0.0] * 10)).sha256  # of pixels and masks alone
+    assert said["manifest_sha256"] != Manifest.of(crops([0.0] * 10, shift=1)).sha256
+    assert len((folder / "results.json").read_text().splitlines()) > len(content["differences"])
+
+
+def test_records_can_be_joined(folder, measured):
+    with (folder / "records.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == ["method", "index", "area", "psnr", "ssim"] and len(lines) == 20
+    for line, record in zip(lines, measured.records, strict=True):
+        assert (line["method"], int(line["index"]), line["ssim"]) == (record["method"], record["index"], "")
+        assert np.float32(line["psnr"]) == np.float32(record["psnr"])  # to the bit, inf included
+
+
+def test_the_other_files_are_the_tables(folder, measured):
+    results = table.aggregate(measured.records)
+    read = table.read_csv(folder / "results.csv")
+    assert table.as_json(table.Results(read))["rows"] == table.as_json(results)["rows"]
+    assert (folder / "results.md").read_text() == table.markdown(results, notes=measured.notes)
+    assert (folder / "results.tex").read_text() == table.latex(results)
+    with (folder / "validation.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["photograph"] for line in lines] == [f"photo {index}" for index in range(10)]
+
+
+@pytest.mark.parametrize(("number", "chosen"), [(0, []), (1, [0]), (3, [0, 4, 9]), (50, list(range(10)))])
+def test_shown_pictures_are_spread_over_hole_area(number, chosen):
+    areas = [index / 10 for index in range(10)]
+    assert sorted(Manifest.of(crops(areas)).spread(number)) == chosen
+    backwards = Manifest.of(crops(areas[::-1])).spread(number)
+    assert sorted(9 - index for index in backwards) == chosen
