@@ -16,7 +16,7 @@ TYPED = {
         ("callbacks.colapse.every=3", "did you mean callbacks.collapse"),
         ("module.non_finit=skip", "did you mean module.non_finite?"),
     ],
-    "evaluate": [("baselines=[telia]", "baselines: there is no generator telia; did you mean telea?")],
+    "evaluate": [("chekpoint=x", "chekpoint: no such setting; did you mean checkpoint?")],
     "predict": [("imges=x", "imges: no such setting; did you mean images?")],
     "preview": [("maks=boxes", "maks: no such setting; did you mean masks?")],
 }

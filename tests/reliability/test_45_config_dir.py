@@ -3,7 +3,7 @@
 import shutil
 
 from inpaint.config import conf_dir
-from tests.reliability.commands import SMALL, finish, run, start
+from tests.reliability.commands import finish, run, start
 
 
 def test_namesakes_are_refused_and_other_names_work(tmp_path):
@@ -17,9 +17,10 @@ def test_namesakes_are_refused_and_other_names_work(tmp_path):
     (same / "losses").mkdir(parents=True)
     (same / "losses" / "mine.yaml").write_text(packaged.replace("weight: 1.0", "weight: 77.0").replace("l1:", "mine:"))
     shutil.copy(conf_dir() / "losses" / "l2.yaml", same / "losses" / "l2.yaml")  # a copy changes nothing
-    fewer = ["trainer.max_steps=1", "trainer.val_check_interval=1", "hydra.run.dir=one"]
-    run("train", "-cd", same, *SMALL, *fewer, "losses=[mine]", cwd=tmp_path)
-    assert "weight: 77.0" in (tmp_path / "one" / "config.yaml").read_text()
+    printed, _ = run("train", "-cd", same, "losses=[mine]", "--cfg", "job", cwd=tmp_path)
+    assert "weight: 77.0" in printed
+    _, errors = run("train", "-cd", same, "losses=[mine]", "baselines=[telia]", cwd=tmp_path, code=2)
+    assert "there is no generator telia" in errors, "it came past the folder"
 
     code, _, errors = finish(refused)
     assert code == 2 and errors.count("\n") == 1
