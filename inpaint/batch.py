@@ -39,6 +39,10 @@ class Verdict:
     logits: tuple[Tensor, ...]
     features: tuple[tuple[Tensor, ...], ...] = ()
 
+    def scores(self) -> Tensor:
+        """One number for each picture, the mean over all of its maps' logits: float32 ``(B,)``."""
+        return torch.stack([logits.float().flatten(1).mean(1) for logits in self.logits]).mean(0)
+
     def halves(self) -> tuple["Verdict", "Verdict"]:
         """The verdicts on the first and on the second half of the batch, as real and fake are judged together."""
         first, second = zip(*(logits.chunk(2) for logits in self.logits), strict=True)

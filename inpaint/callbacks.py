@@ -1,7 +1,9 @@
 """What watches a run: progress, pictures, the record of it."""
 
 import json
+import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -118,11 +120,12 @@ class RunRecord(Callback):
 
     Args:
         folder: the run folder.
-        config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers.
+        config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers, without the
+            secrets of the environment.
     """
 
     def __init__(self, folder: str, config: dict[str, Any]) -> None:
-        self.folder, self.config = Path(folder), config
+        self.folder, self.config = Path(folder), without_secrets(config)
         self.before = 0.0
         self.started: float | None = None
 
@@ -162,6 +165,13 @@ class RunRecord(Callback):
         checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
 
 
+def flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts by their dotted keys."""
+    if not isinstance(node, dict) or not node:
+        return {path: node}
+    return {k: v for key, value in node.items() for k, v in flat(value, f"{path}.{key}" if path else str(key)).items()}
+
+
 def versions() -> dict[str, Any]:
     """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
     packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
@@ -190,5 +200,21 @@ def versions() -> dict[str, Any]:
         **{package: version(package) for package in packages},
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),
-        "command": sys.argv,
+        "command": without_secrets(sys.argv),
     }
+
+
+SECRET = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
+
+
+def without_secrets(node: Any) -> Any:
+    """Dicts, lists and texts in which ``${oc.env:NAME}`` stands for the value of a secret variable, where it occurs."""
+    if isinstance(node, dict):
+        return {key: without_secrets(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [without_secrets(value) for value in node]
+    if isinstance(node, str):
+        for name, value in os.environ.items():
+            if SECRET.search(name) and len(value) >= 8:  # a shorter one could be any word
+                node = node.replace(value, f"${{oc.env:{name}}}")
+    return node

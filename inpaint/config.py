@@ -3,7 +3,6 @@
 A command is `main = lambda: command("train", run)`: Hydra's grammar, and one clear line with exit code 2 for bad input.
 """
 
-import difflib
 import errno
 import inspect
 import os
@@ -21,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from inpaint.explain import conf_dir, config_folder, explain, nearest, refuse_namesakes, shortened, too_long
 from inpaint.sweep import job as sweep_job
 from inpaint.sweep.grid import SweepError
 
@@ -31,17 +31,14 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from inpaint.data.datamodule import InpaintingData
     from inpaint.module import InpaintingGAN
 
-# What a config may name with `_target_`. Everything else is refused before it is imported.
+# What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
+# Of Lightning only what a run is made of: its command line, for one, calls whatever its arguments name.
 TARGET_ROOTS = (
-    "inpaint.",
-    "torch.optim.",
-    "torch.nn.",
-    "torchmetrics.",
-    "kornia.",
-    "lightning.",
-    "optuna.samplers.",
-    "optuna.pruners.",
+    *("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "kornia.", "lightning.Trainer"),
+    *(f"lightning.pytorch.{part}." for part in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
+    *("optuna.samplers.", "optuna.pruners."),
 )
+FUNCTIONS_OF = "inpaint.schedules"  # the only functions among them
 
 # Arguments that `build` supplies; a config gives the others.
 SUPPLIED = {
@@ -60,30 +57,6 @@ HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 class ConfigError(ValueError):
     """Everything that is wrong with a config, one line each."""
-
-
-def conf_dir() -> Path:
-    """The folder of the configs: inside the installed package, or beside it in a checkout.
-
-    Raises:
-        FileNotFoundError: in neither place.
-    """
-    here = Path(__file__).resolve().parent
-    for place in (here / "conf", here.parent / "conf"):
-        if (place / "train.yaml").is_file():
-            return place
-    raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
-
-
-def config_folder(name: str) -> Path:
-    """Where a command's config is: ``conf``, or a folder of its own in there."""
-    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
-
-
-def nearest(name: str, candidates: list[str]) -> str:
-    """`; did you mean ...?` with the closest candidate, or nothing."""
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 # ---- what is wrong with a config ------------------------------------------------------------------------------------
@@ -124,14 +97,19 @@ def _check_target(path: str, node: DictConfig) -> list[str]:
     """Problems of one node: a target that is not allowed or not there, keys it does not take or lacks."""
     target = str(node._target_)
     if not target.startswith(TARGET_ROOTS):
-        return [f"{path}._target_: {target} is not below {', '.join(TARGET_ROOTS)}"]
+        return [f"{path}._target_: {target[:80]} is not below {', '.join(TARGET_ROOTS)}"]
     try:
         called = hydra.utils.get_object(target)
     except Exception:
-        return [f"{path}._target_: there is no {target}"]
+        return [f"{path}._target_: there is no {target[:80]}"]
+    # Where it was written: through a module that imports others, everything in Python can be reached.
+    home = f"{getattr(called, '__module__', '')}."
+    listed = home.startswith((*TARGET_ROOTS, "lightning.pytorch.trainer."))
+    if not listed or not (inspect.isclass(called) or home == f"{FUNCTIONS_OF}."):
+        return [f"{path}._target_: {target} is no class of {', '.join(TARGET_ROOTS)}"]
+    if "_args_" in node:
+        return [f"{path}._args_: name the arguments of {target}"]
     accepted, required = _arguments(called)
-    if not str(getattr(called, "__module__", "")).startswith(TARGET_ROOTS) or "_args_" in node:
-        return [f"{path}._target_: {target} is no part of {', '.join(TARGET_ROOTS)}, or is given `_args_`"]
     given = {str(key) for key in node} - HYDRA_KEYS
     problems = [
         f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
@@ -165,6 +143,8 @@ def _chosen(node: Any) -> bool:
 def _check_combinations(cfg: DictConfig) -> list[str]:
     """Problems between settings, each as `keys: what is wrong and what to do`."""
     problems = []
+    if not isinstance(seed := cfg.get("seed", 0), int):
+        problems.append(f"seed: give a whole number; got {str(seed)[:40]!r}")
     if "module" in cfg:
         if _chosen(cfg.discriminator) != _chosen(cfg.adversarial):
             lacking = "adversarial" if _chosen(cfg.discriminator) else "discriminator"
@@ -176,6 +156,8 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
         if str(cfg.trainer.get("precision", "")) not in ("32", "32-true", "bf16-mixed"):
             problems.append("trainer.precision: 32-true and bf16-mixed are what GAN losses and the fills are made for")
+        if not str(strategy := cfg.trainer.get("strategy", "auto")).startswith(("auto", "ddp")):
+            problems.append(f"trainer.strategy: {strategy} is no ddp, which is what alternating updates are made for")
         for theirs, ours in (("gradient_clip_val", "generator_clip"), ("accumulate_grad_batches", "accumulate")):
             if cfg.trainer.get(theirs):
                 problems.append(f"trainer.{theirs}: has no effect on alternating updates; use module.{ours}")
@@ -209,6 +191,7 @@ def build(cfg: DictConfig) -> Parts:
     """A checked config as module, data and trainer; the networks' initial weights are keyed by the seed."""
     from inpaint import rng
     from inpaint.callbacks import RunRecord
+    from inpaint.watch import RankAgreement
 
     def make(node: Any, **supplied: Any) -> Any:
         """An object, a partial, or None for an option that is empty."""
@@ -232,7 +215,10 @@ def build(cfg: DictConfig) -> Parts:
     record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
     trainer = make(
         cfg.trainer,
-        callbacks=[record, *(make(node) for node in cfg.callbacks.values() if _chosen(node))],  # panel=null: without it
+        callbacks=[  # panel=null: without it
+            *(RankAgreement(record.config), record),
+            *(make(node) for node in cfg.callbacks.values() if _chosen(node)),
+        ],
         logger=[make(node) for node in cfg.logger.values()] or False,
     )
     return Parts(module, data, trainer)
@@ -299,11 +285,14 @@ def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
 def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
     folder = config_folder(name)
+    if message := too_long(sys.argv[1:]):
+        _leave(name, message)
 
     def task(cfg: DictConfig) -> Any:
         if sweep_job.ours():
             return sweep_job.run_job(name, cfg, run, lambda error: _told(name, error))
         try:
+            refuse_namesakes()
             return run(cfg)
         except Exception as error:
             # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
@@ -324,7 +313,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         if shown:
             raise
         if message := _for_the_user(error):
-            _leave(name, message, code=2 if isinstance(error, SweepError) else 1)
+            _leave(name, message, code=2 if isinstance(error, SweepError) or not HydraConfig.initialized() else 1)
         if not isinstance(error, HydraException | OmegaConfBaseException):
             raise
         _leave(name, explain(name, error))
@@ -349,50 +338,16 @@ def _for_the_user(error: BaseException) -> str | None:
         return str(error).strip().splitlines()[-1].partition(": ")[2]
     if isinstance(error, OSError) and error.errno in DISK and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{Path(str(error.filename)).name[:40]}...: no file can have a name of that length"
+    if isinstance(error, RecursionError):
+        return "config: nested more deeply than can be followed"
     last = traceback.extract_tb(error.__traceback__)[-1:]
     ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
     return str(error) if ours and isinstance(error, ValueError) else None
 
 
 def _leave(name: str, message: str, code: int = 2) -> None:
-    for line in message.splitlines():
+    for line in shortened(message):
         print(f"inpaint-{name}: {line}", file=sys.stderr)  # noqa: T201
     sys.exit(code)
-
-
-def explain(name: str, error: Exception) -> str:
-    """One line for an error of Hydra's: what is not there, and the nearest name that is."""
-    text = str(error)
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        where = re.search(r"full_key: (\S+)", text)
-        reason = str(error.__cause__).strip().splitlines() or [type(error.__cause__).__name__]
-        return f"{where[1] if where else 'config'}: {reason[0]}"
-    if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
-        group, _, option = found[1].partition("/")
-        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
-        if options:
-            return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
-    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
-        key = found[1].split("@")[0]
-        return f"{key}: no such setting{nearest(key, _settings(name))} (inpaint-{name} --cfg job shows all)"
-    return text.strip().splitlines()[0]
-
-
-def _settings(name: str) -> list[str]:
-    """All dotted keys and groups of a command's config."""
-
-    def keys(node: Any, path: str) -> Iterator[str]:
-        for key in node:
-            here = f"{path}.{key}" if path else str(key)
-            yield here
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                yield from keys(child, here)
-
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    folder = config_folder(name)
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
-        cfg = hydra.compose(name)
-    return [*keys(cfg, ""), *(path.name for path in folder.iterdir() if path.is_dir())]

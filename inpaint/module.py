@@ -5,7 +5,7 @@ parts that are handed in (generator, discriminator, losses, optimizers), never b
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -17,8 +17,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 
-from inpaint import rng
+from inpaint import finite, ranks, rng
 from inpaint.batch import Batch, Outputs, Verdict
+from inpaint.finite import NonFiniteError, Policy
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.metrics.image import measure
@@ -30,10 +31,6 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler]
 PhaseName = Literal["discriminator", "generator"]
 VALIDATED = ("hole_l1", "hole_psnr", "psnr", "ssim")  # of `metrics.image.MEASURES`
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or a gradient is NaN or infinite; raised before the optimizer steps, so the weights are still good."""
 
 
 class InpaintingGAN(L.LightningModule):
@@ -60,6 +57,9 @@ class InpaintingGAN(L.LightningModule):
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
         ema_decay: see `MovingAverage`.
+        non_finite: what a NaN or infinite loss or gradient does: ``stop`` the run, or ``skip`` the rest of the update,
+            in which case buffers (batch-norm statistics) go back to what they were before it.
+        max_skipped: so many updates of a run may be skipped; one more stops it.
         seed: keys the noise of each update, with rank and update.
 
     Raises:
@@ -87,6 +87,8 @@ class InpaintingGAN(L.LightningModule):
         generator_clip: float | None = None,
         discriminator_clip: float | None = None,
         ema_decay: float = 0.999,
+        non_finite: Literal["stop", "skip"] = "stop",
+        max_skipped: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -135,7 +137,10 @@ class InpaintingGAN(L.LightningModule):
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
         self.accumulate = accumulate
+        self.policy = Policy(non_finite, max_skipped)
         self.seed = seed
+        self.refused: NonFiniteError | None = None  # what the last update failed by
+        self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
         self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
 
     # ---- the networks -----------------------------------------------------------------------------------------------
@@ -166,16 +171,33 @@ class InpaintingGAN(L.LightningModule):
         )
         parts = self._split(batch)
 
+        self.refused, self.figures = None, {}
+        # What forward passes change: running statistics, and the vectors of spectral norm.
+        buffers = [
+            buffer for network in (self.generator, self.discriminator) if network for buffer in network.buffers()
+        ]
+        before = [buffer.clone() for buffer in buffers] if self.policy.skips else []
+
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
         # parts it would keep the graphs of all of them alive, which is the memory that parts are meant to save.
         shared = self(batch["image"], batch["mask"]) if paint and len(parts) == 1 else None
 
         with self._one_clock():
-            if judge:
-                self._phase("discriminator", parts, lambda part: self._discriminator_terms(part, shared, update))
-            if paint:
-                self._phase("generator", parts, lambda part: self._generator_terms(part, shared, playing))
-                self.ema.update(self.generator, update)
+            try:
+                if judge:
+                    self._phase("discriminator", parts, lambda part: self._discriminator_terms(part, shared, update))
+                if paint:
+                    self._phase("generator", parts, lambda part: self._generator_terms(part, shared, playing))
+                ranks.average_statistics(self)
+                if paint:
+                    self.ema.update(self.generator, update)
+            except NonFiniteError as error:
+                self.refused = error
+                self.policy.skip_or_stop(error)
+                for buffer, value in zip(buffers, before, strict=True):
+                    buffer.copy_(value)
+        if self.policy.skips:
+            self.log("train/skipped", float(self.policy.skipped))
 
     def _discriminator_terms(self, batch: Batch, shared: Outputs | None, update: int) -> dict[str, Tensor]:
         """Weighted terms of the discriminator's loss; real and fake go through it together."""
@@ -191,8 +213,10 @@ class InpaintingGAN(L.LightningModule):
             terms["penalty"] = penalty
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
-        for name, verdict in (("real", judged_real), ("fake", judged_fake)):
-            self.log(f"train/logits_{name}", torch.stack([logits.mean() for logits in verdict.logits]).mean())
+        real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
+        self.log_dict({"train/logits_real": real.mean(), "train/logits_fake": fake.mean()})
+        self.figures["told_apart"] = (real > fake).float().mean()
+        self.log("train/told_apart", self.figures["told_apart"])
         return terms
 
     def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
@@ -240,7 +264,10 @@ class InpaintingGAN(L.LightningModule):
         network, other = getattr(self, name), self.generator if name == "discriminator" else self.discriminator
         optimizer, scheduler = self._optimizer_of(name)
         sums: dict[str, Tensor] = {}
-        with _frozen(other):
+        # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
+        # that the frozen one has not. The stepping network's are sent below, once.
+        unsynchronised = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        with _frozen(other), unsynchronised():
             optimizer.zero_grad()
             for part in parts:
                 terms = terms_of(part)
@@ -250,30 +277,28 @@ class InpaintingGAN(L.LightningModule):
                 for term, value in terms.items():
                     sums[term] = sums.get(term, 0) + share * value.detach()
             gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            values = torch.stack(list(sums.values()))
+            own = ranks.average_([*gradients, values])
+            sums = dict(zip(sums, values, strict=True))
             norm = torch.nn.utils.get_total_norm(gradients)
-            self._stop_unless_finite(name, sums, norm)
+            finite.check(self.updates, name, sums, norm, own)
             clip = self.clips[name]
             if clip is not None:
                 torch.nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
+        self.figures |= {**sums, f"{name}_gradient": norm}
         self.log_dict({f"train/{term}": value for term, value in sums.items()}, prog_bar=True)
         self.log(f"train/{name}_gradient", norm)
 
-    def _stop_unless_finite(self, name: PhaseName, terms: dict[str, Tensor], norm: Tensor) -> None:
-        """Raise on every rank before any steps, when a loss or a gradient of any rank is not finite."""
-        finite = torch.isfinite(torch.stack([*terms.values(), norm])).all()
-        if self.trainer.world_size > 1:
-            finite = self.trainer.strategy.reduce(finite.float(), reduce_op="min") > 0.5
-        if not finite:
-            bad = [term for term, value in terms.items() if not torch.isfinite(value)]
-            what = f"the loss {', '.join(bad)}" if bad else "a gradient"
-            raise NonFiniteError(
-                f"update {self.updates}, {name} phase: {what} is NaN or infinite "
-                f"({', '.join(f'{term} {value:.4g}' for term, value in terms.items())}, gradient norm {norm:.4g}). "
-                f"No weight was changed. A lower {name}_optimizer.lr or module.{name}_clip=1 may help."
-            )
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of skipped updates."""
+        checkpoint["skipped_updates"] = self.policy.skipped
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.policy.skipped = checkpoint.get("skipped_updates", 0)
 
     @contextmanager
     def _one_clock(self) -> Iterator[None]:

@@ -72,9 +72,10 @@ class Start:
 
     def _compare(self) -> None:
         from inpaint import checkpoint
+        from inpaint.callbacks import flat, without_secrets
 
-        before = _flat(checkpoint.config_of(self.checkpoint))
-        now = _flat(OmegaConf.to_container(self.cfg, resolve=True))
+        before = flat(checkpoint.config_of(self.checkpoint))
+        now = flat(without_secrets(OmegaConf.to_container(self.cfg, resolve=True)))
         keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
         self.changed = {key: f"{key} {before.get(key)} -> {now.get(key)}" for key in keys}
         other = [told for key, told in self.changed.items() if not _may_change(key)]
@@ -112,13 +113,6 @@ def _may_change(key: str) -> bool:
     if group in OPTIMIZATION and setting == UNCHANGED_IN_OPTIMIZATION:
         return False
     return group in MAY_CHANGE or key in MAY_CHANGE_IN_DATA
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {path: node}
-    return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else str(key)).items()}
 
 
 def shown(folder: str | Path) -> Path:

@@ -12,7 +12,9 @@ writes (`inpaint.results`). The settings are in conf/train.yaml, each with its u
 
 import json
 import shlex
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +74,8 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         return figures
     finally:
         _finish_wandb(failed)
+        if failed:
+            _end_other_ranks(parts.trainer)
 
 
 def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
@@ -104,6 +108,20 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     )
 
 
+GRACE = 10  # seconds that the other ranks have after an error, to end by themselves
+
+
+def _end_other_ranks(trainer: "L.Trainer") -> None:
+    """End the processes that Lightning started; one that waits for this rank, which failed, may do so for ever."""
+    started = [p for p in getattr(trainer.strategy.launcher, "procs", ()) if isinstance(p, subprocess.Popen)]
+    until = time.monotonic() + GRACE
+    for process in started:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 def _finish_wandb(failed: bool) -> None:
     """End the run at wandb, marked failed if it is; left open, the next job of a sweep would write into it."""
     if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
@@ -121,6 +139,7 @@ def _quiet() -> None:
         "does not have many workers",  # the bundled photographs need none
         "in eval mode at the start of training",  # the moving average
         "Experiment logs directory .* exists and is not empty",  # the run folder
+        "sync_dist=True",  # metrics are computed over all ranks before they are logged
         "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message=f".*{notice}")
@@ -128,6 +147,8 @@ def _quiet() -> None:
 
 def _introduce(cfg: DictConfig, parts: Parts) -> None:
     """Three lines before the first update: what plays against what, on which data, and where it will be."""
+    if not parts.trainer.is_global_zero:
+        return
     module, data = parts.module, parts.data
     against = f"against {named(module.discriminator)}" if module.discriminator is not None else "without discriminator"
     losses = [*cfg.losses, *(["adversarial"] if module.adversarial is not None else [])]
@@ -143,7 +164,7 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import checkpoint, table
-    from inpaint.callbacks import RunRecord
+    from inpaint.callbacks import RunRecord, without_secrets
     from inpaint.measuring import ValidationCrops, evaluate
     from inpaint.results import Manifest, write
 
@@ -172,7 +193,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         "method": cfg.name,
         **{key: figures[key] for key in ("parameters", "updates", "train_seconds")},
         "figures": figures,
-        "overrides": _overrides(),
+        "overrides": without_secrets(_overrides()),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:

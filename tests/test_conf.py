@@ -44,7 +44,6 @@ NOT_OPTIONS |= {
     "Adversarial",
     "InpaintingData",
     "Tiles",
-    "NonFiniteError",
 }
 NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
 

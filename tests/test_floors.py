@@ -13,6 +13,8 @@ ROOT = Path(inpaint.__file__).parent
 FLOORS = {
     "inpaint.batch": 0,
     "inpaint.rng": 0,
+    "inpaint.ranks": 0,
+    "inpaint.finite": 0,
     "inpaint.settings": 0,
     "inpaint.networks": 1,
     "inpaint.files": 1,
@@ -42,6 +44,8 @@ FLOORS = {
     "inpaint.sweep.isolation": 2,
     "inpaint.sweep.pruning": 2,
     "inpaint.sweep": 3,
+    "inpaint.watch": 2,
+    "inpaint.explain": 3,
     "inpaint.config": 3,
     "inpaint.resume": 3,
     "inpaint.train": 4,

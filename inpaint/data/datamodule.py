@@ -27,6 +27,7 @@ from inpaint.masks import Masks
 from inpaint.settings import choice
 from inpaint.signals import shelter
 
+PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
 
 
@@ -125,8 +126,13 @@ class InpaintingData(L.LightningDataModule):
                 if self._keeps(split, sizes):
                     assert sizes is not None
                     self.tiles[split].keep(sizes)
+        ranks = self.trainer.world_size if self.trainer is not None else 1
+        if (crops := len(self.tiles["validation"])) < ranks:
+            raise ValueError(
+                f"data.validation_crops: {crops} validation crops are fewer than the {ranks} devices; raise it, or let "
+                "more photographs validate"
+            )
         if stage == "fit" and len(self.train_dataloader()) == 0:
-            ranks = self.trainer.world_size if self.trainer is not None else 1
             raise ValueError(
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "
                 f"{self.batch_size} on each of {ranks} devices; raise data.crops_per_image"
@@ -182,6 +188,7 @@ class InpaintingData(L.LightningDataModule):
             self.batch_size,
             drop_last=training,
             num_workers=workers,
+            timeout=PATIENCE if workers > 0 else 0,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=shelter,

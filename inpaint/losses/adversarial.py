@@ -6,6 +6,7 @@ out, a mean over a discriminator's maps of the mean over all logits of a map. A 
 or the `composite`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -24,9 +25,12 @@ class Adversarial(nn.Module, ABC):
 
     Attributes:
         needs_real: the generator's side looks at the verdict on real pictures too.
+        blind: what the discriminator pays if it has no opinion, giving the middle verdict to everything; None where
+            the game has no middle.
     """
 
     needs_real = False
+    blind: float | None = None
 
     def __init__(self, weight: Weight = 1.0, of: str = "composite") -> None:
         super().__init__()
@@ -67,6 +71,8 @@ class NonSaturating(Adversarial):
     Discriminator: ``softplus(-real) + softplus(fake)``; generator: ``softplus(-fake)``.
     """
 
+    blind = 2 * math.log(2)
+
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean of ``softplus(-real)`` plus mean of ``softplus(fake)``; 2 ln 2 where it knows nothing."""
         return F.softplus(-real).mean() + F.softplus(fake).mean()
@@ -82,6 +88,8 @@ class Hinge(Adversarial):
     Discriminator: ``relu(1 - real) + relu(1 + fake)``; generator: ``-fake``.
     """
 
+    blind = 2.0
+
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean of ``relu(1 - real)`` plus mean of ``relu(1 + fake)``; 2 where it knows nothing."""
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
@@ -96,6 +104,8 @@ class LeastSquares(Adversarial):
 
     Discriminator: ``((real - 1)^2 + fake^2) / 2``; generator: ``(fake - 1)^2 / 2``.
     """
+
+    blind = 0.25
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Half the mean of ``(real - 1)^2`` plus half the mean of ``fake^2``."""
@@ -115,6 +125,7 @@ class RelativisticAverage(Adversarial):
     """
 
     needs_real = True
+    blind = 2 * math.log(2)
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean over the real ones plus mean over the fake ones; 2 ln 2 where it knows nothing."""
@@ -134,6 +145,8 @@ class MaskAsFakeTarget(Adversarial):
     of one logit sees all of the picture and belongs to the hole if there is one. LaMa judges the raw output, with a
     weight of 10 and R1 at every update (`r1_penalty`).
     """
+
+    blind = 2 * math.log(2)
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean over all logits of real pictures plus mean over those of fake ones; 2 ln 2 where it knows nothing."""
@@ -168,6 +181,8 @@ class SoftMask(Adversarial):
     Raises:
         ValueError: a choice that does not exist, an even kernel, or a sigma that is not positive.
     """
+
+    blind = 0.5
 
     def __init__(self, weight: Weight = 0.01, of: str = "composite", kernel: int = 71, sigma: float = 10.0) -> None:
         super().__init__(weight, of)
@@ -239,18 +254,13 @@ class Wasserstein(Adversarial):
         with torch.autocast(image.device.type, enabled=False):
             share = torch.rand(len(image), 1, 1, 1, device=image.device)
             between = torch.lerp(fake.detach().float(), image.float(), share).requires_grad_(True)
-            scores = _scores(discriminator(between, mask))
+            scores = discriminator(between, mask).scores()
             (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
             if self.masked:
                 gradient = gradient * mask
             # The norm has no slope at 0, where a gradient that is masked away is exactly.
             norm = gradient.square().sum(dim=(1, 2, 3)).add(1e-12).sqrt()
             return self.gp_weight * (norm - 1).square().mean()
-
-
-def _scores(verdict: Verdict) -> Tensor:
-    """The score of each sample, float32 ``(B,)``: its mean over the maps of the mean over their logits."""
-    return torch.stack([logits.float().flatten(1).mean(dim=1) for logits in verdict.logits]).mean(dim=0)
 
 
 def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
@@ -266,5 +276,5 @@ def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.autocast(image.device.type, enabled=False):
         image = image.detach().float().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(_scores(discriminator(image, mask)).sum(), image, create_graph=True)
+        (gradient,) = torch.autograd.grad(discriminator(image, mask).scores().sum(), image, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3)).mean()

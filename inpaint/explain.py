@@ -1,0 +1,119 @@
+"""Where the configs are, and what to say of a command line that does not fit them."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
+SHOWN, LINES = 500, 40  # characters of a line and lines of a message
+
+
+def conf_dir() -> Path:
+    """The folder of the configs: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        FileNotFoundError: in neither place.
+    """
+    here = Path(__file__).resolve().parent
+    for place in (here / "conf", here.parent / "conf"):
+        if (place / "train.yaml").is_file():
+            return place
+    raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
+
+
+def config_folder(name: str) -> Path:
+    """Where a command's config is: ``conf``, or a folder of its own in there."""
+    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
+
+
+def nearest(name: str, candidates: list[str]) -> str:
+    """`; did you mean ...?` with the closest candidate, or nothing."""
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def too_long(arguments: Sequence[str]) -> str | None:
+    """What to say of an argument that would keep Hydra's parser busy for minutes; None where there is none."""
+    for argument in arguments:
+        if len(argument) > LONGEST:
+            return (
+                f"{argument[:40]}...: an argument of {len(argument)} characters, more than {LONGEST}; write it into a "
+                "yaml file (--config-dir)"
+            )
+    return None
+
+
+def shortened(message: str) -> list[str]:
+    """Its lines, as many and as long as a terminal can show."""
+    lines = [line if len(line) <= SHOWN else f"{line[:SHOWN]}..." for line in message.splitlines()]
+    return lines if len(lines) <= LINES else [*lines[:LINES], f"and {len(lines) - LINES} more"]
+
+
+def refuse_namesakes() -> None:
+    """Options of `--config-dir` that bear the name of a packaged one, which Hydra would take without a word.
+
+    Raises:
+        ValueError: naming them.
+    """
+    sources = HydraConfig.get().runtime.config_sources
+    folders = {
+        provider: [Path(s.path) for s in sources if s.provider == provider] for provider in ("main", "command-line")
+    }
+    for theirs in folders["command-line"]:
+        for file in sorted(theirs.rglob("*.yaml")):
+            for ours in folders["main"]:
+                namesake = ours / file.relative_to(theirs)
+                if namesake.is_file() and namesake.read_bytes() != file.read_bytes():
+                    raise ValueError(
+                        f"--config-dir: {file} has the name of a packaged option, which would be used instead of it; "
+                        "give it another name"
+                    )
+
+
+def explain(name: str, error: Exception) -> str:
+    """One line for an error of Hydra's: what is not there, and the nearest name that is."""
+    text = str(error)
+    if isinstance(error, InstantiationException):
+        where = re.search(r"full_key: (\S+)", text)
+        cause = error.__cause__ or error
+        reason = str(cause).strip().splitlines() or [type(cause).__name__]
+        return f"{where[1] if where else 'config'}: {reason[0]}"
+    if found := re.match(r"LexerNoViableAltException: (.*)", text):
+        key, _, value = found[1].partition("=")
+        return f"{found[1]}: some of these characters need quotes that reach Hydra: \"{key}='{value}'\""
+    if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        group, _, option = found[1].partition("/")
+        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
+        if options:
+            return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
+    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
+        key = found[1].split("@")[0]
+        return f"{key}: no such setting{nearest(key, _settings(name))} (inpaint-{name} --cfg job shows all)"
+    return text.strip().splitlines()[0]
+
+
+def _settings(name: str) -> list[str]:
+    """All dotted keys and groups of a command's config."""
+
+    def keys(node: Any, path: str) -> Iterator[str]:
+        for key in node:
+            here = f"{path}.{key}" if path else str(key)
+            yield here
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none():
+                yield from keys(child, here)
+
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    folder = config_folder(name)
+    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+        cfg = hydra.compose(name)
+    return [*keys(cfg, ""), *(path.name for path in folder.iterdir() if path.is_dir())]

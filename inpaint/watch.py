@@ -1,0 +1,274 @@
+"""What a run notices about itself: ranks that are not alike, batches that broke an update, a game that is over."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from inpaint import ranks
+from inpaint.batch import Batch, Outputs
+from inpaint.callbacks import flat
+
+log = logging.getLogger("inpaint.watch")
+
+
+class RankAgreement(Callback):
+    """Every rank has the same config when training begins, and the same weights and buffers at each checkpoint.
+
+    Ranks that were started with different settings would train on, averaging gradients of different runs.
+
+    Args:
+        config: the resolved config as a plain dict.
+
+    Raises:
+        ValueError: in `setup`, with every setting that differs.
+        RuntimeError: before a checkpoint is written, with the first tensor that differs.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Compare the configs."""
+        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(self.config)))
+        differences = [
+            f"{key}: {first.get(key)} on rank 0, {other.get(key)} on rank {rank}"
+            for rank, other in enumerate(others, 1)
+            for key in sorted({*first, *other})
+            if first.get(key) != other.get(key)
+        ]
+        if differences:
+            raise ValueError(
+                "trainer.devices: the ranks were started with different settings; start all of them by one command "
+                "(and, from torchrun or srun, with one hydra.run.dir):\n" + "\n".join(differences)
+            )
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, state: dict[str, Any]) -> None:
+        """Compare the weights; Lightning calls this on all ranks."""
+        if ranks.count() == 1:
+            return
+        tensors = {name: value for name, value in state["state_dict"].items() if isinstance(value, Tensor)}
+        digests = torch.tensor([_digest(value) for value in tensors.values()], device=pl_module.device)
+        alike = (ranks.gather(digests) == digests).all(dim=0).tolist()
+        if different := [name for name, same in zip(tensors, alike, strict=True) if not same]:
+            raise RuntimeError(
+                f"update {trainer.global_step}: the ranks have drifted apart, in {len(different)} of {len(tensors)} "
+                f"tensors, {different[0]} first; no checkpoint was written. Whatever changes a network must do so on "
+                "every rank alike"
+            )
+
+
+def _digest(tensor: Tensor) -> int:
+    """64 bits of the sha256 of a tensor's bytes."""
+    content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    return int.from_bytes(hashlib.sha256(content.data).digest()[:8], "little", signed=True)
+
+
+class NonFiniteBatches(Callback):
+    """Writes the batch of an update that was refused, for a look at what was in it.
+
+    ``update_00000012_rank0.pt`` holds update, phase and message, and the batch on the CPU;
+    ``torch.load(path, weights_only=True)`` reads it. Only ranks whose own numbers were at fault write.
+
+    Args:
+        folder: where they are written.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.batch: Batch | None = None
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        """Remember the batch."""
+        self.batch = batch
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Write it, if the update was skipped."""
+        self._write(trainer, pl_module)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Write it, if that stops the run."""
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: L.Trainer, pl_module: Any) -> None:
+        refused, batch, self.batch = pl_module.refused, self.batch, None
+        if refused is None or not refused.mine or batch is None:
+            return
+        content = {
+            "update": refused.update,
+            "phase": refused.phase,
+            "message": str(refused),
+            "batch": {name: value.cpu() if isinstance(value, Tensor) else value for name, value in batch.items()},
+        }
+        path = self.folder / f"update_{refused.update:08d}_rank{trainer.global_rank}.pt"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            torch.save(content, path)
+        except OSError as error:  # the message of the update must not get lost for it
+            log.warning("%s; its batch could not be written (%s)", refused, error)
+        else:
+            log.warning("%s Its batch is in %s", refused, path)
+
+
+# Shares and factors beyond which `CollapseWatch` speaks.
+WON = 0.05  # of the discriminator's loss where it has no opinion
+LOST = 0.55  # pictures whose truth scores above their repair; 1/2 is chance
+DEAD = 0.02  # differences between painted pictures, of those between the true ones
+EXPLODED = 100.0  # times the median of the windows before
+PENALTY = 10.0  # times the discriminator's loss where it has no opinion
+
+
+class CollapseWatch(Callback):
+    """Warns in the log, and at Weights & Biases, when training goes on but the game is over.
+
+    It looks at means over windows of `every` updates:
+
+    - The discriminator has won: its loss is below 5 % of what it pays without an opinion (`Adversarial.blind`).
+    - It has lost: it scores the truth above its repair in less than 55 % of the pictures.
+    - The generator is dead: over the hole, what it paints differs between pictures by less than 2 % of what the truth
+      does, as root mean square deviations from the mean picture of a batch. Batches of one picture are not looked at.
+    - A gradient exploded: its norm is 100 times the median of the windows before. R1 exploded: it is more than ten
+      times the discriminator's loss without an opinion.
+
+    Each is said when it begins, and again if it went away in between. Figures add up on the device, which is waited
+    for once a window.
+
+    Args:
+        every: updates a window.
+
+    Raises:
+        ValueError: `every` is less than 1.
+    """
+
+    def __init__(self, every: int = 500) -> None:
+        if every < 1:
+            raise ValueError(f"callbacks.collapse.every: {every} is less than 1")
+        self.every = every
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.updates = 0
+        self.past: dict[str, list[float]] = {}
+        self.known: set[str] = set()
+        self.hook: Any = None
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        """Look at what is painted in the last update of a window."""
+
+        def keep(module: Any, given: Any, outputs: Any) -> None:
+            if isinstance(outputs, Outputs):  # DDP sends whole training steps through the module's call, too
+                self._add("spread", spread(outputs.output.detach().float(), *given))
+
+        if (trainer.global_step + 1) % self.every == 0:
+            self.hook = pl_module.register_forward_hook(keep)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Add up, and judge at the end of a window."""
+        for name, value in pl_module.figures.items():
+            self._add(name, value)
+        self.updates += 1
+        if trainer.global_step % self.every == 0:
+            self._forget_hook()
+            if self.updates == self.every:  # not the rest of a window, after a resume
+                self._judge(trainer, pl_module)
+            self.sums, self.counts, self.updates = {}, {}, 0
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Leave the module as it was."""
+        self._forget_hook()
+
+    def _forget_hook(self) -> None:
+        if self.hook is not None:
+            self.hook.remove()
+            self.hook = None
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def _judge(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if not self.sums:
+            return
+        totals = torch.stack([value.float() for value in self.sums.values()]).tolist()
+        means = {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
+        found = self.verdicts(means, pl_module)
+        for name in ("generator_gradient", "discriminator_gradient"):
+            if name in means:
+                self.past.setdefault(name, []).append(means[name])
+        for kind, text in found.items():
+            if kind not in self.known:
+                _warn(trainer, kind, f"updates {trainer.global_step - self.every} to {trainer.global_step}: {text}")
+        self.known = set(found)
+
+    def verdicts(self, means: dict[str, float], module: Any) -> dict[str, str]:
+        """What is wrong with a window, by its means of `InpaintingGAN.figures` and of `spread`."""
+        found = {}
+        blind = module.adversarial.blind if module.adversarial is not None else None
+        if blind is not None and means.get("discriminator", blind) < WON * blind:
+            found["the discriminator has won"] = (
+                f"its loss is {means['discriminator']:.3g}, without an opinion it would be {blind:.3g}; it may have "
+                "nothing left to teach. module.r1_gamma=10, a lower discriminator_optimizer.lr or "
+                "module.discriminator_every=2 hold it back"
+            )
+        if means.get("told_apart", 1.0) < LOST:
+            found["the discriminator has lost"] = (
+                f"it scores the truth above its repair in {means['told_apart']:.0%} of the pictures, 50 % is chance; a "
+                "higher discriminator_optimizer.lr or a lower adversarial.weight may help"
+            )
+        if means.get("spread", 1.0) < DEAD:
+            found["the generator does not depend on its input"] = (
+                f"what it paints in holes differs between pictures by {means['spread']:.2%} of what the truth does"
+            )
+        for name, earlier in self.past.items():
+            if means.get(name, 0.0) > EXPLODED * median(earlier) > 0:
+                network = name.removesuffix("_gradient")
+                found[f"the gradient of the {network} exploded"] = (
+                    f"its norm is {means[name]:.3g}, before it was {median(earlier):.3g}; module.{network}_clip=1 or a "
+                    f"lower {network}_optimizer.lr may help"
+                )
+        if "r1" in means and means["r1"] / module.r1_every > PENALTY * (blind or 1.0):
+            found["R1 exploded"] = (
+                f"it adds {means['r1'] / module.r1_every:.3g} to an update's loss on average, where a discriminator "
+                f"without an opinion pays {blind or 1.0:.3g}; a lower module.r1_gamma or discriminator_optimizer.lr "
+                "may help"
+            )
+        return found
+
+
+def spread(output: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    """How much painted pictures differ from each other over the hole, relative to how much the true ones do.
+
+    output, image ``(B, 3, H, W)``; mask ``(B, 1, H, W)``, 1 = hole. Each pixel of a picture's hole is compared with the
+    mean of that pixel over all pictures that have a hole there; returns the ratio of the root mean squares, a scalar,
+    1 where nothing can be compared.
+    """
+    holes = mask.sum(dim=0, keepdim=True)
+    shared = mask * (holes > 1)
+
+    def variation(picture: Tensor) -> Tensor:
+        mean = (picture * mask).sum(dim=0, keepdim=True) / holes.clamp_min(1)
+        return ((picture - mean).square() * shared).sum().sqrt()
+
+    true = variation(image)
+    return torch.where(true > 0, variation(output) / true.clamp_min(1e-12), 1.0)
+
+
+@rank_zero_only
+def _warn(trainer: L.Trainer, title: str, text: str) -> None:
+    """Say it in the log and to whoever watches the dashboard."""
+    log.warning("%s: %s", title, text)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.alert(title=title, text=text)

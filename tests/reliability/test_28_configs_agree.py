@@ -1,0 +1,48 @@
+"""Ranks that were started with different settings refuse to train, with a diff. Item 28 (guards finding 1: a sweep
+whose ranks search on their own).
+
+Real: two processes as torchrun or srun would start them, and two gloo processes.
+"""
+
+import socket
+
+from inpaint.watch import RankAgreement
+from tests.reliability.commands import SMALL, finish, start
+from tests.reliability.ranks import together
+
+
+def setup(rank, weight):
+    config = {"seed": 1, "losses": {"l1": {"weight": weight if rank else 1.0}}, "paths": {"run": "runs/one"}}
+    try:
+        RankAgreement(config).setup(None, None, "fit")
+    except ValueError as error:
+        return str(error)
+    return "agreed"
+
+
+def test_only_differences_are_refused_and_both_ranks_say_them():
+    assert together(setup, 1.0) == ["agreed", "agreed"]
+    for message in together(setup, 2.0):
+        assert message.splitlines()[1:] == ["losses.l1.weight: 1.0 on rank 0, 2.0 on rank 1"]
+
+
+def test_two_commands_with_different_settings(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launched = [
+        start(
+            *("train", *SMALL, "trainer.devices=2", "hydra.run.dir=one", f"losses.l1.weight={rank + 1}"),
+            cwd=tmp_path,
+            **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
+            **{"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"},
+        )
+        for rank in (0, 1)
+    ]
+    for process in launched:
+        code, _, errors = finish(process)
+        assert code == 2
+        assert "inpaint-train: trainer.devices: the ranks were started with different settings" in errors
+        assert "inpaint-train: losses.l1.weight: 1 on rank 0, 2 on rank 1" in errors
+        assert "Traceback" not in errors
+    assert not (tmp_path / "one" / "checkpoints").exists()

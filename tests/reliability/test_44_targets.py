@@ -1,0 +1,117 @@
+"""A config names classes of the listed packages, and nothing else by any path or alias. Item 44.
+
+Every name is one that Python can resolve; the check refuses it before Hydra builds anything.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from inpaint import checkpoint
+from inpaint.config import ConfigError, check, conf_dir, load_generator
+from tests.reliability.commands import finish, start
+
+OUTSIDE = [
+    *("os.system", "posix.system", "subprocess.Popen", "builtins.exec", "builtins.eval", "importlib.import_module"),
+    *("functools.partial", "pickle.loads", "torch.load", "torch.hub.load", "torch.jit.load", "shutil.rmtree"),
+    *("hydra.utils.instantiate", "hydra.utils.get_method", "omegaconf.OmegaConf.load", "yaml.unsafe_load"),
+    *("inpaintx.y", "inpaint", "torch.nn", "", ".", "..os.system", "os. system", "OS.system", "inpaint/../os.system"),
+]
+THROUGH_ALLOWED = [
+    "inpaint.config.os.system",
+    "inpaint.config.Path.touch",
+    "inpaint.config.hydra.utils.instantiate",
+    "inpaint.callbacks.subprocess.run",
+    "inpaint.callbacks.subprocess.Popen",
+    "inpaint.module.torch.load",
+    "inpaint.train.sys.exit",
+    "torch.nn.modules.module.torch.load",
+    "torch.nn.modules.module.functools.partial",
+    "torch.nn.modules.module.warnings.warn",
+    "torch.optim.optimizer.functools.partial",
+    "torchmetrics.metric.inspect.sys.exit",
+    "kornia.core.external.importlib.import_module",
+]
+FUNCTIONS_OF_ALLOWED = [  # each would run, load or fetch something by its arguments
+    "inpaint.config.build_baseline",
+    "inpaint.config.build_fill",
+    "inpaint.config.command",
+    "inpaint.train.main",
+    "inpaint.checkpoint.load",
+    "torch.nn.init.zeros_",
+    "torch.nn.Module.load_state_dict",
+    "lightning.pytorch.callbacks.Callback.load_state_dict",
+    "lightning.pytorch.loggers.WandbLogger.download_artifact",
+]
+UNLISTED_PARTS = [
+    "lightning.pytorch.LightningModule.load_from_checkpoint",
+    "lightning.pytorch.cli.LightningCLI",
+    "lightning.fabric.utilities.cloud_io._load",
+    "lightning.pytorch.core.saving.load_hparams_from_yaml",
+]
+
+
+@pytest.mark.parametrize("target", OUTSIDE + THROUGH_ALLOWED + FUNCTIONS_OF_ALLOWED + UNLISTED_PARTS)
+def test_refused(target):
+    for config in (
+        {"losses": {"x": {"_target_": target}}},
+        {"callbacks": [{"_target_": target, "_partial_": True}]},
+        {"data": {"_target_": "inpaint.data.datamodule.PhotosData", "augmentation": {"_target_": target}}},
+        {"name": target, "data": {"_target_": "${name}"}},
+    ):
+        with pytest.raises(ConfigError, match=r"_target_: "):
+            check(OmegaConf.create(config))
+
+
+def test_what_conf_names_is_accepted():
+    """And a run does not depend on the list being wide: these are all that it needs."""
+    for path in sorted(conf_dir().rglob("*.yaml")):
+        for line in path.read_text().splitlines():
+            if line.strip().startswith("_target_:"):
+                target = line.split(":", 1)[1].strip()
+                problems = []
+                try:
+                    check(OmegaConf.create({"x": {"_target_": target, "_partial_": True}}))
+                except ConfigError as error:
+                    problems = str(error).splitlines()
+                assert not problems, (path, problems)
+
+
+def test_nothing_is_imported_or_called(tmp_path, monkeypatch):
+    (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').close()\ndef f(**k): pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError):
+        check(OmegaConf.create({"x": {"_target_": "trap.f"}}))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_in_a_checkpoint_that_someone_sent(tmp_path):
+    for target in ("os.system", "inpaint.config.os.system", "inpaint.config.build_baseline"):
+        state = {"state_dict": {"ema.network.x": torch.zeros(1)}}
+        node = {"_target_": target, "command": f"touch {tmp_path}/sprung", "name": "../../x"}
+        checkpoint.stamp(state, {"generator": node, "name": "x"}, 1)
+        torch.save(state, tmp_path / "sent.ckpt")
+        with pytest.raises(ConfigError, match=r"generator\._target_"):
+            load_generator(checkpoint.load(tmp_path / "sent.ckpt"))
+    assert not (tmp_path / "sprung").exists()
+    assert "os.system" not in json.dumps(checkpoint.config_of(checkpoint.load(tmp_path / "sent.ckpt")))
+
+
+def test_on_the_command_line_before_anything_runs(tmp_path):
+    """By our list for the parts of a run; by Hydra's own for its callbacks, which it builds before we are asked."""
+    marker = Path(tmp_path / "sprung")
+    typed = {
+        "ours": [f"+losses.x={{_target_: os.system, command: 'touch {marker}'}}"],
+        "hydras": [f"+hydra.callbacks.x={{_target_: os.system, command: 'touch {marker}'}}"],
+    }
+    started = {case: start("train", *arguments, cwd=tmp_path) for case, arguments in typed.items()}
+    for case, process in started.items():
+        code, _, errors = finish(process)
+        assert code != 0 and "os.system" in errors, case
+        assert case == "hydras" or errors.startswith(
+            "inpaint-train: losses.x._target_: os.system is not below inpaint."
+        )
+    assert not marker.exists()
