@@ -35,9 +35,11 @@ format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## what the design promises, as ratios of one run (15 minutes)
+bench: $(READY)  ## what the design promises, as ratios of one run (20 minutes)
 	$(BIN)/python experiments/001-first-light/bench.py
 	$(BIN)/python experiments/002-masks-and-data/bench.py
+	$(BIN)/python experiments/003-metrics/bench.py
+	$(BIN)/python experiments/005-sweeps/bench.py
 
 loss-compare: $(READY)  ## are the losses of two commits or run folders equal? (A=main B=HEAD ARGS="seed=1 ...")
 	$(BIN)/python experiments/loss_compare.py $(A) $(B) $(ARGS)

@@ -21,6 +21,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from inpaint.sweep import job as sweep_job
+from inpaint.sweep.grid import SweepError
+
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
     from torch import nn
@@ -29,7 +32,16 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from inpaint.module import InpaintingGAN
 
 # What a config may name with `_target_`. Everything else is refused before it is imported.
-TARGET_ROOTS = ("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "kornia.", "lightning.")
+TARGET_ROOTS = (
+    "inpaint.",
+    "torch.optim.",
+    "torch.nn.",
+    "torchmetrics.",
+    "kornia.",
+    "lightning.",
+    "optuna.samplers.",
+    "optuna.pruners.",
+)
 
 # Arguments that `build` supplies; a config gives the others.
 SUPPLIED = {
@@ -289,6 +301,8 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     folder = config_folder(name)
 
     def task(cfg: DictConfig) -> Any:
+        if sweep_job.ours():
+            return sweep_job.run_job(name, cfg, run, lambda error: _told(name, error))
         try:
             return run(cfg)
         except Exception as error:
@@ -310,7 +324,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         if shown:
             raise
         if message := _for_the_user(error):
-            _leave(name, message, code=1)
+            _leave(name, message, code=2 if isinstance(error, SweepError) else 1)
         if not isinstance(error, HydraException | OmegaConfBaseException):
             raise
         _leave(name, explain(name, error))
@@ -318,6 +332,13 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         os.environ.pop("HYDRA_FULL_ERROR")
         if shown is not None:
             os.environ["HYDRA_FULL_ERROR"] = shown
+
+
+def _told(name: str, error: Exception) -> str:
+    """What to say of an error in a job of a sweep, whoever raised it."""
+    if message := _for_the_user(error):
+        return message
+    return explain(name, error) if isinstance(error, InstantiationException) else f"{type(error).__name__}: {error}"
 
 
 def _for_the_user(error: BaseException) -> str | None:

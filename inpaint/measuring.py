@@ -70,6 +70,10 @@ class Pictures(Protocol):
         """What a picture is called."""
         ...
 
+    def photograph(self, index: int) -> str:
+        """What a picture was cut from; of crops of one photograph, all have its name."""
+        ...
+
     def crops(self) -> Iterator[Crop]:
         """Everything in 8 bits, in order."""
         ...
@@ -97,6 +101,8 @@ class ValidationCrops:
         """The photograph it was cut from."""
         return self.data.tiles["validation"].name(index)
 
+    photograph = name
+
     def crops(self) -> Iterator[Crop]:
         """All crops with their holes."""
         return validation_crops(self.data)
@@ -121,8 +127,8 @@ def evaluate(
         chosen: numbers of the pictures that are kept.
 
     Returns:
-        With one record a method and picture, as `table.aggregate` takes them: method, index, area and the figures. The
-        milliseconds are the mean of the batch that the picture was in; results of other tools have none.
+        With one record a method and picture, as `table.aggregate` takes them: method, photograph, index, area and the
+        figures. The milliseconds are the mean of the batch that the picture was in; results of other tools have none.
     """
     measured = Measured()
     for name, method in methods.items():
@@ -144,7 +150,9 @@ def evaluate(
                     found |= deep.of_pictures(name, outputs.composite, batch)
             columns = {"index": batch["index"], "area": hole_area(mask), **found}
             for row in zip(*(column.tolist() for column in columns.values()), strict=True):
-                measured.records.append({"method": name, **times, **dict(zip(columns, row, strict=True))})
+                record = dict(zip(columns, row, strict=True))
+                about = {"method": name, "photograph": pictures.photograph(record["index"])}
+                measured.records.append(about | times | record)
             measured.keep(name, batch, outputs.composite, chosen)
         measured.notes += _said_of(name, foreign, pictures)
     if deep is not None:

@@ -39,12 +39,14 @@ class Pair:
 
     index: its number.
     name: what its files are called.
+    photograph: what it was cut from; its own name, if it is whole.
     image, hole: the files.
     digests: sha256 of the pixels of both, where they are known beforehand.
     """
 
     index: int
     name: str
+    photograph: str
     image: Path
     hole: Path
     digests: tuple[str, str] | None = None
@@ -149,6 +151,10 @@ class Pairs:
         """What a picture's files are called."""
         return self.pairs[index].name
 
+    def photograph(self, index: int) -> str:
+        """What a picture was cut from."""
+        return self.pairs[index].photograph
+
     def parts(self) -> list[list[int]]:
         """Numbers of successive pictures of one size, in order."""
         found: list[list[int]] = []
@@ -181,7 +187,7 @@ class Pairs:
         for index, pair in self.pairs.items():
             batch = self.batch([index], "cpu")
             mask = batch["mask"][0].mul(255).byte()
-            yield Crop(index, pair.name, batch["mask"].mean().item(), index, read_image(pair.image), mask)
+            yield Crop(index, pair.photograph, batch["mask"].mean().item(), index, read_image(pair.image), mask)
 
 
 def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:
@@ -193,7 +199,9 @@ def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:
     find_by_name(images, "images")
     found, lacking = match_masks(find_images(images, "images"), images, holes, "holes")
     names = [path.relative_to(images).with_suffix("").as_posix() for path in found]
-    pairs = [Pair(index, name, *files) for index, (name, files) in enumerate(zip(names, found.items(), strict=True))]
+    pairs = [
+        Pair(index, name, name, *files) for index, (name, files) in enumerate(zip(names, found.items(), strict=True))
+    ]
     return pairs, [Problem("holes", "missing", name) for name in lacking]
 
 
@@ -205,7 +213,10 @@ def frozen_pairs(root: Path) -> list[Pair]:
     """
     frozen = Frozen(root, "frozen")
     pairs = [
-        Pair(index, crop.mask.stem, crop.image, crop.mask, (crop.image_sha256, crop.mask_sha256))
+        Pair(
+            *(index, crop.mask.stem, crop.photograph, crop.image, crop.mask),
+            (crop.image_sha256, crop.mask_sha256),
+        )
         for index, crop in frozen.crops.items()
         if crop.image is not None
     ]

@@ -91,6 +91,8 @@ def _lines(content: Mapping[str, Any]) -> str:
     """JSON with a line for each item of its lists and dicts: thousands of differences would fill as many pages."""
 
     def text(value: Any) -> str:
+        if isinstance(value, str):
+            return json.dumps(value)
         if isinstance(value, dict):
             items, ends = (
                 [f"{json.dumps(key)}: {json.dumps(item, allow_nan=False)}" for key, item in value.items()],

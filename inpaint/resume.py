@@ -26,6 +26,7 @@ MAY_CHANGE = (
     "logger",
     "baselines",
     "resume",
+    "sweep",
     *SAID_ALOUD,
 )
 MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
@@ -95,14 +96,14 @@ class Start:
             if key.split(".")[0] in SAID_ALOUD:
                 print(f"  changed since: {told}")
 
-    def finished(self) -> Path | None:
-        """The results, if this very run is done to its end and measured."""
+    def finished(self) -> dict[str, float] | None:
+        """What was measured, if this very run is done to its end."""
         try:
-            done = json.loads((self.folder / "summary.json").read_text())["updates"] == self.update
+            figures = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))["figures"]
+            done = figures["updates"] == self.update
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        results = self.folder / "results.csv"
-        return results if self.checkpoint and not self.changed and done and results.is_file() else None
+        return figures if self.checkpoint and not self.changed and done else None
 
 
 def _may_change(key: str) -> bool:

@@ -6,7 +6,11 @@ on every rank and different after a resume. Here a sample's numbers depend on (s
 """
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,3 +75,21 @@ def permutation(key: int, length: int) -> list[int]:
 def seed_all(seed: int) -> None:
     """Seed the global generators of this process: before networks are built, and once an update."""
     torch.manual_seed(seed & _MASK_64)
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """The global generators of Python, NumPy and torch are afterwards as before.
+
+    Those of GPUs only where CUDA is in use already: asking for their state would start it on every GPU.
+    """
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        for gpu, state in enumerate(gpus):
+            torch.cuda.set_rng_state(state, gpu)

@@ -6,11 +6,13 @@ there is one block for each tenth of hole area and one for all pictures.
 The interval of a figure is the percentile bootstrap's (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993,
 section 13.3): the pictures of a block are drawn anew with replacement `RESAMPLES` times, the figure is computed of each
 draw, and the middle 95 % of what comes out are the interval. All methods are measured on the same draws, so that the
-difference of two is that of pairs: what makes a picture hard for both does not count. Imports no torch.
+difference of two is that of pairs: what makes a picture hard for both does not count. Crops of one photograph are
+alike, so where pictures are crops it is photographs that are drawn, each with all its crops (the cluster bootstrap:
+Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8). Imports no torch.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -22,7 +24,7 @@ from inpaint.metrics.columns import COLUMNS, MEAN_OF
 ALL = "all"
 RESAMPLES = 2000
 INTERVAL = (0.025, 0.975)  # quantiles
-LEAST = 6  # pictures: chance alone makes fewer differ all in one direction in more than 5 % (five of them: 2 / 2^5)
+LEAST = 6  # units drawn: chance alone makes fewer differ all in one direction in more than 5 % (five of them: 2 / 2^5)
 TIMES = {"ms"}  # no intervals: all pictures of a batch have the same value, so their number says nothing
 AT_ONCE = 2**22  # drawn pictures that are held in memory at a time
 
@@ -50,7 +52,7 @@ class Row:
 class Difference(NamedTuple):
     """How far a method's average is above a reference's, over the pictures where all methods have the figure.
 
-    low, high: ends of its 95 % interval; NaN for fewer than `LEAST` pictures.
+    low, high: ends of its 95 % interval; NaN for fewer than `LEAST` pictures, or photographs where those are drawn.
     """
 
     area: str
@@ -77,7 +79,7 @@ class Difference(NamedTuple):
 class SetFigure(NamedTuple):
     """A figure of a set of pictures, which no picture has alone (FID).
 
-    draws: the figure of pictures drawn with replacement (`drawn`), ``(R,)``, the same draws for all methods.
+    draws: the figure of pictures drawn with replacement (`times_drawn`), ``(R,)``, the same draws for all methods.
     """
 
     area: str
@@ -89,10 +91,14 @@ class SetFigure(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """Rows by rising hole area, then ``all``, within each the methods in order; and the differences of every pair."""
+    """Rows by rising hole area, then ``all``, within each the methods in order; and the differences of every pair.
+
+    interval: what the intervals are, for the reader of a table.
+    """
 
     rows: list[Row]
     differences: list[Difference] = field(default_factory=list)
+    interval: str = ""
 
     def difference(self, area: str, figure: str, method: str, reference: str) -> Difference | None:
         """Of one pair, whichever way round it is kept."""
@@ -123,18 +129,22 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
     """Average single pictures by hole area and method.
 
     Args:
-        records: one mapping a method and picture: `method`, `index` (row in the data set), `area` (in [0, 1]) and any
-            figures of `COLUMNS`. Of records with the same method and index the first counts: a distributed sampler
-            repeats some samples to give every rank as many.
+        records: one mapping a method and picture: `method`, `index` (row in the data set), `area` (in [0, 1]), any
+            figures of `COLUMNS`, and `photograph`, of what the picture is a crop, if it is one. Of records with the
+            same method and index the first counts: a distributed sampler repeats some samples to give every rank as
+            many.
         sets: figures of sets of pictures.
 
     Returns:
         Rows and differences; the methods in the order of their first record. `COLUMNS` that are computed of another's
         mean (`MEAN_OF`) are there where that is.
     """
+    records = list(records)
     values, present, areas, methods, figures = _cube(records)
     if not methods:
         return Results([])
+    photographs = photographs_of(records)
+    units = drawn_units(photographs)
     perfect = np.isposinf(values[..., figures.index("psnr")]) if "psnr" in figures else np.zeros_like(present)
     figures, values = _with_derived(figures, np.where(np.isfinite(values), values, np.nan))
     further: dict[str, list[SetFigure]] = {}
@@ -144,7 +154,7 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
     rows, differences = [], []
     for area, places in blocks(areas).items():
         block = values[places]  # (pictures, methods, figures)
-        means, low, high = _summary(block, figures)
+        means, low, high = _summary(block, figures, units[places])
         for m, method in enumerate(methods):
             if not (images := int(present[places, m].sum())):
                 continue
@@ -158,13 +168,13 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
             for found in further.get(area, []):
                 if found.method == method:
                     row.means[found.figure] = found.value
-                    ends = _ends(found.draws, found.value)
+                    ends = interval_around(found.value, found.draws)
                     if math.isfinite(ends[0]):
                         row.low[found.figure], row.high[found.figure] = ends
             rows.append(row)
-        differences += _differences(area, block, methods, figures)
+        differences += _differences(area, block, methods, figures, units[places])
         differences += _set_differences(further.get(area, []), len(places))
-    return Results(rows, differences)
+    return Results(rows, differences, said_of_intervals(photographs))
 
 
 def _cube(
@@ -204,17 +214,17 @@ def _finished(means: np.ndarray, figures: Sequence[str]) -> np.ndarray:
     return means
 
 
-def _summary(block: np.ndarray, figures: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _summary(block: np.ndarray, figures: Sequence[str], units: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Averages of ``(pictures, methods, figures)`` over the pictures, and the ends of their intervals."""
     counts = np.isfinite(block).sum(axis=0)
     with np.errstate(invalid="ignore"):
         means = _finished(np.nansum(block, axis=0) / counts, figures)
-    low, high = interval(_finished(resampled_means(block), figures))
-    few = counts < LEAST
-    return means, np.where(few, np.nan, low), np.where(few, np.nan, high)
+    return means, *interval(_finished(resampled_means(block, units), figures))
 
 
-def _differences(area: str, block: np.ndarray, methods: Sequence[str], figures: Sequence[str]) -> list[Difference]:
+def _differences(
+    area: str, block: np.ndarray, methods: Sequence[str], figures: Sequence[str], units: np.ndarray
+) -> list[Difference]:
     """Every pair of methods, the earlier one first, in every figure that both have."""
     finite = np.isfinite(block)
     having = finite.any(axis=0)  # (methods, figures)
@@ -223,14 +233,14 @@ def _differences(area: str, block: np.ndarray, methods: Sequence[str], figures: 
     counts = common.sum(axis=0)
     with np.errstate(invalid="ignore"):
         means = _finished(np.nansum(paired, axis=0) / counts, figures)
-    replicates = _finished(resampled_means(paired), figures)
+    replicates = _finished(resampled_means(paired, units), figures)
     found = []
     for a, b in combinations(range(len(methods)), 2):
         low, high = interval(replicates[:, a] - replicates[:, b])
         for f, figure in enumerate(figures):
             both = figure not in TIMES and having[a, f] and having[b, f]
             if both and math.isfinite(difference := float(means[a, f] - means[b, f])):
-                ends = (float(low[f]), float(high[f])) if counts[f] >= LEAST else (math.nan, math.nan)
+                ends = float(low[f]), float(high[f])
                 found.append(Difference(area, figure, methods[a], methods[b], int(counts[f]), difference, *ends))
     return found
 
@@ -240,56 +250,90 @@ def _set_differences(sets: Sequence[SetFigure], pictures: int) -> list[Differenc
     return [
         Difference(
             *(first.area, first.figure, first.method, second.method, pictures, first.value - second.value),
-            *_ends(first.draws - second.draws, first.value - second.value),
+            *interval_around(first.value - second.value, first.draws - second.draws),
         )
         for first, second in combinations(sets, 2)
         if first.figure == second.figure and first.method != second.method
     ]
 
 
-def _ends(draws: np.ndarray, value: float) -> tuple[float, float]:
-    """The ends of the interval of a figure of sets, or of a difference of two; NaN for none.
-
-    A draw has copies, hence fewer different pictures, which moves FID up by 30 % and more for 1000 pictures. Its spread
-    is right, so the draws are moved to the figure: an interval for the figure of this number of pictures.
-    """
-    draws = draws[np.isfinite(draws)]
-    if not len(draws) or not math.isfinite(value):
-        return math.nan, math.nan
-    low, high = interval(draws - draws.mean() + value)
-    return float(low), float(high)
-
-
 # ---- the bootstrap --------------------------------------------------------------------------------------------------
 
 
-def resampled_means(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
+def photographs_of(records: Iterable[Mapping[str, Any]]) -> list[Hashable]:
+    """What each picture is a crop of, in the order of their first records; itself where they do not say."""
+    found: dict[int, Hashable] = {}
+    for record in records:
+        found.setdefault(record["index"], record.get("photograph", record["index"]))
+    return list(found.values())
+
+
+def drawn_units(photographs: Sequence[Hashable]) -> np.ndarray:
+    """What is drawn with each picture, as numbers ``(pictures,)``: its photograph; itself if those are too few."""
+    numbers = {photograph: number for number, photograph in enumerate(dict.fromkeys(photographs))}
+    if len(numbers) < LEAST:
+        return np.arange(len(photographs))
+    return np.array([numbers[photograph] for photograph in photographs])
+
+
+def said_of_intervals(photographs: Sequence[Hashable]) -> str:
+    """What `drawn_units` makes of the intervals, for the reader of a table."""
+    pictures, number = len(photographs), len(set(photographs))
+    if number == pictures:
+        drawn = f"the {pictures} pictures"
+    elif number < LEAST:
+        drawn = f"the {pictures} crops, of only {number} photographs: they say little about other photographs"
+    else:
+        drawn = f"the {number} photographs, each with its crops"
+    return f"percentile bootstrap, {RESAMPLES} draws of {drawn}; none where there are fewer than {LEAST}"
+
+
+def resampled_means(values: np.ndarray, units: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
     """Averages over pictures drawn with replacement, the same draws for every column.
 
     Args:
         values: ``(pictures, ...)``; what is not finite is left out of the averages.
-        resamples: how many draws, each of as many pictures as there are.
+        units: ``(pictures,)``; pictures with the same number are drawn together.
+        resamples: how many draws, each of as many units as there are.
 
     Returns:
-        float64 ``(resamples, ...)``; NaN where a draw holds nothing finite. The same at every call.
+        float64 ``(resamples, ...)``; NaN where a draw, or fewer than `LEAST` units, hold anything finite. The same at
+        every call.
     """
-    pictures, columns = len(values), values.reshape(len(values), -1)
+    columns = values.reshape(len(values), -1)
     finite = np.isfinite(columns)
-    filled = np.where(finite, columns, 0.0)
-    whole = bool(finite.all())
+    sums, counts = (_by_unit(x, units) for x in (np.where(finite, columns, 0.0), finite))
+    few = (counts > 0).sum(axis=0) < LEAST
+    if finite.all():
+        counts = counts[:, :1]  # alike for all columns, and so are their products
     means = np.empty((resamples, columns.shape[1]))
-    step = max(1, AT_ONCE // pictures)
+    step = max(1, AT_ONCE // len(sums))
     for first in range(0, resamples, step):
         draws = np.arange(first, min(first + step, resamples))
-        times = drawn(draws, pictures)
+        times = drawn(draws, len(sums))
         with np.errstate(invalid="ignore"):
-            means[draws] = times @ filled / (pictures if whole else times @ finite.astype(np.float64))
+            means[draws] = times @ sums / (times @ counts)
+    means[:, few] = np.nan
     return means.reshape(resamples, *values.shape[1:])
 
 
-def drawn(draws: np.ndarray, pictures: int) -> np.ndarray:
-    """How often each picture is drawn in each of some draws ``(R,)`` of as many pictures: float64 ``(R, pictures)``."""
-    which = (uniform(draws, pictures) * pictures).astype(np.int64) + pictures * np.arange(len(draws))[:, None]
+def _by_unit(values: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Sums of ``(pictures, columns)`` over the pictures of each unit: float64 ``(units, columns)``."""
+    present, places = np.unique(units, return_inverse=True)
+    sums = np.zeros((len(present), values.shape[1]))
+    np.add.at(sums, places, values)
+    return sums
+
+
+def times_drawn(draws: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """How often each picture is in draws ``(R,)`` of units ``(pictures,)``: float64 ``(R, pictures)``."""
+    present, places = np.unique(units, return_inverse=True)
+    return drawn(draws, len(present))[:, places]
+
+
+def drawn(draws: np.ndarray, count: int) -> np.ndarray:
+    """How often each of `count` things is drawn in each of some draws ``(R,)`` of as many: float64 ``(R, count)``."""
+    which = (uniform(draws, count) * count).astype(np.int64) + count * np.arange(len(draws))[:, None]
     return np.bincount(which.ravel(), minlength=which.size).reshape(which.shape).astype(np.float64)
 
 
@@ -297,6 +341,22 @@ def interval(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The middle 95 % of ``(resamples, ...)``: their two ends; NaN where a replicate is not finite."""
     low, high = np.quantile(replicates, INTERVAL, axis=0)
     return low, high
+
+
+def interval_around(value: float, draws: np.ndarray) -> tuple[float, float]:
+    """The interval of a figure of sets, or of a difference of two, from what it is of draws ``(R,)``; NaN for none.
+
+    A draw has copies, hence fewer different pictures, which moves FID up, where pictures are as few as features by two
+    thirds, so that plain percentiles need not even hold the figure. Their spread is that of other pictures (up to twice
+    as wide where the figure is hardly more than chance), so the draws are moved to the figure: percentiles of
+    ``draws - mean(draws) + value``. It is an interval for the figure **of this number of pictures**, which is what is
+    printed and compared.
+    """
+    draws = draws[np.isfinite(draws)]
+    if not len(draws) or not math.isfinite(value):
+        return math.nan, math.nan
+    low, high = interval(draws - draws.mean() + value)
+    return float(low), float(high)
 
 
 def uniform(draws: np.ndarray, count: int) -> np.ndarray:

@@ -17,14 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from inpaint.metrics.columns import COLUMNS, Column
-from inpaint.statistics import ALL, RESAMPLES, Difference, Results, Row, SetFigure, aggregate, bucket
+from inpaint.statistics import ALL, Difference, Results, Row, SetFigure, aggregate, bucket
 
 __all__ = ["ALL", "PERFECT", "SHOWN", "Cell", "Difference", "Results", "Row", "SetFigure", "aggregate", "bucket"]
 
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
 PERFECT = "pictures equal to the truth in every 8-bit pixel, hence of infinite PSNR"
-HALF = f"half of the 95 % interval: percentile bootstrap over the pictures of a block, {RESAMPLES} draws"
+HALF = "half of the 95 % interval"
 REAL = "better than the second best: the 95 % interval of the paired difference leaves 0 out"
 DAGGER = "†"
 
@@ -76,7 +76,7 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """Everything as plain lists and dicts: `definitions` of the columns, `rows` and `differences`; null for NaN."""
+    """Everything as plain lists and dicts: `definitions`, `interval`, `rows` and `differences`; null for NaN."""
     names = list(dict.fromkeys(name for row in results.rows for name in row.means))
 
     def plain(value: float) -> float | None:
@@ -96,7 +96,7 @@ def as_json(results: Results) -> dict[str, Any]:
         for found in results.differences
     ]
     definitions = {name: asdict(COLUMNS[name]) for name in names}
-    return {"definitions": definitions, "rows": rows, "differences": differences}
+    return {"definitions": definitions, "interval": results.interval, "rows": rows, "differences": differences}
 
 
 def from_json(content: Mapping[str, Any]) -> Results:
@@ -119,7 +119,7 @@ def from_json(content: Mapping[str, Any]) -> Results:
     for line in content["differences"]:
         numbers = {name: number(line[name]) for name in ("mean", "low", "high")}
         differences.append(Difference(**{**line, **numbers}))
-    return Results(rows, differences)
+    return Results(rows, differences, content["interval"])
 
 
 # ---- cells ----------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _layout(results: Results, columns: Sequence[str]) -> Layout:
             cells += [[Cell(str(row.perfect or "")) for row in block]]
         blocks.append([list(line) for line in zip(*cells, strict=True)])
     if any(cell.half for block in blocks for line in block for cell in line):
-        definitions["±"] = HALF
+        definitions["±"] = f"{HALF}: {results.interval}"
     if any(cell.real for block in blocks for line in block for cell in line):
         definitions[DAGGER] = REAL
     return Layout(headings, blocks, definitions)
@@ -257,9 +257,9 @@ def _signed(results: Results, method: str, reference: str, name: str) -> str:
     found, digits = results.difference(ALL, name, method, reference), COLUMNS[name].digits
     if found is None:
         return "-"
-    text = f"{found.mean:+.{digits}f}"
-    if math.isfinite(found.low):
-        text += f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    # Rounded first, and 0 added, as -0 is 0.
+    mean, low, high = (f"{round(value, digits) + 0.0:+.{digits}f}" for value in (found.mean, found.low, found.high))
+    text = f"{mean} [{low}, {high}]" if math.isfinite(found.low) else mean
     return f"**{text}**" if found.real else text
 
 
@@ -290,7 +290,7 @@ def latex(results: Results, columns: Sequence[str] = SHOWN) -> str:
             texts.append(text + "$^\\dagger$" * cell.real)
         lines.append(" & ".join([escaped(row.method), *texts]))
     images = max((row.images for row in rows), default=0)
-    said = [f"{images} {IMAGES}", f"+-: {HALF}", f"dagger: {REAL}"]
+    said = [f"{images} {IMAGES}", f"+-: {HALF}: {results.interval}", f"dagger: {REAL}"]
     said += [f"{COLUMNS[name].title}: {COLUMNS[name].definition}" for name in names]
     return "\n".join(
         [
@@ -369,5 +369,5 @@ def print_blocks(
     console.print()
     footer = Table.grid(padding=(0, 2))
     for title, definition in definitions.items():
-        footer.add_row(Text(title), Text(definition), style="dim")
+        footer.add_row(Text(title), Text(definition, overflow="fold"), style="dim")
     console.print(footer)

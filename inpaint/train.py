@@ -11,39 +11,49 @@ writes (`inpaint.results`). The settings are in conf/train.yaml, each with its u
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
 from inpaint.resume import Start, begin_with, named, shown
-from inpaint.table import ALL, read_csv
+
+if TYPE_CHECKING:
+    import lightning as L
 
 SHOWN = 12  # pictures that the final evaluation stores
 
 
-def run(cfg: DictConfig) -> float:
-    """Train and evaluate; returns the hole PSNR over all validation crops, which searches maximise."""
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train and evaluate.
+
+    Returns:
+        Figures over all validation crops by column of `metrics.columns`, `parameters`, `updates` and `train_seconds`:
+        what a sweep shows and a search optimises. Nothing on other ranks than the first.
+    """
     from inpaint.signals import stacks_on_sigusr1
 
     check(cfg)
     _quiet()
     start = Start(cfg)
-    if (results := start.finished()) is not None:
+    if (figures := start.finished()) is not None:
         print(f"{shown(cfg.paths.run)} is finished, nothing to do")
-        return next(row for row in read_csv(results) if row.area == ALL and row.method == cfg.name).means["hole_psnr"]
+        return figures
     with stacks_on_sigusr1():
         return _train(cfg, start)
 
 
-def _train(cfg: DictConfig, start: Start) -> float:
+def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
     from inpaint.checkpoint import check_fit
     from inpaint.metrics_file import MetricsFile
 
     parts = build(cfg)
     folder = shown(cfg.paths.run)
+    _refuse_to_relaunch_a_sweep(parts.trainer)
     _introduce(cfg, parts)
     start.introduce()
     if start.path is not None:
@@ -57,11 +67,41 @@ def _train(cfg: DictConfig, start: Start) -> float:
     failed = True
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
-        psnr = _report(cfg, parts, folder)
+        figures = _report(cfg, parts, folder)
         failed = False
-        return psnr
+        return figures
     finally:
         _finish_wandb(failed)
+
+
+def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
+    """Lightning's ddp starts the other ranks with this command line, so each would run the whole sweep by itself.
+
+    Grids march in step, by luck; a search hands each rank other settings, and averages their gradients all the same.
+
+    Raises:
+        ValueError: a sweep with such a strategy; the message has the commands that do what was meant.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+    relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
+    if HydraConfig.get().mode != RunMode.MULTIRUN or not relaunches:
+        return
+    said = Path(HydraConfig.get().sweep.dir, "sweep.json")  # the job may be in a worker, with other arguments
+    arguments = json.loads(said.read_text(encoding="utf-8"))["arguments"] if said.is_file() else sys.argv[1:]
+    given = [word for word in arguments if not word.startswith("+sweep=")]
+    sweeps = [word[7:].strip("[]") for word in arguments if word.startswith("+sweep=")]
+    commands = [
+        shlex.join(["inpaint-train", *given, f"+sweep={option if not sweeps else f'[{sweeps[0]},{option}]'}"])
+        for option in ("processes", "slurm")
+    ]
+    raise ValueError(
+        f"trainer.strategy: two commands that work, the first here, the second on a cluster:\n  {commands[0]}\n  "
+        f"{commands[1]}\ntrainer.strategy: in a sweep, the ranks that {type(trainer.strategy).__name__} starts by the "
+        "same command line would each run a sweep of their own; +sweep=processes gives each job its processes"
+    )
 
 
 def _finish_wandb(failed: bool) -> None:
@@ -100,18 +140,21 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
     print(f"run folder: {shown(cfg.paths.run)}", flush=True)
 
 
-def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
+def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
-    from inpaint import table
+    from inpaint import checkpoint, table
     from inpaint.callbacks import RunRecord
     from inpaint.measuring import ValidationCrops, evaluate
     from inpaint.results import Manifest, write
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
-    seconds = record.seconds
+    updates, seconds = parts.trainer.global_step, record.seconds
+    if not updates:  # ddp_spawn trained in other processes, and what they counted stayed there
+        trained = checkpoint.load(folder)["inpaint"]
+        updates, seconds = trained["update"], trained["seconds"]
     if not parts.trainer.is_global_zero:
-        return float("nan")
+        return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     pictures = ValidationCrops(parts.data)
     manifest = Manifest.of(pictures.crops())
@@ -119,28 +162,31 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     results = table.aggregate(measured.records)
     write(folder, results, measured, manifest, about_data(cfg))
     mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
+    figures = {
+        **mine.means,
+        "parameters": sum(p.numel() for p in module.generator.parameters()),
+        "updates": updates,
+        "train_seconds": round(seconds, 1),
+    }
     summary = {
         "method": cfg.name,
-        "parameters": sum(p.numel() for p in module.generator.parameters()),
-        "updates": parts.trainer.global_step,
-        "train_seconds": round(seconds, 1),
+        **{key: figures[key] for key in ("parameters", "updates", "train_seconds")},
+        "figures": figures,
         "overrides": _overrides(),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:
-        logger.log_metrics(
-            {f"test/{name}": value for name, value in mine.means.items()}, step=parts.trainer.global_step
-        )
+        logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:
         logger.finalize("success")
 
     table.print_table(results)
-    print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")
+    print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
     print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
-    return mine.means["hole_psnr"]
+    return figures
 
 
 def _overrides() -> list[str]:

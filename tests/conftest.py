@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+pytest_plugins = ["tests.sweeps"]
+
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind():

@@ -494,14 +494,16 @@ def test_the_wheel_works_from_another_folder(tmp_path):
     subprocess.run([*install, "--target", str(site), str(wheel)], check=True, capture_output=True, timeout=300)
     assert (site / "inpaint" / "conf" / "train.yaml").is_file()
     assert (site / "inpaint" / "study" / "page" / "index.html").is_file()
+    assert (site / "hydra_plugins" / "inpaint_sweepers.py").is_file() and (site / "inpaint/conf/sweep").is_dir()
     code = (
         "import sys, inpaint\nassert inpaint.__file__.startswith(sys.argv.pop(1))\n"
         "from inpaint.train import main\nmain()"
     )
-    arguments = [*SMALL, "baselines=[mean]", "trainer.max_steps=1"]
+    arguments = [*SMALL, "baselines=[mean]", "trainer.max_steps=1", "hydra.sweep.dir=sweep"]
+    search = ["+sweep=optuna", "sweep.trials=1", "generator_optimizer.lr=interval(1e-4,1e-3)"]  # and finds its sweepers
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(site), *arguments],
+        [sys.executable, "-P", "-c", code, str(site), *arguments, *search],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "next:" in done.stdout
+    assert "next:" in done.stdout and (tmp_path / "sweep" / "optuna.json").is_file()

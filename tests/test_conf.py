@@ -122,7 +122,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict", "sweep")
     ]
     for group in groups:
         for option in options(group):

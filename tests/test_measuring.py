@@ -35,6 +35,9 @@ class Pictures:
     def name(self, index):
         return f"picture {index}"
 
+    def photograph(self, index):
+        return f"photograph {index // 3}"
+
     def crops(self):
         raise NotImplementedError
 
@@ -57,6 +60,7 @@ def test_every_method_sees_every_picture_without_the_truth_in_its_hole():
     assert [(record["method"], record["index"]) for record in measured.records] == [
         (name, index) for name in ("grey", "other") for index in range(6)
     ]
+    assert [record["photograph"] for record in measured.records[:4]] == ["photograph 0"] * 3 + ["photograph 1"]
     given = torch.cat(method.given)
     assert (given * pictures.mask == 0).all()
     assert torch.equal(given * (1 - pictures.mask), pictures.image * (1 - pictures.mask))
@@ -69,7 +73,7 @@ def test_every_method_sees_every_picture_without_the_truth_in_its_hole():
 
 def test_only_the_figures_that_are_asked_for():
     (first, *_) = evaluate({"grey": Grey()}, Pictures(), figures=["psnr"]).records
-    assert set(first) == {"method", "index", "area", "ms", "psnr"}
+    assert set(first) == {"method", "photograph", "index", "area", "ms", "psnr"}
 
 
 def test_another_tools_result_is_pasted_into_the_truth():

@@ -234,6 +234,7 @@ def test_a_frozen_set_pairs_by_its_numbers(frozen: Path) -> None:
     (part,) = pictures.parts()
     batch = pictures.batch(part, "cpu")
     assert batch["index"].tolist() == [0, 1, 2, 3] and pictures.name(2) == "000002"
+    assert pictures.photograph(2) == "p2" and [crop.photograph for crop in pictures.crops()] == ["p0", "p1", "p2", "p3"]
     assert torch.equal(batch["image"], pictures.result("copies", part, "cpu"))
     assert batch["mask"].sum(dim=(1, 2, 3)).tolist() == [24, 30, 36, 42]
 

@@ -23,7 +23,9 @@ from inpaint.statistics import (
     bucket,
     drawn,
     interval,
+    interval_around,
     resampled_means,
+    times_drawn,
     uniform,
 )
 
@@ -136,7 +138,7 @@ def test_every_draw_has_as_many_pictures_and_every_picture_is_drawn_as_often() -
 
 def test_intervals_of_a_normal_sample_are_those_of_theory() -> None:
     sample = np.random.default_rng(0).normal(5, 2, (4000, 3))
-    means = resampled_means(sample, 4000)
+    means = resampled_means(sample, np.arange(4000), 4000)
     half = 1.96 * sample.std(axis=0) / math.sqrt(len(sample))
     low, high = interval(means)
     np.testing.assert_allclose(low, sample.mean(axis=0) - half, atol=0.1 * half.max())
@@ -145,9 +147,9 @@ def test_intervals_of_a_normal_sample_are_those_of_theory() -> None:
 
 
 def test_three_pictures_are_drawn_in_all_27_ways_alike() -> None:
-    values = np.array([[0.0], [1.0], [5.0]])
-    exact = [np.mean(draw) for draw in itertools.product(values[:, 0], repeat=3)]
-    means = resampled_means(values, 27_000)[:, 0]
+    values = np.array([0.0, 1.0, 5.0])
+    exact = [np.mean(draw) for draw in itertools.product(values, repeat=3)]
+    means = drawn(np.arange(27_000), 3) @ values / 3
     for mean in set(exact):
         share, expected = np.isclose(means, mean).mean(), np.isclose(exact, mean).mean()
         assert abs(share - expected) < 4 * math.sqrt(expected / 27_000)
@@ -156,7 +158,7 @@ def test_three_pictures_are_drawn_in_all_27_ways_alike() -> None:
 
 def test_an_interval_holds_the_truth_in_95_of_100_experiments() -> None:
     generator = np.random.default_rng(1)
-    low, high = interval(resampled_means(generator.gamma(2, 1, (60, 1000)), 1000))
+    low, high = interval(resampled_means(generator.gamma(2, 1, (60, 1000)), np.arange(60), 1000))
     assert 0.91 < ((low <= 2) & (high >= 2)).mean() < 0.97
 
 
@@ -164,7 +166,7 @@ def test_what_is_not_finite_is_left_out_of_every_draw() -> None:
     generator = np.random.default_rng(2)
     values = generator.normal(size=(40, 2))
     values[::2, 1] = np.nan
-    means = resampled_means(values, 500)
+    means = resampled_means(values, np.arange(40), 500)
     counts = drawn(np.arange(500), 40)
     by_hand = (counts[:, 1::2] @ values[1::2, 1]) / counts[:, 1::2].sum(axis=1)
     np.testing.assert_allclose(means[:, 1], by_hand)
@@ -173,9 +175,57 @@ def test_what_is_not_finite_is_left_out_of_every_draw() -> None:
 
 def test_memory_is_bounded_and_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(3).normal(size=(50, 2))
-    whole = resampled_means(values, 100)
+    whole = resampled_means(values, np.arange(50), 100)
     monkeypatch.setattr("inpaint.statistics.AT_ONCE", 120)
-    assert np.allclose(whole, resampled_means(values, 100), rtol=1e-12)
+    assert np.allclose(whole, resampled_means(values, np.arange(50), 100), rtol=1e-12)
+
+
+# ---- crops of photographs ---------------------------------------------------------------------------------------
+
+
+def test_an_interval_over_crops_holds_the_truth_because_photographs_are_drawn() -> None:
+    """Eight alike crops of each of 30 photographs, 300 experiments: drawing crops, half of the intervals miss."""
+    generator = np.random.default_rng(4)
+    photograph = np.arange(30).repeat(8)
+    values = generator.normal(0, 1, (30, 300))[photograph] + generator.normal(0, 0.3, (240, 300))
+    held = {}
+    for name, units in (("photographs", photograph), ("crops", np.arange(240))):
+        low, high = interval(resampled_means(values, units, 1000))
+        held[name] = ((low <= 0) & (high >= 0)).mean()
+    assert 0.9 < held["photographs"] < 0.98 and held["crops"] < 0.65
+
+
+def test_a_draw_of_photographs_by_hand() -> None:
+    """Photographs with 1 to 8 crops, one of whose figures is not there; the average weighs crops alike."""
+    units = np.concatenate([np.full(size, 10 * size) for size in range(1, 9)])
+    values = np.arange(len(units), dtype=float)[:, None]
+    values[3] = np.nan
+    times = drawn(np.arange(50), 8)
+    for draw, mean in enumerate(resampled_means(values, units, 50)[:, 0]):
+        chosen = [n for photo in range(8) for n in np.flatnonzero(units == 10 * photo + 10).repeat(times[draw, photo])]
+        assert mean == pytest.approx(np.nanmean(values[chosen]))
+        assert np.array_equal(np.bincount(chosen, minlength=len(units)), times_drawn(np.array([draw]), units)[0])
+
+
+def test_crops_of_few_photographs_are_drawn_themselves_and_the_reader_is_told() -> None:
+    def results(photographs: int) -> Results:
+        return aggregate([one | {"photograph": f"{one['index'] % photographs}"} for one in many(40, a=0.0, b=0.0)])
+
+    plain, few = aggregate(many(40, a=0.0, b=0.0)), results(LEAST - 1)
+    assert few.rows == plain.rows and few.differences == plain.differences
+    assert "of the 40 pictures" in plain.interval
+    assert "of the 40 crops, of only 5 photographs" in few.interval
+    enough = results(LEAST)
+    assert enough.rows != plain.rows and "of the 6 photographs, each with its crops" in enough.interval
+    assert results(40).rows == plain.rows and results(40).interval == plain.interval
+
+
+def test_a_block_of_few_photographs_has_no_interval() -> None:
+    records = [
+        record("a", i, 0.05 if i % 10 < LEAST - 1 else 0.45, psnr=float(i)) | {"photograph": i % 10} for i in range(50)
+    ]
+    first, second, whole = aggregate(records).rows
+    assert first.images == 25 and not first.low and not second.low and "psnr" in whole.low
 
 
 # ---- intervals and differences of methods -----------------------------------------------------------------------
@@ -272,6 +322,14 @@ def test_figures_of_sets_without_draws_have_no_interval() -> None:
     sets = [SetFigure(ALL, "a", "fid", 40.0, np.empty(0)), SetFigure(ALL, "b", "fid", math.nan, np.array([1.0]))]
     rows = aggregate(many(20, a=0.0, b=0.0), sets).rows
     assert rows[-2].means["fid"] == 40 and "fid" not in rows[-2].low and "fid" not in rows[-1].low
+
+
+def test_an_interval_around_a_figure_by_hand() -> None:
+    draws = np.arange(0.0, 101)  # mean 50, 95 of 100 between 2.5 and 97.5
+    assert interval_around(7.0, draws) == pytest.approx((7 - 47.5, 7 + 47.5))
+    assert interval_around(7.0, np.append(draws, math.nan)) == pytest.approx((7 - 47.5, 7 + 47.5))
+    for nothing in (interval_around(math.nan, draws), interval_around(1.0, draws[:0])):
+        assert all(math.isnan(end) for end in nothing)
 
 
 def test_draws_are_made_once_for_all_methods_and_figures() -> None:

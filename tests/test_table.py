@@ -94,6 +94,25 @@ def test_json_gives_everything_back() -> None:
     assert definitions["psnr"]["definition"] == COLUMNS["psnr"].definition and definitions["psnr"]["unit"] == "dB"
 
 
+def test_what_is_drawn_for_intervals_stands_with_the_table_and_is_stored() -> None:
+    results = aggregate([record("a", i, 0.05, psnr=float(i)) | {"photograph": i // 4} for i in range(40)])
+    said = "95 % interval: percentile bootstrap, 2000 draws of the 10 photographs, each with its crops"
+    for text in (markdown(results), latex(results), " ".join(printed(results).split())):
+        assert said in text
+    assert as_json(results)["interval"] == results.interval and said.endswith(results.interval.partition(";")[0])
+
+
+def test_a_difference_of_nothing_has_no_minus_sign() -> None:
+    """100 - 100 the other way round is -0.0."""
+    results = aggregate([record(method, i, 0.05, recognised=100.0) for method in "ab" for i in range(8)])
+    assert "+0.0 [+0.0, +0.0]" in markdown(results, ["recognised"]) and "-0.0" not in markdown(results, ["recognised"])
+
+
+def test_a_long_word_in_a_note_is_not_cut() -> None:
+    address = f"https://example.org/{'x' * 150}/weights.pt"
+    assert address in printed(aggregate(RECORDS), [f"put {address} there"]).replace("\n", "").replace(" ", "")
+
+
 def test_json_has_the_differences_of_every_pair() -> None:
     pairs = {(found["method"], found["reference"]) for found in as_json(compared())["differences"]}
     assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}

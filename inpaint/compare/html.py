@@ -107,6 +107,7 @@ def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] |
     areas.sort(key=lambda area: int(area.partition("-")[0]))
     return {
         "title": block.title,
+        "interval": block.interval,
         "entries": len(block.entries),  # of the lines; the others are fills
         "areas": areas,
         "usual": usual,
@@ -116,6 +117,11 @@ def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] |
         ],
         "differences": {
             name: [asdict(d) | {"real": d.is_real} for d in found] for name, found in block.differences.items()
+        },
+        "choices": {
+            name: [asdict(choice) | {"real": choice.is_real} for choice in found]
+            for name in COLUMNS
+            if (found := block.choices(name))
         },
         "curves": [
             {"line": place, "run": run.folder.name, "series": _thinned(run)}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inpaint import table
+from inpaint.compare.choices import DEFINITION
 from inpaint.compare.configs import unusual
 from inpaint.compare.report import Block, Entry, Report
 from inpaint.metrics.columns import COLUMNS
@@ -22,6 +23,7 @@ def print_leaderboard(report: Report) -> None:
             print(f"measured on {block.title}:")
         _print_block(block, report.sort)
         print()
+        _print_choices(block, report.sort)
     for note in report.notes:
         print(note)
     for line in report.left_out:
@@ -58,8 +60,8 @@ def _print_block(block: Block, sort: str) -> None:
         headings.append("to the best" + (f" ({unit})" if unit else ""))
         columns.append(_to_the_best(block, sort))
         definitions["to the best"] = (
-            f"paired difference of {COLUMNS[sort].title} to the best of all, fills too, [95 % bootstrap interval over "
-            "pictures]; ~ where it may be none"
+            f"paired difference of {COLUMNS[sort].title} to the best of all, fills too; ~ where it may be none; in "
+            f"brackets its {block.interval}"
         )
     headings += ["params (M)", "updates"]
     columns.append([Cell(_count(entry.figures["parameters"] / 1e6, ".2f")) for entry in entries])
@@ -70,6 +72,28 @@ def _print_block(block: Block, sort: str) -> None:
         columns.append([Cell(str(count or "")) for count in perfect])
         definitions["perfect"] = PERFECT
     print_blocks(headings, [list(zip(*columns, strict=True))], definitions, labels=labels)
+
+
+def _print_choices(block: Block, sort: str) -> None:
+    """What each option of a grid is worth, in a block of lines a setting; nothing where there was no grid."""
+    column, lines = COLUMNS.get(sort), block.choices(sort) if sort in COLUMNS else []
+    if column is None or not lines:
+        return
+    digits, blocks = column.digits, []
+    for setting in dict.fromkeys(line.setting for line in lines):
+        rows: list[list[Cell]] = []
+        for line in (line for line in lines if line.setting == setting):
+            ends = f" [{line.low:+.{digits}f}, {line.high:+.{digits}f}]" if math.isfinite(line.low) else ""
+            unsure = "" if line.is_real else "~ "
+            effect = "best" if line.is_best else f"{unsure}{line.difference:+.{digits}f}{ends}"
+            numbers = [str(line.runs), f"{line.mean:.{digits}f}", effect, str(line.pairs)]
+            words = [setting if not rows else "", line.option]
+            rows.append([Cell(text, best=line.is_best and text == "best") for text in (*words, *numbers)])
+        blocks.append(rows)
+    print("which choice mattered:")
+    headings = ["setting", "option", "runs", column.heading, "all else equal", "pairs"]
+    print_blocks(headings, blocks, {"all else equal": DEFINITION}, labels=2)
+    print()
 
 
 def _with_deviations(entries: list[Entry], name: str) -> list[Cell]:

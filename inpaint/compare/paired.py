@@ -6,12 +6,12 @@ seeds. The bootstrap is that of `inpaint.statistics`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from inpaint.statistics import LEAST, interval, resampled_means
+from inpaint.statistics import drawn_units, interval, resampled_means
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Difference:
 
     reference: place of the method that was subtracted.
     mean: NaN where no picture has both figures.
-    low, high: NaN for fewer than `statistics.LEAST` pictures.
+    low, high: NaN for fewer than `statistics.LEAST` pictures, or photographs where those are drawn.
     pictures: how many have both figures, finite.
     """
 
@@ -37,13 +37,16 @@ class Difference:
 
 
 def paired_differences(
-    methods: Sequence[Mapping[int, Mapping[str, float]]], references: Mapping[str, int]
+    methods: Sequence[Mapping[int, Mapping[str, float]]],
+    references: Mapping[str, int],
+    photographs: Mapping[int, Hashable],
 ) -> dict[str, list[Difference]]:
     """Differences of all methods to one of them, picture by picture.
 
     Args:
         methods: for each, the figures of each picture by its index.
         references: for each figure, the place in `methods` of the one to subtract.
+        photographs: what each picture is a crop of, by its index; itself where it is not there.
 
     Returns:
         For each figure a difference a method; that of the reference itself is zero.
@@ -66,7 +69,8 @@ def paired_differences(
     counts = finite.sum(axis=0)
     with np.errstate(invalid="ignore"):
         means = np.where(finite, differences, 0).sum(axis=0) / counts
-        low, high = (np.where(counts < LEAST, math.nan, end) for end in interval(resampled_means(differences)))
+        units = drawn_units([photographs.get(index, index) for index in indices])
+        low, high = interval(resampled_means(differences, units))
 
     def difference(place: int, column: int) -> Difference:
         mean, end, other = (float(each[place, column]) for each in (means, low, high))

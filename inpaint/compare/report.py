@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from inpaint.compare.choices import Choice, choices
 from inpaint.compare.configs import Found, differences, shortest, without_storage
 from inpaint.compare.paired import Difference, paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
-from inpaint.statistics import ALL, TIMES
+from inpaint.statistics import ALL, TIMES, said_of_intervals
 
 COUNTS = ("parameters", "updates", "train_seconds")
 SORTS = (*COLUMNS, *COUNTS)
@@ -126,7 +127,21 @@ class Block:
             if name not in TIMES and len(having) > 1:
                 sign = -1 if column.higher_is_better else 1
                 best[name] = min(having, key=lambda place: sign * self.lines[place].figures[name])
-        return paired_differences(records, best)
+        return paired_differences(records, best, self._photographs)
+
+    @property
+    def interval(self) -> str:
+        """What the intervals are, for the reader."""
+        return f"95 % interval: {said_of_intervals(list(self._photographs.values()))}"
+
+    @property
+    def _photographs(self) -> dict[int, str]:
+        """What each picture is a crop of, by its index: the same in all folders, as their manifests are."""
+        return self.lines[0].runs[0].photographs
+
+    def choices(self, figure: str) -> list[Choice]:
+        """What each option of a grid is worth."""
+        return choices([run for entry in self.entries for run in entry.runs if run.trained], figure)
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,12 @@ class Run:
     method: its name in the folder's results.
     trained: the model of a run folder; false for what an evaluation measured, and for the fills beside a model.
     config: resolved; empty where `trained` is false.
+    command: the overrides of its command line; empty where they are not known.
     rows: averages by hole area, `table.ALL` among them.
     parameters, updates, train_seconds: NaN where they are not known.
     records: figures of single pictures by their index; empty where the folder has none.
     areas: share of each picture that its hole covers, in [0, 1], by index; empty where the folder does not say.
+    photographs: what each picture is a crop of, by index; likewise.
     manifest: digest of the crops and holes; None where the folder does not say.
     networks: what figures of deep features were measured with, in JSON.
     images_in: folder of its composites, below ``pictures``.
@@ -45,12 +47,14 @@ class Run:
     method: str
     trained: bool
     config: dict[str, Any]
+    command: list[str]
     rows: dict[str, Row]
     parameters: float
     updates: float
     train_seconds: float
     records: dict[int, dict[str, float]]
     areas: dict[int, float]
+    photographs: dict[int, str]
     manifest: str | None
     networks: str
     images_in: str
@@ -60,6 +64,12 @@ class Run:
         """Averages over all pictures, and the counts, by name."""
         counts = {"parameters": self.parameters, "updates": self.updates, "train_seconds": self.train_seconds}
         return self.rows[ALL].means | counts
+
+    @property
+    def overrides(self) -> dict[str, str]:
+        """What its command line set, by key; ``~key`` is ``none``."""
+        parts = (line.partition("=") for line in self.command)
+        return {key.lstrip("+~"): value if equals else "none" for key, equals, value in parts}
 
     @property
     def images(self) -> int:
@@ -123,6 +133,7 @@ def read(folder: Path) -> list[Run]:
     """
     file = "summary.json"
     config: dict[str, Any] = {}
+    command: list[str] = []
     counts = dict.fromkeys(("parameters", "updates", "train_seconds"), math.nan)
     model = None
     try:
@@ -131,6 +142,7 @@ def read(folder: Path) -> list[Run]:
             model = str(summary["method"])
             counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
             counts["train_seconds"] = float(summary["train_seconds"])
+            command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
             config = yaml.safe_load((folder / file).read_text(encoding="utf-8"))
             if not isinstance(config, dict):
@@ -146,7 +158,7 @@ def read(folder: Path) -> list[Run]:
         file = "records.csv"
         records = _records(folder / file)
         file = "validation.csv"
-        areas, manifest = _validation(folder / file)
+        areas, photographs, manifest = _validation(folder / file)
         file = "results.json"
         measured = (
             json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
@@ -162,10 +174,12 @@ def read(folder: Path) -> list[Run]:
             method=method,
             trained=method == model,
             config=config if method == model else {},
+            command=command if method == model else [],
             rows={row.area: row for row in rows if row.method == method},
             **(counts if method == model else none),
             records=records.get(method, {}),
             areas=areas,
+            photographs=photographs,
             manifest=manifest,
             networks=networks,
             images_in=str(folders.get(method, method)),
@@ -196,14 +210,15 @@ def _records(path: Path) -> dict[str, dict[int, dict[str, float]]]:
     return found
 
 
-def _validation(path: Path) -> tuple[dict[int, float], str | None]:
-    """Hole areas by index, and a digest of which crops were measured under which holes."""
+def _validation(path: Path) -> tuple[dict[int, float], dict[int, str], str | None]:
+    """Hole areas and photographs by index, and a digest of which crops were measured under which holes."""
     if not path.is_file():
-        return {}, None
+        return {}, {}, None
     lines = _lines(path)
     pixels = sorted((int(line["index"]), line["image_sha256"], line["mask_sha256"]) for line in lines)
     areas = {int(line["index"]): float(line["hole_area"]) for line in lines}
-    return areas, hashlib.sha256(json.dumps(pixels).encode()).hexdigest()
+    photographs = {int(line["index"]): line["photograph"] for line in lines}
+    return areas, photographs, hashlib.sha256(json.dumps(pixels).encode()).hexdigest()
 
 
 def _number(text: str) -> float:

@@ -109,8 +109,9 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
 
 
 class FrozenCrop(NamedTuple):
-    """The files of a crop and the digests of their pixels; no image if it was not written."""
+    """Of what it was cut, the files of a crop and the digests of their pixels; no image if it was not written."""
 
+    photograph: str
     image: Path | None
     mask: Path
     image_sha256: str
@@ -141,6 +142,7 @@ class Frozen:
             self.images = {int(line["mask_key"]): line["image_sha256"] for line in lines}
             self.crops = {
                 int(line["index"]): FrozenCrop(
+                    line["photograph"],
                     *(root / line["image"] if line["image"] else None, root / line["mask"]),
                     *(line["image_sha256"], line["mask_sha256"]),
                 )

@@ -1,5 +1,6 @@
 """The figures that need a network, LPIPS, recognition and those of sets of pictures, as one thing to ask for."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -8,15 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Batch, from_uint8, to_uint8
-from inpaint.metrics.distribution import SET_FIGURES, caution, frechet_distance, ids, kernel_distance, resampled
+from inpaint.metrics.distribution import SET_FIGURES, caution, resampled
 from inpaint.metrics.features import FeatureNetwork, feature_network
 from inpaint.metrics.foreign import sha256
 from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.metrics.recognition import Recogniser
 from inpaint.progress import track
-from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn
-
-SMALLEST = 32  # pixels of a side that LPIPS can look at
+from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 
 Made = TypeVar("Made", bound=nn.Module)
 
@@ -66,7 +65,13 @@ class Deep:
         if self.features is not None:
             self.features = self.features.to(device).eval()
             self.networks["features"] = self.features.name
-            self.notes.append(f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}")
+            said = (
+                f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}; hole areas have them where there "
+            )
+            said += f"are at least {LEAST} pictures, and more than features ({self.features.size}; KID needs no more)"
+            if draws:
+                said += f"; their intervals are of {draws} draws, moved to the figure, with the same SVM for all"
+            self.notes.append(said)
         self.recogniser = Recogniser(recogniser).to(device).eval() if recogniser is not None else None
         if recogniser is not None:
             self.networks["recogniser"] = f"{recogniser} (sha256 {sha256(recogniser)[:8]})"
@@ -100,8 +105,7 @@ class Deep:
         index = batch["index"].tolist()
         found = {}
         for name, network in self.lpips.items():
-            large = min(truth.shape[2:]) >= SMALLEST
-            found[name] = network(painted, truth) if large else painted.new_full((len(painted),), torch.nan)
+            found[name] = network(painted, truth)
         if self.recogniser is not None:
             if index[0] not in self.classes:
                 self.classes |= zip(index, self.recogniser(truth).tolist(), strict=True)
@@ -114,11 +118,18 @@ class Deep:
         return found
 
     def of_sets(self, records: Sequence[Mapping[str, Any]]) -> list[SetFigure]:
-        """Figures of the pictures of each hole area; `records` say how large each picture's hole is."""
+        """Figures of the pictures of each hole area; `records` as `statistics.aggregate` takes them."""
         if self.features is None:
             return []
         areas = {record["index"]: record["area"] for record in records}
-        order = list(areas)
+        order, units = list(areas), drawn_units(photographs_of(records))
+        unusable = [
+            f"{method}: {bad} of {len(features)} pictures"
+            for method, features in {"the originals": self.real, **self.fake}.items()
+            if (bad := sum(not row.isfinite().all() for row in features.values()))
+        ]
+        if unusable:
+            self.notes.append(f"features that are not finite, hence no figures of sets: {', '.join(unusable)}")
         wanted = []
         for area, places in blocks(list(areas.values())).items():
             for figure in SET_FIGURES:
@@ -126,21 +137,19 @@ class Deep:
                 if area == ALL and said:
                     self.notes.append(said)
                 if area == ALL or (not said and len(places) >= LEAST):
-                    wanted += [(area, [order[place] for place in places], figure, method) for method in self.fake]
+                    chosen = [order[place] for place in places]
+                    wanted += [(area, chosen, units[places], figure, method) for method in self.fake]
         return [self._of_set(*asked) for asked in track(wanted, "figures of sets", "figures")]
 
-    def _of_set(self, area: str, chosen: Sequence[int], figure: str, method: str) -> SetFigure:
+    def _of_set(self, area: str, chosen: Sequence[int], units: np.ndarray, figure: str, method: str) -> SetFigure:
+        """The figure and its draws; of pictures that each count once, `resampled` has the figure itself."""
         real = torch.stack([self.real[index] for index in chosen]).to(self.device)
         fake = torch.stack([self.fake[method][index] for index in chosen]).to(self.device)
-        value = _figure(figure, real, fake)
-        counts = torch.from_numpy(drawn(np.arange(self.draws), len(chosen)))
-        draws = resampled(figure, real, fake, counts).cpu().numpy() if self.draws else np.empty(0)
-        return SetFigure(area, method, figure, value, draws)
-
-
-def _figure(figure: str, real: Tensor, fake: Tensor) -> float:
-    if figure == "fid":
-        return frechet_distance(real, fake)
-    if figure == "kid":
-        return kernel_distance(real, fake)
-    return ids(real, fake)[("p_ids", "u_ids").index(figure)]
+        draws = self.draws if len(np.unique(units)) >= LEAST else 0
+        counts = np.concatenate([np.ones((1, len(chosen))), times_drawn(np.arange(draws), units)])
+        try:
+            value, *drawn = resampled(figure, real, fake, torch.from_numpy(counts)).tolist()
+        except torch.linalg.LinAlgError as error:  # the other figures, hours of work, are none the worse for it
+            self.notes.append(f"{figure} of {method}, hole area {area}: not computed, {error}")
+            return SetFigure(area, method, figure, math.nan, np.empty(0))
+        return SetFigure(area, method, figure, value, np.array(drawn))

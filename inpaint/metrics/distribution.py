@@ -2,8 +2,7 @@
 
 Features are float ``(N, D)`` of any network (`metrics.features`); all work is done in float64. A figure is a number of
 one set, so its interval comes of drawing the pictures anew: `resampled` has the figure of each draw at a fraction of
-the cost of computing it anew, `interval` makes an honest interval of them, and the difference of two methods' figures
-under the same draws has its own.
+the cost of computing it anew, of which `statistics.interval_around` makes an interval.
 """
 
 import math
@@ -135,15 +134,16 @@ def caution(figure: str, pictures: int, features: int) -> str:
     return ""
 
 
-# ---- intervals ------------------------------------------------------------------------------------------------------
+# ---- draws ----------------------------------------------------------------------------------------------------------
 
 
 def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor:
     """A figure of each of many draws of the pictures.
 
-    What all draws have in common is computed once: inner products of the features (FID if there are no more pictures
-    than features, KID) and the SVM (P-IDS, U-IDS), so that the draws of the latter say how much depends on who is
-    judged, not on who the judge was trained with. For KID, the copies of a picture are no pair.
+    What all draws have in common is computed once: inner products of the features (KID, and FID if there are no more
+    pictures than features), the slope along each picture's count (FID of more pictures, to first order, where a draw
+    would cost seconds), and the SVM (P-IDS, U-IDS; so the draws say how much depends on who is judged, not on who the
+    judge was trained with). For KID, the copies of a picture are no pair.
 
     Args:
         figure: one of `SET_FIGURES`.
@@ -158,27 +158,11 @@ def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor
     if not _usable(real, fake):
         return counts.new_full((len(counts),), math.nan)
     if figure == "fid":
-        return _frechet_distances(real, fake, counts)
+        few = len(real) <= real.shape[1]
+        return _frechet_distances(real, fake, counts) if few else _frechet_by_influence(real, fake, counts)
     if figure == "kid":
         return _kernel_distances(real, fake, counts, counts)
     return _ids(real, fake, counts)[("p_ids", "u_ids").index(figure)]
-
-
-def interval(value: float, draws: Tensor, level: float = 0.95) -> tuple[float, float]:
-    """The interval of a figure, or of a difference of two, from its values under `resampled` draws.
-
-    A draw has copies, hence fewer different pictures, which moves FID up: by a few percent where pictures abound, by
-    two thirds where they are as few as features, so that plain percentiles need not even hold the figure. Their spread
-    is that of other pictures (up to twice as wide where the figure is hardly more than chance), so the draws are moved
-    to the figure: percentiles of ``draws - mean(draws) + value``. It is an interval for the figure **of this number of
-    pictures**, which is what is printed and compared.
-    """
-    draws = draws[draws.isfinite()]
-    if len(draws) == 0 or not math.isfinite(value):
-        return math.nan, math.nan
-    levels = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=draws.dtype, device=draws.device)
-    low, high = (torch.quantile(draws - draws.mean(), levels) + value).tolist()
-    return low, high
 
 
 # ---- what is behind each figure -------------------------------------------------------------------------------------
@@ -196,29 +180,49 @@ def _trace_of_root(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _frechet_distances(a: Tensor, b: Tensor, counts: Tensor) -> Tensor:
-    """`frechet_distance` of each draw: ``(R,)``."""
-    pictures, features = a.shape
+    """`frechet_distance` of each draw of no more pictures than features: ``(R,)``."""
     centre = torch.cat([a, b]).mean(dim=0)  # distances do not depend on it, rounding does
     a, b = a - centre, b - centre
-    products = a @ b.T if pictures <= features else None
+    products = a @ b.T
     found = []
     for count in counts:
         some = count > 0
         total, weight = count.sum(), count[some]
-        share = weight / total
-        x, y = a[some], b[some]
+        share, scale = weight / total, (weight / (total - 1)).sqrt()[:, None]
+        x, y, inner = a[some], b[some], products[some][:, some]
         mean_x, mean_y = share @ x, share @ y
-        root_weight = (weight / (total - 1)).sqrt()[:, None]
-        x, y = (x - mean_x) * root_weight, (y - mean_y) * root_weight
-        if products is not None:
-            inner = products[some][:, some]
-            across, down = inner @ share, share @ inner
-            inner = inner - across[:, None] - down + share @ across
-            root = torch.linalg.svdvals(root_weight * inner * root_weight.T).sum()
-        else:
-            root = _trace_of_root(x.T @ x, y.T @ y)
-        found.append((mean_x - mean_y).square().sum() + x.square().sum() + y.square().sum() - 2 * root)
+        spread = ((x - mean_x) * scale).square().sum() + ((y - mean_y) * scale).square().sum()
+        across, down = inner @ share, share @ inner
+        inner = inner - across[:, None] - down + share @ across
+        root = torch.linalg.svdvals(scale * inner * scale.T).sum()
+        found.append((mean_x - mean_y).square().sum() + spread - 2 * root)
     return torch.stack(found).clamp_min(0)
+
+
+def _frechet_by_influence(a: Tensor, b: Tensor, counts: Tensor) -> Tensor:
+    """`frechet_distance` of each draw to first order in the counts: ``(R,)``.
+
+    The slope along C1 is ``I - T``, with T the map that transports one normal distribution onto the other (Dowson,
+    Landau 1982), ``C1^(-1/2) (C1^(1/2) C2 C1^(1/2))^(1/2) C1^(-1/2)``; along C2 it is that of the way back.
+    """
+    apart = a.mean(dim=0) - b.mean(dim=0)
+    x, y = a - a.mean(dim=0), b - b.mean(dim=0)
+    first, second = (z.T @ z / (len(z) - 1) for z in (x, y))
+    half, inverse = _power(first, 0.5), _power(first, -0.5)
+    between = half @ second @ half
+    there, back = inverse @ _power(between, 0.5) @ inverse, half @ _power(between, -0.5) @ half
+    slope = 2 * x @ apart - 2 * y @ apart
+    for z, transport in ((x, there), (y, back)):
+        slope += (z.square().sum(dim=1) - (z @ transport * z).sum(dim=1)) * len(z) / (len(z) - 1)
+    share = counts / counts.sum(dim=1, keepdim=True) - 1 / len(a)
+    return frechet_distance(a, b) + share @ slope
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """A power of a symmetric positive matrix ``(D, D)``, on its range alone."""
+    values, vectors = torch.linalg.eigh(matrix)
+    kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
+    return (vectors[:, kept] * values[kept] ** exponent) @ vectors[:, kept].T
 
 
 def _kernel_distances(a: Tensor, b: Tensor, counts_a: Tensor, counts_b: Tensor) -> Tensor:

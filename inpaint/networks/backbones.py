@@ -227,13 +227,15 @@ def _find(network: str, weights: str | None, key: str) -> Path:
         if _digest(Path(weights)) != DIGESTS[network]:
             log.warning("%s.weights: %s is not torchvision's %s, and taken as it is", key, weights, FILES[network])
         return Path(weights)
+    is_loss = key.startswith("losses.")  # figures have no such setting: theirs are torchvision's
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = folder / FILES[network]
     if file.is_file():
         if (found := _digest(file)) != DIGESTS[network]:
             raise ValueError(
                 f"{key}.weights: {file} is damaged or another file, its sha256 is {found} and not {DIGESTS[network]}; "
-                f"delete it, to have it downloaded again, or name the file that you mean ({key}.weights=FILE)"
+                "delete it, to have it downloaded again"
+                + (f", or name the file that you mean ({key}.weights=FILE)" if is_loss else "")
             )
     else:
         try:
@@ -242,8 +244,9 @@ def _find(network: str, weights: str | None, key: str) -> Path:
             torch.hub.download_url_to_file(ADDRESS + file.name, str(file), DIGESTS[network], progress=False)
         except (OSError, RuntimeError) as error:
             raise ValueError(
-                f"{key}.weights: put torchvision's {file.name} into {folder}, or give a file ({key}.weights=FILE), "
-                f"or {key}.weights=random; {ADDRESS}{file.name} could not be fetched ({error})"
+                f"{key}.weights: put torchvision's {file.name} into {folder}"
+                + (f", or give a file ({key}.weights=FILE), or {key}.weights=random" if is_loss else "")
+                + f"; {ADDRESS}{file.name} could not be fetched ({error})"
             ) from None
     return file
 

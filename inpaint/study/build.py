@@ -80,7 +80,7 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
         problems += [Problem("extra", name, p, f"{files.pop(p).name}: no original of this name ({p})") for p in extra]
 
     digests: Digests = {name: {} for name in folders}
-    shapes: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, dict[str, tuple[int, ...]]] = {}
     jobs = [(name, picture) for picture in expected for name in folders if picture in found[name]]
     for name, picture in track(jobs, "checking", "pictures"):
         try:
@@ -88,11 +88,18 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
         except ValueError as error:
             problems.append(Problem("unreadable", name, picture, str(error)))
             continue
-        shape = shapes.setdefault(picture, pixels.shape)
-        if pixels.shape != shape:
-            text = f"{picture}: {_size(pixels.shape)} instead of {_size(shape)}"
-            problems.append(Problem("resized", name, picture, text))
+        sizes.setdefault(picture, {})[name] = pixels.shape
         digests[name][picture] = _digest(pixels)
+    # Of a picture's sizes the original's is right, or else the most common one.
+    shapes = {
+        p: of[ORIGINAL] if ORIGINAL in of else Counter(of.values()).most_common(1)[0][0] for p, of in sizes.items()
+    }
+    problems += [
+        Problem("resized", name, picture, f"{picture}: {_size(shape)} instead of {_size(shapes[picture])}")
+        for picture, of in sizes.items()
+        for name, shape in of.items()
+        if shape != shapes[picture]
+    ]
     paired = _pair_masks(masks, shapes, problems) if masks else {}
 
     if problems and not skip:

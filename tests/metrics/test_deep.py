@@ -11,8 +11,8 @@ from inpaint.batch import Batch, from_uint8, to_uint8
 from inpaint.metrics import deep as module
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.deep import Deep
-from inpaint.metrics.distribution import SET_FIGURES, frechet_distance, ids, kernel_distance
-from inpaint.statistics import ALL, aggregate
+from inpaint.metrics.distribution import SET_FIGURES, frechet_distance, ids, kernel_distance, resampled
+from inpaint.statistics import ALL, aggregate, drawn
 
 PICTURES = 40
 
@@ -93,6 +93,40 @@ def test_hole_areas_have_figures_where_there_are_pictures_enough(means, monkeypa
     assert deep.notes[-4:] == [f"{figure}: few" for figure in SET_FIGURES]
 
 
+def test_crops_of_one_photograph_are_drawn_together(means):
+    """Ten photographs of four crops: the draws are those of the features, each crop as often as its photograph."""
+    deep = Deep(features=means, draws=20)
+    records = [record | {"photograph": record["index"] // 4} for record in look(deep, 0.0)]
+    found = {(each.area, each.figure): each.draws for each in deep.of_sets(records)}
+    real, fake = (torch.stack([kept[index] for index in range(PICTURES)]) for kept in (deep.real, deep.fake["m0"]))
+    counts = torch.from_numpy(drawn(np.arange(20), 10).repeat(4, axis=1))
+    for figure in SET_FIGURES:
+        np.testing.assert_allclose(found[ALL, figure], resampled(figure, real, fake, counts).numpy())
+    assert not len(found["40-50 %", "fid"])  # crops of three photographs
+
+
+def test_a_failure_of_one_figure_costs_no_other(means, monkeypatch):
+    def failing(figure, *arguments):
+        if figure == "fid":
+            raise torch.linalg.LinAlgError("no convergence")
+        return resampled(figure, *arguments)
+
+    monkeypatch.setattr(module, "resampled", failing)
+    deep = Deep(features=means, draws=0)
+    found = {each.figure: each.value for each in deep.of_sets(look(deep, 0.0)) if each.area == ALL}
+    assert math.isnan(found["fid"]) and all(math.isfinite(found[name]) for name in SET_FIGURES if name != "fid")
+    assert "fid of m0, hole area all: not computed, no convergence" in deep.notes
+
+
+def test_features_that_are_not_finite_are_named(means):
+    deep = Deep(features=means, draws=0)
+    records = look(deep, 0.0, 0.1)
+    deep.fake["m1"][7] = torch.full((3,), torch.inf)
+    sets = deep.of_sets(records)
+    assert {each.method for each in sets if math.isnan(each.value)} == {"m1"}
+    assert deep.notes[-1] == "features that are not finite, hence no figures of sets: m1: 1 of 40 pictures"
+
+
 def test_the_truth_is_looked_at_once(means, monkeypatch):
     deep = Deep(features=means, recogniser=means, draws=0)
     seen = []
@@ -120,7 +154,7 @@ def test_recognition_is_in_percent(means):
     assert deep.networks["recogniser"].startswith(means) and "sha256" in deep.networks["recogniser"]
 
 
-def test_lpips_of_small_pictures_is_none(monkeypatch):
+def test_lpips_is_asked_by_variant(monkeypatch):
     class Distance(nn.Module):
         def __init__(self, variant):
             super().__init__()
@@ -131,8 +165,6 @@ def test_lpips_of_small_pictures_is_none(monkeypatch):
     monkeypatch.setattr(module, "LPIPS", Distance)
     deep = Deep(["alex", "squeeze"])
     assert deep.columns == ("lpips_alex", "lpips_squeeze") and deep.of_sets([]) == []
-    (batch, *_) = batches()
-    assert all(math.isnan(value) for value in deep.of_pictures("a", batch["image"], batch)["lpips_alex"])
     large = Batch(image=torch.zeros(1, 3, 32, 40), mask=torch.ones(1, 1, 32, 40), index=torch.tensor([0]))
     found = deep.of_pictures("a", large["image"] + 0.5, large)["lpips_squeeze"]
     assert found.item() == pytest.approx(0.25, abs=0.01)

@@ -28,6 +28,13 @@ class Nvidia(nn.Module):
         return torch.cat([x, x], dim=1) if return_features else x[:, :1]
 
 
+class Spread(nn.Module):
+    """The deviation of each channel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.std(dim=(2, 3))
+
+
 class Images(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
@@ -59,6 +66,12 @@ def test_pictures_are_resized_and_what_is_smooth_stays(tmp_path):
     flat = from_uint8(torch.full((1, 3, 7, 90), 200, dtype=torch.uint8))
     same = from_uint8(torch.full((1, 3, 24, 24), 200, dtype=torch.uint8))
     torch.testing.assert_close(network(flat), network(same))
+
+
+def test_resizing_averages(tmp_path):
+    """Of noise, a picture of a quarter of the side keeps about a quarter of the deviation (here a bit less)."""
+    network = feature_network(save(Spread(), tmp_path / "spread.pt"), size=64)
+    assert (network(pictures(1, 3, 256, 256)) / network(pictures(1, 3, 64, 64)) < 0.3).all()
 
 
 def test_nvidias_files_prepare_pictures_themselves(tmp_path, monkeypatch):

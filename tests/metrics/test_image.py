@@ -304,6 +304,16 @@ def test_autocast_does_not_blur_the_figures() -> None:
         assert torch.equal(values.nan_to_num(), expected[name].nan_to_num()), name
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_measures_the_same() -> None:
+    _, image, mask = large_pictures()
+    outputs = compose(image + 0.1 * image.flip(-1), image, mask)
+    expected = module.measure(outputs, image, mask)
+    figures = module.measure(Outputs(outputs.output.cuda(), outputs.composite.cuda()), image.cuda(), mask.cuda())
+    for name, value in figures.items():
+        assert value.item() == pytest.approx(expected[name].item(), rel=1e-5), name
+
+
 def test_hole_area() -> None:
     mask = torch.zeros(2, 1, 10, 20)
     mask[0, :, :5, :4] = 1

@@ -309,6 +309,9 @@ def test_without_network_the_error_says_what_to_put_where(tmp_path, monkeypatch)
         shared("vgg19", None, "torchvision", ["relu1_1"], "losses.style")
     for part in ("losses.style.weights: put torchvision's vgg19-dcbb9e9d.pth into", str(tmp_path), "weights=random"):
         assert part in str(error.value)
+    with pytest.raises(ValueError, match=r"^lpips\.weights: put torchvision's vgg19") as error:
+        shared("vgg19", None, "torchvision", ["relu1_1"], "lpips")
+    assert "=random" not in str(error.value)  # no setting of a figure
 
 
 def test_a_self_trained_network_out_of_a_checkpoint(tmp_path, caplog):

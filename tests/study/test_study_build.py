@@ -210,6 +210,16 @@ def test_without_originals_all_folders_together_say_what_must_be_there(folders: 
         collect({"lama": folders / "lama", "ours": folders / "ours"})
 
 
+def test_who_is_of_another_size_is_named_and_not_the_others(folders: Path) -> None:
+    three = {"lama": folders / "lama", "ours": folders / "ours", "copy": folders / "copy"}
+    shutil.copytree(folders / "ours", folders / "copy")
+    Image.new("RGB", (9, 9)).save(folders / "lama" / "three.png")
+    original = {"lama": folders / "lama", "original": folders / "original"}
+    for methods in (three, original):  # the first of each is wrong
+        with pytest.raises(ValueError, match=r"1 resized \(lama 1\)"):
+            collect(methods)
+
+
 def test_masks_must_fit_too(folders: Path) -> None:
     methods = {"lama": folders / "lama", "ours": folders / "ours"}
     (folders / "masks" / "three.png").rename(folders / "masks" / "three_mask.png")

@@ -44,6 +44,40 @@ function forestPlot(block, state) {
   });
 }
 
+// What each option of a grid is worth, all else equal; a group of rows for each setting.
+function choicePlot(block, state) {
+  return chart("Difference of each option to the best of its setting, with 95 % intervals", (width) => {
+    const { figure: name } = state;
+    const found = block.choices[name];
+    if (!found) return empty(width, "Nothing was tried with all else equal.");
+    const settings = [...new Set(found.map((choice) => choice.setting))];
+    const rows = settings.flatMap((setting) => [{ setting }, ...found.filter((choice) => choice.setting === setting)]);
+    const text = (row) => (row.option === undefined ? row.setting : row.option);
+    const left = Math.min(Math.max(...rows.map((row) => textWidth(text(row)))) + 18, width * 0.45);
+    const values = found.flatMap((choice) => [choice.difference, choice.low, choice.high]).filter(isNumber);
+    const at = (row) => 24 + 24 * rows.indexOf(row);
+    const plot = frame(width, 24 * rows.length + 58, {
+      left, top: 8, yGrid: false, xLabel: fitted(`${data.columns[name].heading}: difference to the best option`, width - left),
+      x: (from, to) => scale([0, ...values], from, to, { count: Math.max(2, (to - from) / 90) }),
+      y: () => ({ at, ticks: rows, text: (row) => fitted(text(row), left - 14) }),
+    });
+    plot.front.append(svg("line", { x1: plot.x(0), x2: plot.x(0), y1: plot.box.y1, y2: plot.box.y2, class: "zero" }));
+    for (const choice of found) {
+      const place = settings.indexOf(choice.setting);
+      if (isNumber(choice.low)) plot.front.append(whisker(place, plot.x(choice.low), plot.x(choice.high), at(choice), true));
+      plot.front.append(marker({ isEntry: true }, place, plot.x(choice.difference), at(choice)));
+      plot.hits.push({
+        x: plot.x(choice.difference), y: at(choice),
+        lines: [`${choice.setting}=${choice.option}`, `mean ${withUnit(name, figure(name, choice.mean))}`,
+          choice.is_best ? "the best" : withUnit(name, figure(name, choice.difference, true)),
+          isNumber(choice.low) ? `95 % ${interval(name, [choice.low, choice.high], true)}: ${choice.real ? "a real difference" : "may be none"}` : "",
+          `${choice.runs} runs, ${choice.pairs} pairs`],
+      });
+    }
+    return plot;
+  });
+}
+
 // A figure against what it costs; the dashed line joins what nothing cheaper beats.
 function scatterPlot(block, state, cost) {
   return chart(`Quality against ${cost.heading}`, (width) => {

@@ -50,7 +50,7 @@ function blockSection(block, number) {
   all.addEventListener("change", () => place.replaceChildren(leaderboard(block, all.checked ? available : usual)));
   parent.append(place, html("p", { class: "hint" },
     available.length > usual.length ? html("label", { class: "inline" }, all, ` all ${available.length} figures`) : null,
-    "Bold: best of its column. In small print: 95 % interval over pictures, or ± the standard deviation over seeds. ",
+    `Bold: best of its column. In small print: ${block.interval}; or ± the standard deviation over seeds. `,
     Object.keys(block.differences).length ? "≈: the paired difference to the best may be none. " : "",
     Object.keys(block.usual).length ? `Otherwise ${differing(block.usual).join(", ")}.` : ""));
 
@@ -69,7 +69,10 @@ function blockSection(block, number) {
   parent.append(html("div", { class: "toolbar" }, html("label", {}, "figure ", chosen), legend));
 
   if (Object.keys(block.differences).length) {
-    parent.append(part("Which differences are real", "Picture by picture, method minus best, with the 95 % bootstrap interval over pictures. What touches zero may be no difference; of twenty such intervals about one misleads, and none of them speaks of other seeds.", add(forestPlot(block, state))));
+    parent.append(part("Which differences are real", "Picture by picture, method minus best, with such an interval. What touches zero may be no difference; of twenty such intervals about one misleads, and none of them speaks of other seeds.", add(forestPlot(block, state))));
+  }
+  if (Object.keys(block.choices).length) {
+    parent.append(part("Which choice mattered", "Each option minus the best of its setting: the mean over pairs of runs that differ in nothing else, with its 95 % Student interval over the pairs. What touches zero may be no difference.", add(choicePlot(block, state))));
   }
   const costs = [
     { heading: "parameters (M)", value: (line) => isNumber(line.figures.parameters) ? line.figures.parameters / 1e6 : null, text: (x) => `${x.toFixed(2)} M parameters` },

@@ -1,0 +1,146 @@
+"""A grid, and what it shares with a search: one sweep at a time in a folder, jobs launched, their ends collected."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
+from omegaconf import open_dict
+
+from inpaint.sweep.isolation import DONE, RUNNING, Busy, only_one
+from inpaint.sweep.job import Job, settings, write_json
+
+if TYPE_CHECKING:
+    from hydra_plugins.inpaint_sweepers import GridSweeper
+
+JOBS = "jobs.json"
+
+
+class SweepError(ValueError):
+    """A sweep that cannot begin."""
+
+
+def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
+    """Every combination of the values that the command line gives, in Hydra's order.
+
+    Raises:
+        SweepError: the folder holds another grid, or another process is at work in it.
+    """
+    folder = folder_of(sweeper)
+    combinations = BasicSweeper.split_arguments(parse(sweeper, arguments), max_batch_size=None)[0]
+    before = read_jobs(folder)
+    with session(folder):
+        say_how_many(folder, len(combinations), sum(job.status in ("finished", "pruned") for job in before))
+        for number, (old, new) in enumerate(zip(before, combinations, strict=False)):
+            if old.settings != settings(new):
+                raise SweepError(
+                    f"hydra.sweep.dir: {folder} holds another sweep: its job {number} was {' '.join(old.settings)}, "
+                    f"now it is {' '.join(settings(new))}; choose another folder, or give the former values first"
+                )
+        sweeper.validate_batch_is_legal(combinations)
+        jobs = [*before[: len(combinations)], *map(Job, combinations[len(before) :])]
+        write_jobs(folder, "grid", jobs)
+        size = sweeper.config.hydra.sweeper.max_batch_size or len(combinations)
+        for first in range(0, len(combinations), size):
+            batch = combinations[first : first + size]
+            jobs[first : first + size] = launch(sweeper, batch, first)
+            write_jobs(folder, "grid", jobs)
+    return jobs
+
+
+def folder_of(sweeper: "GridSweeper") -> Path:
+    """The sweep's folder."""
+    return Path(sweeper.config.hydra.sweep.dir)
+
+
+def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
+    """Overrides of the command line, after those of ``hydra.sweeper.params``, which they replace."""
+    params = [f"{key}={value}" for key, value in (sweeper.config.hydra.sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
+    return parser.parse_overrides([*params, *arguments])
+
+
+@contextmanager
+def session(folder: Path) -> Iterator[None]:
+    """The time in which one process, and no other, runs a sweep in `folder`.
+
+    Raises:
+        SweepError: another one does, or this is one of several ranks.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SweepError(
+            "sweep: each rank would run a sweep of its own; start one process, without torchrun, and add "
+            "+sweep=processes or +sweep=slurm for jobs on several devices"
+        )
+    try:
+        # Processes that a killed sweep left need a moment to notice.
+        with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
+            (folder / RUNNING).write_text("")
+            print(f"sweep folder: {folder}; after an interruption, hydra.sweep.dir={folder} goes on", flush=True)
+            yield
+            (folder / RUNNING).write_text(DONE)
+    except Busy as error:
+        raise SweepError(str(error)) from None
+
+
+def say_how_many(folder: Path, jobs: int, done: int) -> None:
+    """Tell the jobs how many there will be and how many are done already, for the remaining time."""
+    said = {"started": time.time(), "jobs": jobs, "done": done, "arguments": sys.argv[1:]}
+    write_json(folder / "sweep.json", said)
+
+
+def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+    """Run jobs by the launcher that the user chose and collect how they ended.
+
+    A job that could not even say so, because its process died or its launcher gave up, has failed.
+
+    Args:
+        batch: the overrides of each.
+        first: number of the first.
+    """
+    try:
+        returns: Sequence[JobReturn] = sweeper.launcher.launch(batch, initial_job_idx=first)
+        return [Job(**result.return_value) for result in returns]
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {text[-1]}" if text else type(error).__name__
+        print(f"the launcher gave up: {reason}", file=sys.stderr, flush=True)
+        return [_found(sweeper, overrides, first + place, reason) for place, overrides in enumerate(batch)]
+
+
+def _found(sweeper: "GridSweeper", overrides: Sequence[str], number: int, reason: str) -> Job:
+    """A job by what its folder says."""
+    cfg = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
+    with open_dict(cfg):
+        cfg.hydra.job.num = number
+    folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
+    job = Job.read(folder) or Job(list(overrides), str(folder))
+    if job.status in ("waiting", "running"):
+        job.status, job.error = "failed", reason if job.status == "running" else f"not started, {reason}"
+    return job
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """All jobs of the sweep in `folder`, in their order."""
+    file = folder / JOBS
+    return [Job(**job) for job in json.loads(file.read_text(encoding="utf-8"))["jobs"]] if file.is_file() else []
+
+
+def write_jobs(folder: Path, kind: str, jobs: Sequence[Job], answer: Sequence[str] = ()) -> None:
+    """Write down all jobs of the sweep.
+
+    Args:
+        kind: ``grid``, or ``search``, which bears failures.
+        answer: lines that follow the table at the end.
+    """
+    content: dict[str, Any] = {"kind": kind, "answer": [*answer], "jobs": [asdict(job) for job in jobs]}
+    write_json(folder / JOBS, content)

@@ -1,0 +1,191 @@
+"""One job of a sweep: it never raises, its folder says how it ended, and a finished one is not done again."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf import DictConfig
+
+from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, killed_with_its_parent, only_one, own_gpu, rank
+
+RECORD = "job.json"
+STATUSES = ("waiting", "running", "finished", "pruned", "failed")
+
+
+@dataclass
+class Job:
+    """How a job ended.
+
+    Attributes:
+        overrides: what the sweep set.
+        folder: where it ran; empty as long as nobody knows.
+        status: one of `STATUSES`.
+        values: what `train.run` returned: figures over all validation crops, parameters, updates, train_seconds.
+        error: the last line of what went wrong; the folder's error.txt has all.
+        seconds: from start to end, without what was done before a restart.
+    """
+
+    overrides: list[str]
+    folder: str = ""
+    status: str = "waiting"
+    values: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> "Job | None":
+        """The record in a job's folder; None where there is none."""
+        file = folder / RECORD
+        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+    def write(self) -> None:
+        """Put the record into the folder, whole or not at all."""
+        write_json(Path(self.folder) / RECORD, asdict(self))
+
+    @property
+    def settings(self) -> list[str]:
+        """The overrides that decide what is computed; how a sweep is run may change between restarts."""
+        return settings(self.overrides)
+
+
+def settings(overrides: Sequence[str]) -> list[str]:
+    """Overrides without those of Hydra and of the sweep itself."""
+    return [line for line in overrides if not line.lstrip("+~").startswith(("hydra", "sweep"))]
+
+
+LONGER = 10  # times the updates of the sweep, for the run of the winner
+
+
+def trained_longer(overrides: Sequence[str], updates: int) -> str:
+    """The command that trains the winner of a sweep `LONGER` times as long."""
+    kept = [line for line in settings(overrides) if not line.startswith("trainer.max_steps=")]
+    return shlex.join(["inpaint-train", *kept, f"trainer.max_steps={LONGER * updates}"])
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Replace `file`; whoever reads it meanwhile finds the old one or the new one."""
+    scratch = file.with_name(file.name + ".tmp")
+    scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    scratch.replace(file)
+
+
+def ours() -> bool:
+    """Whether the code runs in a job of one of our sweepers, which take a `Job`; others want what `run` returns."""
+    hydra = HydraConfig.get()
+    return hydra.mode is not None and hydra.mode.name == "MULTIRUN" and "inpaint" in hydra.sweeper._target_
+
+
+def run_job(
+    name: str, cfg: DictConfig, run: Callable[[DictConfig], Any], message: Callable[[Exception], str]
+) -> dict[str, Any]:
+    """Do the job that Hydra has composed and say how it ended, as the dict of a `Job`.
+
+    Args:
+        name: of the command.
+        message: what to tell the user of an error.
+    """
+    hydra = HydraConfig.get()
+    folder, sweep = Path(hydra.runtime.output_dir), Path(hydra.sweep.dir)
+    job = Job(list(hydra.overrides.task), str(folder), "running")
+    before = Job.read(folder)
+    if before is not None and before.settings != job.settings:
+        job.status, job.error = "failed", f"{folder} holds another job ({' '.join(before.settings)})"
+        return asdict(job)
+    if before is not None and before.status in ("finished", "pruned"):
+        return asdict(before)
+
+    end_with_the_sweep(sweep)
+    start = time.monotonic()
+    try:
+        if (cfg.get("sweep") or {}).get("gpu_a_job"):
+            own_gpu(sweep.resolve(), hydra.job.num)
+        with isolated():
+            if rank() > 0:
+                run(cfg)
+                return asdict(job)
+            with only_one(folder / "job.lock", f"job {hydra.job.num}"):
+                job.write()
+                apart = (cfg.get("sweep") or {}).get("own_process")
+                values = in_its_own_process(name, folder) if apart else run(cfg)
+                job.values = {key: float(value) for key, value in (values or {}).items()}
+        job.status = "finished"
+    except Busy as error:
+        job.status, job.error = "failed", str(error)
+        return asdict(job)
+    except Exception as error:
+        job.status = "pruned" if _is_pruned(error) else "failed"
+        if job.status == "failed":
+            _complain(name, hydra.job.num, error, folder, told := message(error))
+            job.error = told.strip().splitlines()[-1]
+    job.seconds = round(time.monotonic() - start, 3)
+    if rank() == 0:
+        job.write()
+        _say_how_far(sweep, hydra.job.num, job)
+    return asdict(job)
+
+
+class ProcessError(RuntimeError):
+    """A job's own process ended with an error; the message is its last line."""
+
+
+def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
+    """The job as a single run, `inpaint-NAME OVERRIDES`, whose ranks Lightning may start by the same command line.
+
+    Raises:
+        ProcessError: its exit code is not 0.
+    """
+    hydra = HydraConfig.get()
+    added = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    command = [sys.executable, "-m", f"inpaint.{name}", *(f"--config-dir={path}" for path in added)]
+    command += [*hydra.overrides.task, "hydra.mode=RUN"]
+    for key, place in {"run.dir": str(folder), "sweep.dir": hydra.sweep.dir}.items():
+        command.append(f"hydra.{key}={QuotedString(place, Quote.single).with_quotes()}")
+    last = ""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            last = line.strip() or last
+    if process.returncode:
+        raise ProcessError(last or f"exit code {process.returncode}")
+    summary = folder / "summary.json"
+    return json.loads(summary.read_text(encoding="utf-8"))["figures"] if summary.is_file() else {}
+
+
+def _is_pruned(error: Exception) -> bool:
+    """Whether the search gave the run up; from another process, only the text comes back."""
+    if (optuna := sys.modules.get("optuna")) is not None and isinstance(error, optuna.TrialPruned):
+        return True
+    return type(error).__name__ in ("ProcessError", "ProcessRaisedException") and "TrialPruned" in str(error)
+
+
+def _complain(name: str, number: int, error: Exception, folder: Path, told: str) -> None:
+    """Say it now; the traceback goes into the folder, the table at the end of the sweep repeats the last line."""
+    (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    for line in told.splitlines():
+        print(f"inpaint-{name}: job {number} failed: {line}", file=sys.stderr)
+    print(f"inpaint-{name}: job {number}: all of it in {folder / 'error.txt'}", file=sys.stderr, flush=True)
+
+
+def _say_how_far(sweep: Path, number: int, job: Job) -> None:
+    """Jobs done and the remaining time, from the records, since several processes may be at work."""
+    progress = sweep / "sweep.json"
+    if not progress.is_file():
+        return
+    said = json.loads(progress.read_text(encoding="utf-8"))
+    records = [file for file in sweep.glob(f"*/{RECORD}") if file.stat().st_mtime >= said["started"]]
+    ended = [record for file in records if (record := Job.read(file.parent)) and record.status != "running"]
+    done, jobs = said["done"] + len(ended), said["jobs"]
+    remaining = (time.time() - said["started"]) / max(len(ended), 1) * (jobs - done)
+    left = f", about {remaining:.0f} s left" if done < jobs else ""
+    figure = f", hole PSNR {job.values['hole_psnr']:.2f} dB" if "hole_psnr" in job.values else ""
+    print(f"job {number} {job.status} in {job.seconds:.0f} s{figure} ({done} of {jobs}{left})", flush=True)

@@ -1,0 +1,167 @@
+"""Jobs in one process, processes in one folder, GPUs among processes."""
+
+import gc
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inpaint.sweep import isolation
+from inpaint.sweep.isolation import RUNNING, Busy, end_with_the_sweep, isolated, only_one, own_gpu
+
+LEAKS = {
+    "environment": (lambda: os.environ.get("WANDB_MODE"), lambda: os.environ.update(WANDB_MODE="dryrun")),
+    "removed": (lambda: "PATH" in os.environ, lambda: os.environ.pop("PATH")),
+    "folder": (Path.cwd, lambda: os.chdir("/")),
+    "torch": (lambda: torch.initial_seed() and torch.get_rng_state().sum().item(), lambda: torch.manual_seed(5)),
+    "numpy": (lambda: np.random.get_state()[1][0], lambda: np.random.seed(5)),
+    "python": (lambda: random.getstate()[1][-1], lambda: random.seed(5) or random.random()),
+    "threads": (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
+    "dtype": (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
+    "device": (torch.get_default_device, lambda: torch.set_default_device("meta")),
+    "precision": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+    "deterministic": (
+        torch.are_deterministic_algorithms_enabled,
+        lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    ),
+    "benchmark": (lambda: torch.backends.cudnn.benchmark, lambda: setattr(torch.backends.cudnn, "benchmark", True)),
+    "gradients": (torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
+    "anomaly": (torch.is_anomaly_enabled, lambda: torch.set_anomaly_enabled(True)),
+    "signal": (lambda: signal.getsignal(signal.SIGUSR1), lambda: signal.signal(signal.SIGUSR1, lambda *_: None)),
+    "warnings": (lambda: list(warnings.filters), lambda: warnings.filterwarnings("ignore", "everything")),
+    "logging": (
+        lambda: logging.getLogger("lightning.pytorch").level,
+        lambda: logging.getLogger("lightning.pytorch").setLevel(7),
+    ),
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_leaks_from_a_job(leak, fails):
+    state, change = LEAKS[leak]
+    before = state()
+    try:
+        with isolated():
+            change()
+            assert state() != before, "the test changes nothing"
+            if fails:
+                raise KeyError("job")
+    except KeyError:
+        assert fails
+    assert state() == before
+
+
+def test_memory_of_a_job_is_given_back():
+    class Trainer:
+        pass
+
+    with isolated():
+        trainer = Trainer()
+        trainer.itself = trainer
+        del trainer
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, Trainer)]
+
+
+def test_one_process_at_a_time_in_a_folder(tmp_path):
+    lock = tmp_path / "x.lock", "hydra.sweep.dir: a sweep"
+    message = r"hydra.sweep.dir: a sweep in .* is at work in another process"
+    with only_one(*lock), pytest.raises(Busy, match=message), only_one(*lock):
+        pass
+    with only_one(tmp_path / "x.lock", ""):
+        pass
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from inpaint.sweep.isolation import end_with_the_sweep
+end_with_the_sweep(Path(sys.argv[1]))
+print("up", flush=True)
+time.sleep(3)
+print("alive", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("word", "survives"), [("", False), (isolation.DONE, True)])
+def test_a_job_ends_with_a_killed_sweep_and_not_with_a_finished_one(tmp_path, word, survives):
+    environment = {**os.environ, "PYTHONPATH": str(Path(isolation.__file__).parents[2])}
+    with only_one(tmp_path / RUNNING, ""):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, env=environment)
+        assert child.stdout.readline() == b"up\n"
+        (tmp_path / RUNNING).write_text(word)
+    out, _ = child.communicate(timeout=60)
+    assert (out == b"alive\n") == survives and child.returncode == (0 if survives else -signal.SIGKILL)
+
+
+def test_the_sweep_itself_and_slurms_jobs_are_left_alone(tmp_path, monkeypatch):
+    with only_one(tmp_path / RUNNING, ""):
+        end_with_the_sweep(tmp_path)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    end_with_the_sweep(tmp_path)
+    assert not isolation._watched
+
+
+GPU = """
+import sys, torch
+from pathlib import Path
+torch.cuda.device_count = lambda: 3
+from inpaint.sweep.isolation import own_gpu
+import os
+own_gpu(Path(sys.argv[1]), int(sys.argv[2]))
+own_gpu(Path(sys.argv[1]), 99)
+print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_each_process_has_a_gpu_of_its_own_by_job_number(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(isolation.__file__).parents[2])}
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    held, children = [], []
+    try:
+        for number in (4, 4, 5):  # one after the other, as their order decides
+            children.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", GPU, str(tmp_path), str(number)],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
+                )
+            )  # fmt: skip
+            held.append(children[-1].stdout.readline().strip())
+        assert held == ["1", "2", "0"]
+    finally:
+        for child in children:
+            child.communicate(timeout=60)
+
+
+def test_gpus_that_the_user_chose(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation, "_held", {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
+    own_gpu(tmp_path, 1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-7"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")
+    for lock in (held := dict(isolation._held)).values():
+        assert not lock.closed
+    monkeypatch.setattr(isolation, "_held", {})
+    with pytest.raises(ValueError, match=r"hydra.launcher.n_jobs: more jobs at a time than the 1 GPUs"):
+        own_gpu(tmp_path, 0)
+    for lock in held.values():
+        lock.close()
+
+
+@pytest.mark.parametrize("visible", ["", None])
+def test_without_a_gpu(tmp_path, monkeypatch, visible):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    own_gpu(tmp_path, 1)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible and not list(tmp_path.iterdir())
