@@ -97,13 +97,14 @@ class Start:
                 print(f"  changed since: {told}")
 
     def finished(self) -> dict[str, float] | None:
-        """What was measured, if this very run is done to its end."""
+        """The figures of the results, if this very run is done to its end and measured."""
         try:
-            figures = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))["figures"]
-            done = figures["updates"] == self.update
+            summary = json.loads((self.folder / "summary.json").read_text())
+            figures, done = dict(summary["figures"]), summary["updates"] == self.update
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return figures if self.checkpoint and not self.changed and done else None
+        measured = (self.folder / "results.csv").is_file()
+        return figures if self.checkpoint and not self.changed and done and measured else None
 
 
 def _may_change(key: str) -> bool:
