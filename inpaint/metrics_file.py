@@ -70,7 +70,8 @@ class MetricsFile(Logger):
             if not self.waiting:
                 return
             if columns != self.columns:
-                before, self.columns = _read(self.path), columns
+                before = _read(self.path)  # perhaps by the process that trained (ddp_spawn)
+                self.columns = sorted({*columns, *(before[0] if before else ())})
                 self._rewrite([*before, *self.waiting])
             else:
                 self._append(_text(self.waiting, self.columns))

@@ -44,3 +44,11 @@ def test_a_run_from_the_beginning_keeps_nothing(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,train/l1\n0,1.0\n")
     MetricsFile(str(tmp_path)).begin(0)
     assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_another_process_wrote_before(tmp_path):
+    """As with ddp_spawn, where the evaluation follows in the process that did not train."""
+    here, there = MetricsFile(str(tmp_path), every=1), MetricsFile(str(tmp_path), every=1)
+    there.log_metrics({"train/l1": 0.5}, 0)
+    here.log_metrics({"test/psnr": 20}, 1)
+    assert read(tmp_path) == [{"step": "0", "train/l1": "0.5"}, {"step": "1", "test/psnr": "20.0"}]

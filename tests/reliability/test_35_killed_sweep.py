@@ -103,15 +103,15 @@ def test_a_half_trained_job_trains_to_the_same_weights(start):
     from inpaint.saving import SaveCheckpoint
 
     arguments = (*TINY, "callbacks.checkpoint.every=1", "seed=0,1")
-    save = SaveCheckpoint.save
+    write = SaveCheckpoint.write
 
-    def save_and_die(self, trainer):
-        save(self, trainer)
+    def write_and_die(self, trainer, **settings):
+        write(self, trainer, **settings)
         if "/1/" in str(self.folder):
             raise SystemExit(9)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SaveCheckpoint, "save", save_and_die)
+        patch.setattr(SaveCheckpoint, "write", write_and_die)
         assert start(run, *arguments).code == 9
     assert checkpoint.load("sweep/1")["inpaint"]["update"] == 1
     done = start(run, *arguments)
