@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inpaint import __version__
 
 KIND = "inpaint checkpoint"
+AVERAGE = "ema.network."  # before the names of the weights of the generator's moving average
 
 
 class CheckpointError(ValueError):
@@ -47,6 +48,15 @@ def publish(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def save_generator(path: Path, generator: nn.Module, config: dict[str, Any], update: int) -> None:
+    """Write a trained generator alone, as a checkpoint that the commands read; none that a run could go on from."""
+    exported = {"state_dict": {f"{AVERAGE}{name}": value.cpu() for name, value in generator.state_dict().items()}}
+    stamp(exported, config, update)
+    temporary = path.with_suffix(".tmp")
+    torch.save(exported, temporary)
+    publish(temporary, path)
 
 
 def find(path: str | Path) -> Path:
@@ -96,7 +106,7 @@ def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of the generator's moving average."""
-    if not (state := _below("ema.network.", checkpoint)):
+    if not (state := _below(AVERAGE, checkpoint)):
         raise CheckpointError("checkpoint: it holds no moving average of a generator")
     return state
 

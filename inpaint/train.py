@@ -12,9 +12,8 @@ summary.json. The settings are in conf/train.yaml, each with its unit.
 
 import csv
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -47,7 +46,7 @@ def run(cfg: DictConfig) -> float:
         failed = False
         return psnr
     finally:
-        _finish_wandb(failed)
+        _finish_wandb(parts.trainer, failed)
 
 
 def _begin_with(path: str, module: "InpaintingGAN") -> None:
@@ -82,10 +81,12 @@ def _begin_with(path: str, module: "InpaintingGAN") -> None:
     module.ema.network.load_state_dict(module.generator.state_dict())
 
 
-def _finish_wandb(failed: bool) -> None:
-    """End the run at wandb, marked failed if it is; left open, the next job of a sweep would write into it."""
-    if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
-        wandb.finish(exit_code=int(failed))
+def _finish_wandb(trainer: "L.Trainer", failed: bool) -> None:
+    from inpaint.wandb_logger import WandbLogger
+
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.finish(failed)
 
 
 def _quiet() -> None:
@@ -142,6 +143,7 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         ValueError: it is none, the run would be another one, or ``resume=never`` would write over a run.
     """
     from inpaint import checkpoint
+    from inpaint.callbacks import flat
 
     newest = checkpoint.latest_valid(cfg.paths.run)
     if cfg.resume == "never":
@@ -152,8 +154,8 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         return None
     path = newest if cfg.resume == "auto" else checkpoint.find(cfg.resume)
     assert path is not None
-    before = _flat(checkpoint.config_of(checkpoint.load(path)))
-    now = _flat(OmegaConf.to_container(cfg, resolve=True))
+    before = flat(checkpoint.config_of(checkpoint.load(path)))
+    now = flat(OmegaConf.to_container(cfg, resolve=True))
     # `steps` is the length of a schedule, which follows trainer.max_steps.
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and not key.endswith(".steps")]
     other = [key for key in changed if key.split(".")[0] not in MAY_CHANGE and key not in MAY_CHANGE_IN_DATA]
@@ -168,13 +170,6 @@ def _resume_from(cfg: DictConfig) -> Path | None:
         if key.split(".")[0] in SAID_ALOUD:
             print(f"  changed since: {key} {before.get(key)} -> {now.get(key)}")
     return path
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {path: node}
-    return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else str(key)).items()}
 
 
 def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
@@ -201,8 +196,9 @@ def _continue_csv(trainer: "L.Trainer", folder: Path, resume: Path) -> None:
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
-    from inpaint import table
+    from inpaint import checkpoint, table
     from inpaint.callbacks import RunRecord
+    from inpaint.wandb_logger import WandbLogger
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -225,8 +221,11 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> float:
         logger.log_metrics(
             {f"test/{name}": value for name, value in mine.means.items()}, step=parts.trainer.global_step
         )
-    for logger in parts.trainer.loggers:
         logger.finalize("success")
+        if isinstance(logger, WandbLogger) and logger.log_model:
+            path = folder / "generator.ckpt"
+            checkpoint.save_generator(path, module.ema.network, record.config, parts.trainer.global_step)
+            logger.log_generator(path, {"updates": parts.trainer.global_step, **mine.means})
 
     table.print_table(rows)
     print(f"{parts.trainer.global_step} updates in {seconds:.0f} s; the run is in {folder}")

@@ -63,6 +63,8 @@ def compose(*overrides, name="train"):
     OmegaConf.set_struct(cfg, False)
     if "paths" in cfg:  # what Hydra fills in when a command runs
         cfg.name, cfg.paths.run = "test", "."
+        if "wandb" in cfg.logger:
+            cfg.logger.wandb.tags = {}
     return cfg
 
 
@@ -119,7 +121,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict", "wandb")
     ]
     for group in groups:
         for option in options(group):
