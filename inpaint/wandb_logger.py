@@ -34,7 +34,7 @@ MODES = ("auto", "online", "offline")
 MOST_SAMPLES = 8  # rows of a table of pictures
 LONGEST_TAG = 64  # characters; what the client accepts
 PROBE_SECONDS = 3.0  # for the connection, and for each further answer
-START_SECONDS = 20.0  # for a server that has answered the probe
+START_SECONDS = 15.0  # for a server that has answered the probe
 
 
 @dataclass
@@ -192,7 +192,11 @@ class WandbLogger(Logger):
             return
         run, self._run = self._run, None
         with self._goes_on_without():
-            run.finish(exit_code=int(failed))
+            try:
+                run.finish(exit_code=int(failed))
+            except TimeoutError:
+                kept = Path(run.dir).parent
+                print(f"wandb: not all was sent in {self.finish_timeout:.0f} s; later: wandb sync {kept}", flush=True)
         if self.lost:
             _forget_client()
 
@@ -274,13 +278,13 @@ class WandbLogger(Logger):
             job_type=self.job_type,
             tags=self.tags,
             mode=mode,  # type: ignore[arg-type]
-            resume="allow" if mode == "online" else None,
+            resume="allow",
             reinit="finish_previous",
             settings=wandb.Settings(
-                quiet=True,
-                show_info=False,
+                silent=True,  # what its many lines say stands in one of ours
                 init_timeout=START_SECONDS,
                 finish_timeout=self.finish_timeout,
+                finish_timeout_raises=True,
                 disable_code=True,
                 disable_git=True,  # our commit is in the config; the remote of where one stands may hold a password
             ),
