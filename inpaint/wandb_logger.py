@@ -233,7 +233,6 @@ class WandbLogger(Logger):
 
     def _start(self) -> "Run":
         """Start the client, as `mode` has it; where that is auto, with less if more does not work."""
-        import wandb
 
         mode, reason = self._choose_mode()
         attempts = dict.fromkeys([mode, "offline", "disabled"]) if self.mode == "auto" else [mode]
