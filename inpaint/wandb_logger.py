@@ -10,9 +10,10 @@ import math
 import os
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import wraps
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +46,23 @@ class Progress:
     names: list[str] = field(default_factory=list)  # what was logged of it
     rows: int = 0
     best: dict[str, float] = field(default_factory=dict)  # `best/...` by name, for the summary
+
+
+def harmless(method: Callable[..., None]) -> Callable[..., None]:
+    """Training does not depend on the client: its first failure is said, and after that it is left alone."""
+
+    @rank_zero_only
+    @wraps(method)
+    def attempt(self: "WandbLogger", *args: Any, **kwargs: Any) -> None:
+        if self.experiment.disabled or self.lost:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:
+            self.lost = True
+            print(f"wandb: lost ({type(error).__name__}: {error}); the run goes on without", flush=True)
+
+    return attempt
 
 
 class WandbLogger(Logger):
@@ -125,31 +143,29 @@ class WandbLogger(Logger):
             self._run = self._start()
         return self._run
 
-    @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: `log_config` has all settings, not only the module's."""
 
-    @rank_zero_only
+    @harmless
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log figures of the update `step`, unless the run that this one goes on from has."""
         self._log(dict(metrics), self.progress.update if step is None else step)
 
     # ---- what a run logs besides ------------------------------------------------------------------------------------
 
-    @rank_zero_only
+    @harmless
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Settings by their dotted keys; the names of a sweep of wandb's are the same."""
-        with self._goes_on_without():
-            self.experiment.config.update(dict(config), allow_val_change=True)
+        self.experiment.config.update(dict(config), allow_val_change=True)
 
-    @rank_zero_only
+    @harmless
     def log_panel(self, name: str, page: Any, update: int) -> None:
         """A picture, as ``PIL.Image``."""
         from wandb import Image
 
         self._log({name: Image(page)}, update)
 
-    @rank_zero_only
+    @harmless
     def log_samples(self, name: str, index: Tensor, mask: Tensor, pictures: Mapping[str, Tensor], update: int) -> None:
         """A table with one row a sample: its index, the area of its hole in %, and its pictures; at most 8 rows.
 
@@ -169,55 +185,52 @@ class WandbLogger(Logger):
             table.add_data(number, round(area, 2), *(Image(column[row]) for column in columns))
         self._log({name: table}, update)
 
-    @rank_zero_only
+    @harmless
     def log_generator(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """A file with the trained generator, as the artifact ``generator-ID``."""
         from wandb import Artifact
 
-        with self._goes_on_without():
-            artifact = Artifact(f"generator-{self.experiment.id}", type="model", metadata=dict(metadata))
-            artifact.add_file(str(path), name=path.name)
-            self.experiment.log_artifact(artifact)
+        artifact = Artifact(f"generator-{self.experiment.id}", type="model", metadata=dict(metadata))
+        artifact.add_file(str(path), name=path.name)
+        self.experiment.log_artifact(artifact)
 
-    @rank_zero_only
+    @harmless
     def alert(self, title: str, text: str) -> None:
         """A message to whoever follows the project, by e-mail or Slack as their account says."""
-        with self._goes_on_without():
-            self.experiment.alert(title=title, text=text, level="WARN")
+        self.experiment.alert(title=title, text=text, level="WARN")
 
-    @rank_zero_only
     def finish(self, failed: bool) -> None:
         """End the run at wandb and mark it failed if it is; left open, the next job of a sweep would write into it."""
-        if self._run is None:
-            return
-        run, self._run = self._run, None
-        with self._goes_on_without():
-            try:
-                run.finish(exit_code=int(failed))
-            except TimeoutError:
-                kept = Path(run.dir).parent
-                print(f"wandb: not all was sent in {self.finish_timeout:.0f} s; later: wandb sync {kept}", flush=True)
+        if self._run is not None:
+            self._end(int(failed))
+            self._run = None
         if self.lost:
             _forget_client()
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
+    @harmless
+    def _end(self, exit_code: int) -> None:
+        try:
+            self.experiment.finish(exit_code=exit_code)
+        except TimeoutError:
+            kept = Path(self.experiment.dir).parent
+            print(f"wandb: not all was sent in {self.finish_timeout:.0f} s; later: wandb sync {kept}", flush=True)
+
     def _log(self, row: dict[str, Any], update: int) -> None:
-        before = self.logged_before
+        run, now, before = self.experiment, self.progress, self.logged_before
         if update == before.update:
             row = {name: value for name, value in row.items() if name not in before.names}
         if update < before.update or not row:
             return
-        with self._goes_on_without():
-            run, now = self.experiment, self.progress
-            now.names = [*(now.names if update == now.update else []), *row]
-            now.update, now.rows = max(update, now.update), max(now.rows, run.step) + 1
-            best = {name: value for name, value in self._best(row, update).items() if now.best.get(name) != value}
-            now.best |= best
-            _write(self._progress_file, json.dumps(asdict(now)))
-            # wandb's own step counts rows: it may not fall behind what a former run in this folder has sent either.
-            run.log({**row, "update": update}, step=now.rows - 1, commit=True)
-            run.summary.update(best)
+        now.names = [*(now.names if update == now.update else []), *row]
+        now.update, now.rows = max(update, now.update), now.rows + 1
+        best = {name: value for name, value in self._best(row, update).items() if now.best.get(name) != value}
+        now.best |= best
+        _write(self._progress_file, json.dumps(asdict(now)))
+        # wandb's own step counts rows: it may not fall behind what a former run in this folder has sent either.
+        run.log({**row, "update": update}, step=now.rows - 1, commit=True)
+        run.summary.update(best)
 
     def _best(self, row: Mapping[str, Any], update: int) -> dict[str, float]:
         """Summary entries of the figures in `row` that are better than all before."""
@@ -258,9 +271,6 @@ class WandbLogger(Logger):
             print(f"wandb: {why}; later: wandb sync {self.folder / 'wandb'}/offline-run-*", flush=True)
         else:
             print(f"wandb: {run.url}", flush=True)
-        self._go_on(run)
-        run.define_metric("update", hidden=True)
-        run.define_metric("*", step_metric="update", step_sync=False)
         return run
 
     def _init(self, mode: str) -> "Run":
@@ -269,7 +279,7 @@ class WandbLogger(Logger):
         self.folder.mkdir(parents=True, exist_ok=True)
         # An agent of wandb's sweeps has the run's place and id already, and says so of each that is given besides.
         place = dict(project=self.project, entity=self.entity, id=self.version) if not _by_agent() else {}
-        return wandb.init(
+        run = wandb.init(
             **place,  # type: ignore[arg-type]
             dir=self.folder,
             name=self.run_name,
@@ -288,13 +298,20 @@ class WandbLogger(Logger):
                 disable_git=True,  # our commit is in the config; the remote of where one stands may hold a password
             ),
         )
+        if not run.disabled:
+            self._go_on(run)
+            run.define_metric("update", hidden=True)
+            run.define_metric("*", step_metric="update", step_sync=False)
+        return run
 
     def _go_on(self, run: "Run") -> None:
         """Note the id; if the folder has it already, go on behind what was logged."""
         if self.version == run.id and self._progress_file.is_file():
-            self.progress = Progress(**json.loads(self._progress_file.read_text()))
+            with suppress(ValueError, TypeError):  # a machine that broke down may leave an empty file
+                self.progress = Progress(**json.loads(self._progress_file.read_text()))
             self.logged_before = Progress(**asdict(self.progress))
             run.summary.update(self.progress.best)
+        self.progress.rows = max(self.progress.rows, run.step)
         _write(self._id_file, run.id + "\n")
 
     def _choose_mode(self) -> tuple[str, str]:
@@ -310,17 +327,6 @@ class WandbLogger(Logger):
             settings.base_url, {"http": settings.http_proxy, "https": settings.https_proxy}
         )
         return ("offline" if reason else "online"), reason
-
-    @contextmanager
-    def _goes_on_without(self) -> Iterator[None]:
-        """Training does not depend on the client: its first failure is said, and after that it is left alone."""
-        if self.lost:
-            return (yield)
-        try:
-            yield
-        except Exception as error:
-            self.lost = True
-            print(f"wandb: lost ({type(error).__name__}: {error}); the run goes on without", flush=True)
 
     @property
     def _id_file(self) -> Path:
@@ -397,10 +403,9 @@ def _forget_client() -> None:
     """Leave a client that has failed behind, so that the next run gets another one."""
     import wandb
 
-    try:
-        wandb.teardown(exit_code=1)
-    except Exception:
-        wandb.run = None
+    with suppress(Exception, SystemExit):  # it would end the process with the code of a client that was killed
+        wandb.teardown()
+    wandb.run = None
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """The logger with wandb's real client: offline by what it stores, and with servers of this machine in a bad way."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import threading
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -17,8 +19,8 @@ from inpaint import wandb_logger
 from inpaint.batch import to_uint8
 from inpaint.config import check, conf_dir
 from inpaint.wandb_logger import WandbLogger, sweep_of, tags_of, why_unreachable
+from tests import wandb_records
 from tests.test_conf import compose
-from tests.wandb_records import sessions
 from tests.wandb_server import ACCOUNT, black_hole, closed, serving, silent
 
 
@@ -48,6 +50,13 @@ def logged(folder, updates, failed=False, **settings):
             logger.log_metrics({"val/hole_psnr": float(30 - abs(update - 3)), "val/hole_l1": float(update)}, update)
     logger.finish(failed)
     return logger
+
+
+def sessions(folder):
+    import wandb
+
+    wandb.teardown()
+    return wandb_records.sessions(folder)
 
 
 # ---- what is stored ---------------------------------------------------------------------------------------------
@@ -104,6 +113,7 @@ def test_a_continued_run_has_its_id_and_says_nothing_twice(tmp_path):
 def test_another_id_in_the_folder_begins_anew(tmp_path):
     logged(tmp_path, range(4))
     (tmp_path / "wandb_id.txt").unlink()
+    (tmp_path / "wandb_progress.json").write_text("")  # and what cannot be read is nothing
     logged(tmp_path, range(2))
     first, second = sorted(sessions(tmp_path), key=lambda stored: -len(stored.history))
     assert first.run_id != second.run_id and [row["update"] for row in second.history] == [0, 1, 1]
@@ -130,14 +140,15 @@ def test_a_table_of_samples_has_index_area_and_pictures(tmp_path, batch):
     logger = WandbLogger(str(tmp_path), mode="offline")
     logger.log_samples("samples", torch.arange(12) + 40, mask, {"truth": image, "hole": image * (1 - mask)}, 7)
     logger.finish(False)
-    (file,) = tmp_path.glob("wandb/offline-run-*/files/media/table/*.json")
-    table = json.loads(file.read_text())
+    staged = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in tmp_path.glob("home/artifacts/staging/*")}
+    (table,) = (json.loads(file.read_bytes()) for file in staged.values() if b'"columns"' in file.read_bytes())
     assert table["columns"] == ["index", "hole area (%)", "truth", "hole"]
     assert [row[0] for row in table["data"]] == list(range(40, 48)), "at most 8 rows"
     for number, row in enumerate(table["data"]):
         assert row[1] == pytest.approx(100 * float(mask[number].mean()), abs=0.01)
-        shown = torch.tensor(list(Image.open(file.parents[2] / row[2]["path"]).convert("RGB").getdata()))
-        assert torch.equal(shown.reshape(16, 16, 3).permute(2, 0, 1), to_uint8(image[number]).long())
+        for column, pictures in ((2, image), (3, image * (1 - mask))):
+            shown = torch.from_numpy(np.array(Image.open(staged[row[column]["sha256"]]))).permute(2, 0, 1)
+            assert torch.equal(shown, to_uint8(pictures[number]))
     assert [row["update"] for row in sessions(tmp_path)[0].history] == [7]
 
 
@@ -202,10 +213,17 @@ def test_a_server_that_is_not_reachable(kind, said, monkeypatch):
 
 
 def test_a_name_that_takes_for_ever_to_look_up_is_given_up(monkeypatch):
-    blocked = threading.Event()
-    monkeypatch.setattr(wandb_logger, "build_opener", lambda *handlers: blocked.wait(60))
+    found, given_up = threading.Event(), threading.Event()
+
+    def look_up(*handlers):
+        found.wait(60)
+        given_up.set()
+        raise OSError("nobody waits for this any more")
+
+    monkeypatch.setattr(wandb_logger, "build_opener", look_up)
     assert "does not answer" in why_unreachable("http://nowhere.invalid", {}, seconds=0.1)
-    blocked.set()
+    found.set()
+    assert given_up.wait(60)
 
 
 def test_proxies_are_asked_instead_of_the_server(monkeypatch):
@@ -251,7 +269,7 @@ def test_auto_goes_offline_when_the_server_refuses_at_the_last_moment(tmp_path, 
         server.graphql = lambda name, variables: {"upsertBucket": None, "model": 3}
         logged(tmp_path, range(2), mode="auto")
     assert "wandb: offline (" in capsys.readouterr().out
-    assert [row["update"] for row in sessions(tmp_path)[-1].history] == [0, 1, 1]
+    assert sorted(len(stored.history) for stored in sessions(tmp_path)) == [0, 3]
 
 
 # ---- the client dies --------------------------------------------------------------------------------------------

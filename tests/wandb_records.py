@@ -20,8 +20,9 @@ class Stored(NamedTuple):
 
 
 def sessions(folder: Path) -> list[Stored]:
-    """All sessions in a run folder, the earliest first."""
-    return [read(path) for path in sorted(folder.glob("wandb/*run-*/*.wandb"))]
+    """All sessions in a run folder, the earliest first. The client closes its files when it ends, so it must have."""
+    found = sorted(folder.glob("wandb/*run-*/*.wandb"), key=lambda path: path.parent.name.partition("run-")[2])
+    return [read(path) for path in found]
 
 
 def read(path: Path) -> Stored:
@@ -47,7 +48,7 @@ def read(path: Path) -> Stored:
             alerts.append(record.alert)
         if kind == "exit":
             code = record.exit.exit_code
-    return Stored(runs[0].run_id, runs, config, history, summary, metrics, alerts, code)
+    return Stored(runs[0].run_id if runs else "", runs, config, history, summary, metrics, alerts, code)
 
 
 def _leveldb_log(data: bytes, first: int) -> Iterator[bytes]:

@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/graphql":
             question = json.loads(body)
             state.asked.append(question["operationName"])
-            self._answer({"data": state.graphql(question["operationName"], question["variables"] or {})})
+            self._answer({"data": state.graphql(question["operationName"], question.get("variables") or {})})
             return
         state.asked.append(self.path)
         if self.path.endswith("/file_stream"):
