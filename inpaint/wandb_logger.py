@@ -10,8 +10,8 @@ import math
 import os
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from http.client import HTTPException
@@ -35,6 +35,7 @@ MODES = ("auto", "online", "offline")
 MOST_SAMPLES = 8  # rows of a table of pictures
 LONGEST_TAG = 64  # characters; what the client accepts
 PROBE_SECONDS = 3.0  # for the connection, and for each further answer
+FLUSH_SECONDS = 0.1  # between two writes of the client to the disk: what a kill costs
 START_SECONDS = 15.0  # for a server that has answered the probe
 
 
@@ -247,7 +248,10 @@ class WandbLogger(Logger):
     def _start(self) -> "Run":
         """Start the client, as `mode` has it; where that is auto, with less if more does not work."""
 
-        mode, reason = self._choose_mode()
+        with _no_reports():
+            return self._start_in(*self._choose_mode())
+
+    def _start_in(self, mode: str, reason: str) -> "Run":
         attempts = dict.fromkeys([mode, "offline", "disabled"]) if self.mode == "auto" else [mode]
         for attempt in attempts:
             try:
@@ -294,6 +298,7 @@ class WandbLogger(Logger):
                 init_timeout=START_SECONDS,
                 finish_timeout=self.finish_timeout,
                 finish_timeout_raises=True,
+                x_transaction_log_flush_interval=FLUSH_SECONDS,
                 disable_code=True,
                 disable_git=True,  # our commit is in the config; the remote of where one stands may hold a password
             ),
@@ -393,6 +398,18 @@ def why_unreachable(url: str, proxies: Mapping[str, str | None], seconds: float 
     asking.start()
     asking.join(seconds + 1)
     return answers[0] if answers else f"{url} does not answer within {seconds:.0f} s"
+
+
+@contextmanager
+def _no_reports() -> Iterator[None]:
+    """The client reports its own use to its maker, offline too, unless the environment forbids it when it starts."""
+    if "WANDB_ERROR_REPORTING" in os.environ:
+        return (yield)
+    os.environ["WANDB_ERROR_REPORTING"] = "false"
+    try:
+        yield
+    finally:
+        del os.environ["WANDB_ERROR_REPORTING"]
 
 
 def _by_agent() -> bool:

@@ -34,7 +34,6 @@ def client(monkeypatch, tmp_path):
     for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.setattr("wandb.sdk.lib.wbauth.authenticate._session_auth", None)
     wandb.teardown()
     yield

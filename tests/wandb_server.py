@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +19,7 @@ class Server:
         self.asked: list[str] = []
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.first_rows = threading.Event()
+        self.connections: list[socket.socket] = []
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"server_state": self}))
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
@@ -29,6 +30,9 @@ class Server:
     def die(self) -> None:
         self.http.shutdown()
         self.http.server_close()
+        for connection in self.connections:  # those that are kept open would be served on
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def graphql(self, name: str, variables: dict[str, Any]) -> dict[str, Any]:
         place = {"id": "p", "name": "p", "entity": {"id": "e", "name": "e"}}
@@ -58,6 +62,10 @@ class Server:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_state: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server_state.connections.append(self.connection)
 
     def log_message(self, *arguments: Any) -> None:
         pass
