@@ -35,6 +35,7 @@ MODES = ("auto", "online", "offline")
 MOST_SAMPLES = 8  # rows of a table of pictures
 LONGEST_TAG = 64  # characters; what the client accepts
 PROBE_SECONDS = 3.0  # for the connection, and for each further answer
+TABLE_SECONDS = 10.0  # for a table, of which the server is asked before it is sent
 FLUSH_SECONDS = 0.1  # between two writes of the client to the disk: what a kill costs
 START_SECONDS = 15.0  # for a server that has answered the probe
 
@@ -50,18 +51,19 @@ class Progress:
 
 
 def harmless(method: Callable[..., None]) -> Callable[..., None]:
-    """Training does not depend on the client: its first failure is said, and after that it is left alone."""
+    """Training does not depend on the client: what fails is said, and not tried again; without figures, nothing is."""
 
     @rank_zero_only
     @wraps(method)
     def attempt(self: "WandbLogger", *args: Any, **kwargs: Any) -> None:
-        if self.experiment.disabled or self.lost:
+        name = method.__name__
+        if self.experiment.disabled or {name, "log_metrics"} & self.failed:
             return
         try:
             method(self, *args, **kwargs)
         except Exception as error:
-            self.lost = True
-            print(f"wandb: lost ({type(error).__name__}: {error}); the run goes on without", flush=True)
+            self.failed.add(name)
+            print(f"wandb: {name} failed ({str(error) or type(error).__name__}); the run goes on without", flush=True)
 
     return attempt
 
@@ -116,7 +118,7 @@ class WandbLogger(Logger):
         self.log_model, self.finish_timeout = log_model, finish_timeout
         self.progress = Progress()
         self.logged_before = Progress()  # by the runs that this one goes on from
-        self.lost = False  # whether the client has failed
+        self.failed: set[str] = set()  # methods that the client or its server has let down
         self._run: Run | None = None
 
     # ---- what Lightning asks for ------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ class WandbLogger(Logger):
         table = Table(["index", "hole area (%)", *pictures])
         for row, (number, area) in enumerate(zip(index.tolist(), areas, strict=False)):
             table.add_data(number, round(area, 2), *(Image(column[row]) for column in columns))
-        self._log({name: table}, update)
+        _within(TABLE_SECONDS, lambda: self._log({name: table}, update))
 
     @harmless
     def log_generator(self, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -193,7 +195,7 @@ class WandbLogger(Logger):
 
         artifact = Artifact(f"generator-{self.experiment.id}", type="model", metadata=dict(metadata))
         artifact.add_file(str(path), name=path.name)
-        self.experiment.log_artifact(artifact)
+        _within(self.finish_timeout, lambda: self.experiment.log_artifact(artifact))
 
     @harmless
     def alert(self, title: str, text: str) -> None:
@@ -205,7 +207,7 @@ class WandbLogger(Logger):
         if self._run is not None:
             self._end(int(failed))
             self._run = None
-        if self.lost:
+        if self.failed:
             _forget_client()
 
     # ---- inside -----------------------------------------------------------------------------------------------------
@@ -398,6 +400,29 @@ def why_unreachable(url: str, proxies: Mapping[str, str | None], seconds: float 
     asking.start()
     asking.join(seconds + 1)
     return answers[0] if answers else f"{url} does not answer within {seconds:.0f} s"
+
+
+def _within(seconds: float, action: Callable[[], object]) -> None:
+    """Do what asks the server, as artifacts do (tables are some), and pass on its error; leave it behind after a time.
+
+    Raises:
+        TimeoutError: it is not done yet. Should it log a row later, the client drops that, as later rows have come.
+    """
+    errors: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            action()
+        except Exception as error:
+            errors.append(error)
+
+    acting = threading.Thread(target=attempt, daemon=True)
+    acting.start()
+    acting.join(seconds)
+    if acting.is_alive():
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
+    if errors:
+        raise errors[0]
 
 
 @contextmanager

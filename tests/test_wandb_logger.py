@@ -271,7 +271,32 @@ def test_auto_goes_offline_when_the_server_refuses_at_the_last_moment(tmp_path, 
     assert sorted(len(stored.history) for stored in sessions(tmp_path)) == [0, 3]
 
 
-# ---- the client dies --------------------------------------------------------------------------------------------
+# ---- the server or the client lets it down --------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_the_server_refuses_costs_the_table_alone(tmp_path, batch, monkeypatch, capsys):
+    """The client asks the server before it sends a table, and this one does not know the account."""
+    with serving() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        logger = WandbLogger(str(tmp_path), mode="online")
+        for update in range(3):
+            logger.log_samples("samples", batch["index"], batch["mask"], {"truth": batch["image"]}, update)
+            logger.log_metrics({"train/l1": 1.0}, update)
+        logger.finish(False)
+        (rows,) = server.history.values()
+    assert capsys.readouterr().out.count("wandb: log_samples failed (") == 1
+    assert [row["update"] for row in rows] == [0, 1, 2] and all("train/l1" in row for row in rows)
+
+
+def test_what_takes_too_long_is_left_behind():
+    late, done = threading.Event(), threading.Event()
+    with pytest.raises(TimeoutError, match="no answer within"):
+        wandb_logger._within(0.05, lambda: late.wait(60) and done.set())
+    late.set()
+    assert done.wait(60)
+    with pytest.raises(KeyError):
+        wandb_logger._within(60, lambda: {}["missing"])
 
 
 def test_a_client_that_is_killed_is_said_once_and_done_without(tmp_path, capsys):
@@ -284,7 +309,7 @@ def test_a_client_that_is_killed_is_said_once_and_done_without(tmp_path, capsys)
         logger.log_metrics({"train/l1": 1.0}, update)
     logger.alert("a", "b")
     logger.finish(False)
-    assert capsys.readouterr().out.count("wandb: lost") == 1
+    assert capsys.readouterr().out.count("failed (") == 1
     logged(tmp_path / "1", range(2))
     assert len(sessions(tmp_path / "1")[0].history) == 3, "the next run has a client again"
 
