@@ -7,19 +7,13 @@ at the server or in the client, is said once, and training goes on.
 
 import json
 import math
-import os
-import ssl
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import wraps
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError
-from urllib.request import HTTPSHandler, ProxyHandler, build_opener, getproxies
 
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -27,6 +21,7 @@ from torch import Tensor
 
 from inpaint.batch import to_uint8
 from inpaint.metrics.columns import COLUMNS
+from inpaint.wandb_client import leave_client, led_by_agent, no_reports, why_no_account, why_unreachable, within
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -34,7 +29,6 @@ if TYPE_CHECKING:
 MODES = ("auto", "online", "offline")
 MOST_SAMPLES = 8  # rows of a table of pictures
 LONGEST_TAG = 64  # characters; what the client accepts
-PROBE_SECONDS = 3.0  # for the connection, and for each further answer
 TABLE_SECONDS = 10.0  # for a table, of which the server is asked before it is sent
 FLUSH_SECONDS = 0.1  # between two writes of the client to the disk: what a kill costs
 START_SECONDS = 15.0  # for a server that has answered the probe
@@ -186,7 +180,7 @@ class WandbLogger(Logger):
         table = Table(["index", "hole area (%)", *pictures])
         for row, (number, area) in enumerate(zip(index.tolist(), areas, strict=False)):
             table.add_data(number, round(area, 2), *(Image(column[row]) for column in columns))
-        _within(TABLE_SECONDS, lambda: self._log({name: table}, update))
+        within(TABLE_SECONDS, lambda: self._log({name: table}, update))
 
     @harmless
     def log_generator(self, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -195,7 +189,7 @@ class WandbLogger(Logger):
 
         artifact = Artifact(f"generator-{self.experiment.id}", type="model", metadata=dict(metadata))
         artifact.add_file(str(path), name=path.name)
-        _within(self.finish_timeout, lambda: self.experiment.log_artifact(artifact))
+        within(self.finish_timeout, lambda: self.experiment.log_artifact(artifact))
 
     @harmless
     def alert(self, title: str, text: str) -> None:
@@ -208,7 +202,7 @@ class WandbLogger(Logger):
             self._end(int(failed))
             self._run = None
         if self.failed:
-            _forget_client()
+            leave_client()
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +244,7 @@ class WandbLogger(Logger):
     def _start(self) -> "Run":
         """Start the client, as `mode` has it; where that is auto, with less if more does not work."""
 
-        with _no_reports():
+        with no_reports():
             return self._start_in(*self._choose_mode())
 
     def _start_in(self, mode: str, reason: str) -> "Run":
@@ -267,7 +261,7 @@ class WandbLogger(Logger):
                         "mode=auto would go on without, logger=csv needs nothing"
                     ) from error
                 reason = text
-                _forget_client()
+                leave_client()
         if run.disabled:
             if mode != "disabled":
                 print(f"wandb: nothing is logged ({reason})", flush=True)
@@ -284,7 +278,7 @@ class WandbLogger(Logger):
 
         self.folder.mkdir(parents=True, exist_ok=True)
         # An agent of wandb's sweeps has the run's place and id already, and says so of each that is given besides.
-        place = dict(project=self.project, entity=self.entity, id=self.version) if not _by_agent() else {}
+        place = dict(project=self.project, entity=self.entity, id=self.version) if not led_by_agent() else {}
         run = wandb.init(
             **place,  # type: ignore[arg-type]
             dir=self.folder,
@@ -359,95 +353,6 @@ def sweep_of(folder: Path) -> str | None:
     """The name of the sweep's folder that a run folder is in: Hydra writes ``multirun.yaml`` there."""
     above = folder.resolve().parents
     return next((place.name for place in above[:3] if (place / "multirun.yaml").is_file()), None)
-
-
-def why_no_account(url: str) -> str:
-    """Why there is no account for the server at `url`; empty if there is one. Asks nobody, on no terminal either."""
-    from wandb.errors import AuthenticationError
-    from wandb.sdk.lib.wbauth import authenticate_session
-
-    try:
-        account = authenticate_session(host=url, source="inpaint", prompt=False, update_session=False)
-    except AuthenticationError as error:
-        return str(error)
-    return "" if account else "no account here; wandb login or WANDB_API_KEY gives one"
-
-
-def why_unreachable(url: str, proxies: Mapping[str, str | None], seconds: float = PROBE_SECONDS) -> str:
-    """Why nothing answers at `url`; empty if something does. Returns within ``seconds + 1``, whatever is in the way.
-
-    Args:
-        url: of the server; any answer to a GET below 500 will do.
-        proxies: by scheme; those of the environment apply where there is none.
-        seconds: for each step of the way.
-    """
-    answers: list[str] = []
-
-    def ask() -> None:
-        anyone = ssl.create_default_context()
-        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE  # nothing is told; the client checks
-        known = getproxies() | {scheme: proxy for scheme, proxy in proxies.items() if proxy}
-        try:
-            build_opener(ProxyHandler(known), HTTPSHandler(context=anyone)).open(f"{url}/graphql", timeout=seconds)
-            answers.append("")
-        except HTTPError as error:
-            answers.append("" if error.code < 500 else f"{url} answers {error.code} {error.reason}")
-        except (OSError, HTTPException, ValueError) as error:
-            answers.append(f"{url} cannot be reached: {getattr(error, 'reason', None) or error}")
-
-    # In a thread, as looking up a name knows no time limit.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds + 1)
-    return answers[0] if answers else f"{url} does not answer within {seconds:.0f} s"
-
-
-def _within(seconds: float, action: Callable[[], object]) -> None:
-    """Do what asks the server, as artifacts do (tables are some), and pass on its error; leave it behind after a time.
-
-    Raises:
-        TimeoutError: it is not done yet. Should it log a row later, the client drops that, as later rows have come.
-    """
-    errors: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            action()
-        except Exception as error:
-            errors.append(error)
-
-    acting = threading.Thread(target=attempt, daemon=True)
-    acting.start()
-    acting.join(seconds)
-    if acting.is_alive():
-        raise TimeoutError(f"no answer within {seconds:.0f} s")
-    if errors:
-        raise errors[0]
-
-
-@contextmanager
-def _no_reports() -> Iterator[None]:
-    """The client reports its own use to its maker, offline too, unless the environment forbids it when it starts."""
-    if "WANDB_ERROR_REPORTING" in os.environ:
-        return (yield)
-    os.environ["WANDB_ERROR_REPORTING"] = "false"
-    try:
-        yield
-    finally:
-        del os.environ["WANDB_ERROR_REPORTING"]
-
-
-def _by_agent() -> bool:
-    return bool(os.environ.get("WANDB_SWEEP_ID"))
-
-
-def _forget_client() -> None:
-    """Leave a client that has failed behind, so that the next run gets another one."""
-    import wandb
-
-    with suppress(Exception, SystemExit):  # it would end the process with the code of a client that was killed
-        wandb.teardown()
-    wandb.run = None
 
 
 def _write(path: Path, text: str) -> None:

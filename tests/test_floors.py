@@ -30,6 +30,7 @@ FLOORS = {
     "inpaint.edge_module": 2,
     "inpaint.checkpoint": 2,
     "inpaint.callbacks": 2,
+    "inpaint.wandb_client": 1,
     "inpaint.wandb_logger": 2,
     "inpaint.config": 3,
     "inpaint.train": 4,

@@ -15,10 +15,11 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import wandb_logger
+from inpaint import wandb_client, wandb_logger
 from inpaint.batch import to_uint8
 from inpaint.config import check, conf_dir
-from inpaint.wandb_logger import WandbLogger, sweep_of, tags_of, why_unreachable
+from inpaint.wandb_client import why_unreachable
+from inpaint.wandb_logger import WandbLogger, sweep_of, tags_of
 from tests import wandb_records
 from tests.test_conf import compose
 from tests.wandb_server import ACCOUNT, black_hole, closed, serving, silent
@@ -219,7 +220,7 @@ def test_a_name_that_takes_for_ever_to_look_up_is_given_up(monkeypatch):
         given_up.set()
         raise OSError("nobody waits for this any more")
 
-    monkeypatch.setattr(wandb_logger, "build_opener", look_up)
+    monkeypatch.setattr(wandb_client, "build_opener", look_up)
     assert "does not answer" in why_unreachable("http://nowhere.invalid", {}, seconds=0.1)
     found.set()
     assert given_up.wait(60)
@@ -271,7 +272,7 @@ def test_auto_goes_offline_when_the_server_refuses_at_the_last_moment(tmp_path, 
     assert sorted(len(stored.history) for stored in sessions(tmp_path)) == [0, 3]
 
 
-# ---- the server or the client lets it down --------------------------------------------------------------------------------------------
+# ---- what lets a run down --------------------------------------------------------------------------------------------
 
 
 def test_a_table_that_the_server_refuses_costs_the_table_alone(tmp_path, batch, monkeypatch, capsys):
@@ -292,11 +293,11 @@ def test_a_table_that_the_server_refuses_costs_the_table_alone(tmp_path, batch, 
 def test_what_takes_too_long_is_left_behind():
     late, done = threading.Event(), threading.Event()
     with pytest.raises(TimeoutError, match="no answer within"):
-        wandb_logger._within(0.05, lambda: late.wait(60) and done.set())
+        wandb_client.within(0.05, lambda: late.wait(60) and done.set())
     late.set()
     assert done.wait(60)
     with pytest.raises(KeyError):
-        wandb_logger._within(60, lambda: {}["missing"])
+        wandb_client.within(60, lambda: {}["missing"])
 
 
 def test_a_client_that_is_killed_is_said_once_and_done_without(tmp_path, capsys):

@@ -7,7 +7,7 @@ import csv
 
 import pytest
 
-from inpaint import wandb_logger
+from inpaint import wandb_client
 from tests.test_commands import SMALL, run
 from tests.wandb_records import sessions
 from tests.wandb_server import ACCOUNT, black_hole, silent
@@ -27,4 +27,4 @@ def test_training_starts_offline(kind, tmp_path):
 
 def test_the_probe_ends_in_time():
     """The limit itself is tested by `test_wandb_logger.py`, at a smaller one; this is the promise of ten seconds."""
-    assert wandb_logger.PROBE_SECONDS + 1 <= 10
+    assert wandb_client.PROBE_SECONDS + 1 <= 10
