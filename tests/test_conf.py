@@ -63,7 +63,7 @@ def compose(*overrides, name="train"):
     OmegaConf.set_struct(cfg, False)
     if "paths" in cfg:  # what Hydra fills in when a command runs
         cfg.name, cfg.paths.run = "test", "."
-        if "wandb" in cfg.logger:
+        if "wandb" in cfg.get("logger", {}):
             cfg.logger.wandb.tags = {}
     return cfg
 

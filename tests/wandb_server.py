@@ -18,7 +18,6 @@ class Server:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.history: dict[str, list[dict[str, Any]]] = {}
-        self.first_rows = threading.Event()
         self.connections: list[socket.socket] = []
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"server_state": self}))
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -56,7 +55,6 @@ class Server:
         if stream := files.get("wandb-history.jsonl"):
             rows = self.history.setdefault(run, [])
             rows[stream["offset"] :] = [json.loads(line) for line in stream["content"]]
-            self.first_rows.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
