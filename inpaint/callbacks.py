@@ -15,12 +15,12 @@ import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 
 from inpaint import checkpoint
 from inpaint.batch import Batch
 from inpaint.progress import Reporter
 from inpaint.sheet import panel
+from inpaint.wandb_logger import WandbLogger
 
 
 class ProgressBar(Callback):
@@ -66,7 +66,8 @@ PANEL_COLUMNS = ("hole", "output", "composite", "truth")
 class ImagePanel(Callback):
     """Shows the same validation samples every `every` updates, as PNG in the run folder and to the logger.
 
-    Columns: the picture with its hole in grey, the raw output, the composite, the truth; by the moving average.
+    Columns: the picture with its hole in grey, the raw output, the composite, the truth; by the moving average. A table
+    of the same at wandb has what the discriminator makes of the composite as well (`InpaintingGAN.realism`).
 
     Args:
         folder: where ``update_00000500.png`` is written.
@@ -100,12 +101,17 @@ class ImagePanel(Callback):
         image, mask = self.batch["image"], self.batch["mask"]
         outputs = pl_module.repair(image, mask)  # type: ignore[operator]
         pictures = (image * (1 - mask), outputs.output, outputs.composite, image)
-        page = panel(dict(zip(PANEL_COLUMNS, pictures, strict=True)))
+        columns = dict(zip(PANEL_COLUMNS, pictures, strict=True))
+        page = panel(columns)
         self.folder.mkdir(parents=True, exist_ok=True)
         page.save(self.folder / f"update_{trainer.global_step:08d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("panel", [page], step=trainer.global_step - 1)
+                realism = pl_module.realism(outputs, mask)  # type: ignore[operator]
+                shown = columns | ({"discriminator": realism} if realism is not None else {})
+                update = trainer.global_step - 1
+                logger.log_panel("panel", page, update)
+                logger.log_samples("samples", self.batch["index"], mask, shown, update)
 
     def _fixed_samples(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Batch:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -155,10 +161,11 @@ class RunRecord(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        (self.folder / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
+        code = versions()
+        (self.folder / "versions.json").write_text(json.dumps(code, indent=2) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.experiment.config.update(self.config, allow_val_change=True)
+                logger.log_config(flat(self.config | {"versions": code}))
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Say in the file what it is."""

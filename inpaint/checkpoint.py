@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from inpaint import __version__
@@ -28,6 +28,7 @@ KIND = "inpaint checkpoint"
 FORMAT = 1  # of what `stamp` writes; one more when older versions of this package could not go on from it
 NAMES = "*update_*.ckpt"
 ASIDE = ".aside"
+AVERAGE = "ema.network."  # before the names of the weights of the generator's moving average
 
 
 class CheckpointError(ValueError):
@@ -112,6 +113,13 @@ def publish(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def save_generator(path: Path, generator: nn.Module, config: dict[str, Any], update: int) -> None:
+    """Write a trained generator alone, as a checkpoint that the commands read; none that a run could go on from."""
+    exported = {"state_dict": {f"{AVERAGE}{name}": value.cpu() for name, value in generator.state_dict().items()}}
+    stamp(exported, config, update)
+    write(exported, path)
 
 
 def duplicate(path: Path, other: Path) -> None:
@@ -249,7 +257,7 @@ def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of the generator's moving average."""
-    if not (state := _below("ema.network.", checkpoint)):
+    if not (state := _below(AVERAGE, checkpoint)):
         raise CheckpointError("checkpoint: it holds no moving average of a generator")
     return state
 

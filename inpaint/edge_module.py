@@ -69,6 +69,10 @@ class EdgeConnectGAN(InpaintingGAN):
             return self.generator.paint(image, mask, self._true_edges(grey_of(image)))
         return super().forward(image, mask)
 
+    def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
+        """As `InpaintingGAN` has it; None in the first stage, whose discriminator looks at edges."""
+        return None if self.stage == "edge" else super().realism(outputs, mask)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update, as `InpaintingGAN` has it."""
         if self.stage == "edge":

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -152,6 +153,23 @@ class InpaintingGAN(L.LightningModule):
     def repair(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint with the moving average of the generator, as validation and all commands do."""
         return self.ema.network(image * (1 - mask), mask)
+
+    @torch.no_grad()
+    def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
+        """What the discriminator makes of each part of a picture, to look at; None where there is none.
+
+        ``(B, 3, H, W)`` in [-1, 1], grey: the sigmoid of its logits, the mean over its maps; black is fake, white real.
+        The discriminator stays as it is, the running statistics of its layers too.
+        """
+        if self.discriminator is None or self.adversarial is None:
+            return None
+        training = self.discriminator.training
+        self.discriminator.eval()
+        verdict = self.discriminator(getattr(outputs, self.adversarial.of).to(mask.dtype), mask)
+        self.discriminator.train(training)
+        size = mask.shape[-2:]
+        maps = [F.interpolate(logits.float().sigmoid().mean(1, keepdim=True), size) for logits in verdict.logits]
+        return (2 * torch.stack(maps).mean(dim=0) - 1).expand(-1, 3, -1, -1)
 
     @property
     def updates(self) -> int:

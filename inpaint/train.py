@@ -73,7 +73,7 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         failed = False
         return figures
     finally:
-        _finish_wandb(failed)
+        _finish_wandb(parts.trainer, failed)
         if failed:
             _end_other_ranks(parts.trainer)
 
@@ -122,10 +122,12 @@ def _end_other_ranks(trainer: "L.Trainer") -> None:
             process.kill()
 
 
-def _finish_wandb(failed: bool) -> None:
-    """End the run at wandb, marked failed if it is; left open, the next job of a sweep would write into it."""
-    if (wandb := sys.modules.get("wandb")) is not None and wandb.run is not None:
-        wandb.finish(exit_code=int(failed))
+def _finish_wandb(trainer: "L.Trainer", failed: bool) -> None:
+    from inpaint.wandb_logger import WandbLogger
+
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.finish(failed)
 
 
 def _quiet() -> None:
@@ -167,6 +169,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     from inpaint.callbacks import RunRecord, without_secrets
     from inpaint.measuring import ValidationCrops, evaluate
     from inpaint.results import Manifest, write
+    from inpaint.wandb_logger import WandbLogger
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -200,6 +203,10 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:
         logger.finalize("success")
+        if isinstance(logger, WandbLogger) and logger.log_model:
+            path = folder / "generator.ckpt"
+            checkpoint.save_generator(path, module.ema.network, record.config, updates)
+            logger.log_generator(path, {"updates": updates, **mine.means})
 
     table.print_table(results)
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")

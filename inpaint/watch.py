@@ -10,13 +10,13 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
 from inpaint.callbacks import flat
+from inpaint.wandb_logger import WandbLogger
 
 log = logging.getLogger("inpaint.watch")
 
@@ -271,4 +271,4 @@ def _warn(trainer: L.Trainer, title: str, text: str) -> None:
     log.warning("%s: %s", title, text)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.alert(title=title, text=text)
+            logger.alert(title, text)

@@ -31,6 +31,18 @@ def test_round_trip(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_a_generator_alone(tmp_path):
+    network = torch.nn.Linear(3, 2)
+    path = tmp_path / "generator.ckpt"
+    checkpoint.save_generator(path, network, CONFIG, 9)
+    loaded = checkpoint.load(path)
+    assert checkpoint.config_of(loaded) == CONFIG and loaded["inpaint"]["update"] == 9
+    state = checkpoint.generator_state(loaded)
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+    assert checkpoint.latest_valid(tmp_path) is None, "a run cannot go on from it"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["generator.ckpt", "generator.ckpt.sha256"]
+
+
 def damage(path, kind):
     content = path.read_bytes()
     if kind == "truncated":

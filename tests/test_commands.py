@@ -14,6 +14,7 @@ from PIL import Image
 
 from inpaint import table
 from tests.conftest import smooth_picture
+from tests.wandb_records import sessions
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -421,49 +422,19 @@ def test_the_readmes_sweep_and_its_leaderboard(tmp_path):
 def test_wandb_offline_stores_config_scalars_and_panels(tmp_path):
     arguments = [*SMALL, "baselines=[]", "logger=wandb", "hydra.run.dir=one"]
     run("train", *arguments, cwd=tmp_path, WANDB_MODE="offline", WANDB_SILENT="true", WANDB_API_KEY="x" * 40)
-    (stored,) = (tmp_path / "one").glob("wandb/offline-run-*/*.wandb")
-    config, history = wandb_records(stored)
-    assert config["generator"]["width"] == 8 and config["losses"]["l1"]["weight"] == 1.0
-    assert "x" * 40 not in json.dumps(config)
+    (stored,) = sessions(tmp_path / "one")
+    config, history = stored.config, stored.history
+    assert config["generator.width"] == 8 and config["losses.l1.weight"] == 1.0
+    assert "versions.commit" in config and "x" * 40 not in json.dumps(config)
+    assert {"generator=residual_unet", "losses=l1", "adversarial=nonsaturating"} <= set(stored.runs[-1].tags)
     steps = [row for row in history if "train/l1" in row]
     assert len(steps) == 4 and all(np.isfinite(row["train/l1"]) for row in steps)
-    assert [row["panel/count"] for row in history if "panel/count" in row] == [1, 1]
+    for name in ("panel", "samples"):
+        assert [row["update"] for row in history if name in row or f"{name}/_type" in row] == [1, 3]
     assert any("val/hole_psnr" in row for row in history) and any("test/hole_psnr" in row for row in history)
-    pictures = list(stored.parent.glob("files/media/images/panel_*.png"))
+    pictures = list((tmp_path / "one").glob("wandb/offline-run-*/files/media/images/panel_*.png"))
     assert len(pictures) == 2 and Image.open(pictures[0]).size == (4 * 128, 8 * 128 + 18)
     assert (tmp_path / "one" / "metrics.csv").is_file()
-
-
-def wandb_records(path):
-    """Config and history rows that wandb stored."""
-    from wandb.proto import wandb_internal_pb2
-
-    config, history = {}, []
-    for data in leveldb_log(path.read_bytes()[7:], first=7):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
-        updates = [*record.run.config.update, *record.config.update]
-        config |= {item.key: json.loads(item.value_json) for item in updates if item.key}
-        if record.HasField("history"):
-            items = record.history.item
-            history.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
-    return config, history
-
-
-def leveldb_log(data, first):
-    """Records of a LevelDB log (blocks of 32 KiB; checksum 4 bytes, length 2, type 1), which is wandb's file format."""
-    block, place, whole = 32768, 0, b""
-    while place + 7 <= len(data):
-        room = block - (place + first) % block
-        if room < 7:
-            place += room
-            continue
-        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
-        whole += data[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
-            yield whole
-            whole = b""
 
 
 # ---- starting, and the installed package ------------------------------------------------------------------------

@@ -65,6 +65,8 @@ def compose(*overrides, name="train"):
     OmegaConf.set_struct(cfg, False)
     if "paths" in cfg:  # what Hydra fills in when a command runs
         cfg.name, cfg.paths.run = "test", "."
+        if "wandb" in cfg.get("logger", {}):
+            cfg.logger.wandb.tags = {}
     return cfg
 
 
@@ -121,7 +123,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict", "sweep")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict", "sweep", "wandb")
     ]
     for group in groups:
         for option in options(group):

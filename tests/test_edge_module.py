@@ -99,6 +99,14 @@ def test_the_edge_stages_discriminator_sees_edges_and_grey():
     assert fake[:, :1].abs().max() < 1 and fake[:, :1].std() > 0
 
 
+@pytest.mark.parametrize("stage", ["edge", "canny"])
+def test_realism_of_pictures_only(stage):
+    module = make(stage)
+    batch = {name: torch.stack([row[name] for row in samples(2)]) for name in ("image", "mask")}
+    shown = module.realism(module.repair(batch["image"], batch["mask"]), batch["mask"])
+    assert (shown is None) == (stage == "edge")
+
+
 def test_the_edge_stage_does_not_draw_from_the_truth():
     """What it draws depends on the known part alone, edges beside the hole included."""
     module = make("edge").eval()

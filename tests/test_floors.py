@@ -46,6 +46,8 @@ FLOORS = {
     "inpaint.sweep": 3,
     "inpaint.watch": 2,
     "inpaint.explain": 3,
+    "inpaint.wandb_client": 1,
+    "inpaint.wandb_logger": 2,
     "inpaint.config": 3,
     "inpaint.resume": 3,
     "inpaint.train": 4,

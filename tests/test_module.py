@@ -274,6 +274,22 @@ def test_batch_norm_does_not_mix_real_and_fake():
         assert sizes == expected
 
 
+def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
+    discriminator = Patch(width=4, layers=1, spectral=True, norm="batch")
+    module = make(discriminator=discriminator).train()
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    batch = {name: torch.stack([row[name] for row in samples(4)]) for name in ("image", "mask")}
+    outputs = module.repair(batch["image"], batch["mask"])
+    shown = module.realism(outputs, batch["mask"])
+    assert shown.shape == batch["image"].shape and discriminator.training
+    assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
+    (logits,) = discriminator.eval()(outputs.composite, batch["mask"]).logits
+    nearest = torch.arange(16) * logits.shape[-1] // 16
+    expected = 2 * logits[:, 0].sigmoid() - 1
+    assert torch.allclose(shown[:, 1], expected[:, nearest][:, :, nearest], atol=1e-6)
+    assert make(adversarial=False).realism(outputs, batch["mask"]) is None
+
+
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
     whole, parts = make(losses={"l2": L2()}), make(losses={"l2": L2()}, accumulate=4)
     fit(whole, 3, batch_size=8)
