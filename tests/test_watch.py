@@ -5,7 +5,6 @@ import logging
 import hydra
 import pytest
 import torch
-from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -18,6 +17,7 @@ from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
+from inpaint.wandb_logger import WandbLogger
 from inpaint.watch import CollapseWatch, spread
 from tests.reliability.ranks import fit, loader, rows, tiny
 
@@ -145,18 +145,13 @@ def test_windows_that_a_resume_cut_short_are_not_judged(caplog):
     assert "has won" not in caplog.text and watch.updates == 0
 
 
-def test_weights_and_biases_is_told(caplog, monkeypatch):
+def test_weights_and_biases_is_told(caplog, monkeypatch, tmp_path):
     alerts = []
-
-    class Run:
-        def alert(self, title, text):
-            alerts.append(title)
-
-        def __getattr__(self, name):  # the rest of a run of wandb
-            return lambda *arguments, **settings: None
-
-    monkeypatch.setattr(WandbLogger, "experiment", Run())
-    assert marked(tiny(discriminator=Knows(8.0)), caplog, logger=WandbLogger(offline=False)) == [*alerts]
+    for name in ("log_hyperparams", "log_metrics", "save", "finalize", "after_save_checkpoint"):
+        monkeypatch.setattr(WandbLogger, name, lambda self, *arguments, **settings: None)
+    monkeypatch.setattr(WandbLogger, "alert", lambda self, title, text: alerts.append(title))
+    logger = WandbLogger(str(tmp_path), mode="offline")
+    assert marked(tiny(discriminator=Knows(8.0)), caplog, logger=logger) == [*alerts]
     assert alerts == ["the discriminator has won"]
 
 
