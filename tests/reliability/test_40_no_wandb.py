@@ -16,7 +16,10 @@ WITHOUT = "import sys\nsys.modules['wandb'] = None\nfrom inpaint.train import ma
 
 @pytest.mark.parametrize(
     ("logger", "code", "said"),
-    [("csv", 0, ""), ("wandb", 2, "inpaint-train: logger: wandb is not installed; pip install wandb")],
+    [
+        pytest.param("csv", 0, "", marks=pytest.mark.slow),
+        ("wandb", 2, "inpaint-train: logger: wandb is not installed; pip install wandb"),
+    ],
 )
 def test_without_wandb(logger, code, said, tmp_path):
     settings = [f"logger={logger}", "baselines=[]", "trainer.max_steps=1", "hydra.run.dir=one"]
