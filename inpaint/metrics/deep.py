@@ -65,10 +65,8 @@ class Deep:
         if self.features is not None:
             self.features = self.features.to(device).eval()
             self.networks["features"] = self.features.name
-            said = (
-                f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}; hole areas have them where there "
-            )
-            said += f"are at least {LEAST} pictures, and more than features ({self.features.size}; KID needs no more)"
+            said = f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}; hole areas of {LEAST} pictures "
+            said += f"have KID, those of more pictures than features ({self.features.size}) have all four"
             if draws:
                 said += f"; their intervals are of {draws} draws, moved to the figure, with the same SVM for all"
             self.notes.append(said)
