@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -72,7 +73,7 @@ class Deep:
             self.notes.append(said)
         self.recogniser = Recogniser(recogniser).to(device).eval() if recogniser is not None else None
         if recogniser is not None:
-            self.networks["recogniser"] = f"{recogniser} (sha256 {sha256(recogniser)[:8]})"
+            self.networks["recogniser"] = f"{Path(recogniser).name} (sha256 {sha256(recogniser)[:8]})"
         self.real: dict[int, Tensor] = {}
         self.fake: dict[str, dict[int, Tensor]] = {}
         self.classes: dict[int, int] = {}
