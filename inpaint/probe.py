@@ -361,6 +361,8 @@ def write_results(
     import csv
     import json
 
+    from inpaint.table import grid, marked
+
     folder.mkdir(parents=True, exist_ok=True)
     flat = [
         {"features": line.features, "minus": line.minus, "dimensions": line.dimensions}
@@ -380,11 +382,7 @@ def write_results(
     (folder / "results.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
 
     headings, blocks = cells(lines, cfg.neighbours)
-    rows = [headings, ["---", *["---:"] * (len(headings) - 1)]]
-    for row in chain(*blocks):
-        texts = [cell.text.replace("|", "\\|") for cell in row]
-        rows.append([f"**{text}**" if cell.best else text for text, cell in zip(texts, row, strict=True)])
-    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    text = grid(headings, [[marked(cell) for cell in row] for row in chain(*blocks)], 1)
     notes = "".join(f"- {title}: {definition}\n" for title, definition in definitions.items())
     (folder / "results.md").write_text(f"{text}\n\n{notes}", encoding="utf-8")
 

@@ -212,14 +212,14 @@ def _really_best(results: Results, block: Sequence[Row], name: str) -> str | Non
 def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[str] = ()) -> str:
     """The table as GitHub Markdown: best in bold, then every figure, differences to the first method, definitions."""
     layout = _layout(results, columns)
-    parts = [_grid(layout.headings, [[_marked(cell) for cell in line] for block in layout.blocks for line in block], 2)]
+    parts = [grid(layout.headings, [[marked(cell) for cell in line] for block in layout.blocks for line in block], 2)]
     whole = [row for row in results.rows if row.area == ALL]
     found = [name for name in COLUMNS if any(math.isfinite(row.means.get(name, math.nan)) for row in whole)]
     others = [name for name in found if name not in columns]
     definitions = layout.definitions
     if others:
-        lines = [[COLUMNS[name].heading, *map(_marked, _compared(results, whole, name))] for name in others]
-        parts += ["Further figures, over all pictures:", _grid(["", *(_safe(row.method) for row in whole)], lines, 1)]
+        lines = [[COLUMNS[name].heading, *map(marked, _compared(results, whole, name))] for name in others]
+        parts += ["Further figures, over all pictures:", grid(["", *(_safe(row.method) for row in whole)], lines, 1)]
         definitions = definitions | {COLUMNS[name].title: COLUMNS[name].definition for name in others}
     compared = [name for name in columns if any(found.figure == name for found in results.differences)]
     if len(whole) > 1 and compared:
@@ -231,13 +231,13 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
         title = (
             f"Paired differences to {_safe(reference)} over all pictures, with 95 % intervals; bold where 0 is outside:"
         )
-        parts += [title, _grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
+        parts += [title, grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
     parts += ["".join(f"- {note}\n" for note in notes)] * bool(notes)
     parts += ["".join(f"- {title}: {definition}\n" for title, definition in definitions.items())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _grid(headings: Sequence[str], lines: Sequence[Sequence[str]], labels: int) -> str:
+def grid(headings: Sequence[str], lines: Sequence[Sequence[str]], labels: int) -> str:
     """A Markdown table; all but the first `labels` columns are numbers."""
     rule = [*["---"] * labels, *["---:"] * (len(headings) - labels)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [headings, rule, *lines])
@@ -247,7 +247,8 @@ def _safe(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _marked(cell: Cell) -> str:
+def marked(cell: Cell) -> str:
+    """A cell in Markdown: bold for the best, with its half interval and the dagger."""
     text = _safe(f"{cell.text} ± {cell.half}" if cell.half else cell.text)
     return (f"**{text}**" if cell.best else text) + (f" {DAGGER}" if cell.real else "")
 

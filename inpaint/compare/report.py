@@ -132,7 +132,7 @@ class Block:
     @property
     def interval(self) -> str:
         """What the intervals are, for the reader."""
-        return f"95 % interval: {said_of_intervals(list(self._photographs.values()))}"
+        return f"95 % interval: {said_of_intervals([*self._photographs.values()] or range(self.images))}"
 
     @property
     def _photographs(self) -> dict[int, str]:
@@ -235,12 +235,14 @@ def _careful(blocks: Sequence[Block]) -> list[str]:
             "figures of different sets say nothing about each other, so each set has its own table"
         )
     for block in blocks:
-        networks = {run.networks for line in block.lines for run in line.runs} - {"{}"}
-        if len(networks) > 1:
-            notes.append(
-                f"careful: on {block.title}, figures of deep features were measured with different networks, so they "
-                f"cannot be compared: {'; '.join(sorted(networks))}"
-            )
+        runs = [run for line in block.lines for run in line.runs]
+        for role in dict.fromkeys(role for run in runs for role in run.networks):
+            networks = {run.networks[role] for run in runs if role in run.networks}
+            if len(networks) > 1:
+                notes.append(
+                    f"careful: on {block.title}, {role} means different networks, whose figures cannot be compared: "
+                    f"{'; '.join(sorted(networks))}"
+                )
     return notes
 
 

@@ -39,7 +39,7 @@ class Run:
     areas: share of each picture that its hole covers, in [0, 1], by index; empty where the folder does not say.
     photographs: what each picture is a crop of, by index; likewise.
     manifest: digest of the crops and holes; None where the folder does not say.
-    networks: what figures of deep features were measured with, in JSON.
+    networks: what figures of deep features were measured with, by role, as `features`, `lpips_alex`.
     images_in: folder of its composites, below ``pictures``.
     """
 
@@ -56,7 +56,7 @@ class Run:
     areas: dict[int, float]
     photographs: dict[int, str]
     manifest: str | None
-    networks: str
+    networks: dict[str, str]
     images_in: str
 
     @property
@@ -163,7 +163,7 @@ def read(folder: Path) -> list[Run]:
         measured = (
             json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
         )
-        networks = json.dumps(measured.get("networks") or {}, sort_keys=True)
+        networks = dict(measured.get("networks") or {})
         folders = dict(measured.get("folders") or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError) as error:
         raise ValueError(_said(file, error)) from error

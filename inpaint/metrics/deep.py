@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,16 +66,14 @@ class Deep:
         if self.features is not None:
             self.features = self.features.to(device).eval()
             self.networks["features"] = self.features.name
-            said = (
-                f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}; hole areas have them where there "
-            )
-            said += f"are at least {LEAST} pictures, and more than features ({self.features.size}; KID needs no more)"
+            said = f"FID, KID, P-IDS and U-IDS are of features of {self.features.name}; hole areas of {LEAST} pictures "
+            said += f"have KID, those of more pictures than features ({self.features.size}) have all four"
             if draws:
                 said += f"; their intervals are of {draws} draws, moved to the figure, with the same SVM for all"
             self.notes.append(said)
         self.recogniser = Recogniser(recogniser).to(device).eval() if recogniser is not None else None
         if recogniser is not None:
-            self.networks["recogniser"] = f"{recogniser} (sha256 {sha256(recogniser)[:8]})"
+            self.networks["recogniser"] = f"{Path(recogniser).name} (sha256 {sha256(recogniser)[:8]})"
         self.real: dict[int, Tensor] = {}
         self.fake: dict[str, dict[int, Tensor]] = {}
         self.classes: dict[int, int] = {}

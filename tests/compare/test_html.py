@@ -154,16 +154,18 @@ def test_what_is_no_picture_is_not_embedded(tmp_path: Path) -> None:
 def test_folders_of_pictures_are_those_that_the_evaluation_names(tmp_path: Path) -> None:
     folder = make_evaluation(tmp_path / "0", {"a/b": 20.0})
     add_pictures(folder, ("input", "a_b"), [0])
-    measured = {"folders": {"a/b": "a_b"}, "networks": {"fid": "inception"}}
+    measured = {"folders": {"a/b": "a_b"}, "networks": {"features": "inception", "lpips_alex": "alexnet"}}
     (folder / "results.json").write_text(json.dumps({"measured": measured}))
     other = make_evaluation(tmp_path / "1", {"c": 20.0})
-    (other / "results.json").write_text(json.dumps({"measured": {"networks": {"fid": "vgg16"}}}))
+    (other / "results.json").write_text(json.dumps({"measured": {"networks": {"features": "vgg16"}}}))
     report = compare([tmp_path])
     write_html(report, tmp_path / "report.html")
     (hole,) = embedded(tmp_path / "report.html")["blocks"][0]["pictures"]
     assert hole["results"][0].startswith("data:image/png")
     (note,) = report.notes
-    assert "different networks" in note and "inception" in note and "vgg16" in note
+    assert "features means different networks" in note and note.endswith("inception; vgg16")
+    (other / "results.json").write_text(json.dumps({"measured": {"networks": {"features": "inception"}}}))
+    assert not compare([tmp_path]).notes  # LPIPS in one of them alone contradicts nothing
 
 
 STUDY = {

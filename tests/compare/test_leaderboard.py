@@ -2,13 +2,15 @@
 
 import csv
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from inpaint.compare import main
+from inpaint.compare import compare, main
+from inpaint.compare.paired import paired_differences
 from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run
 
 
@@ -262,3 +264,22 @@ def test_a_perfect_average_prints_as_a_dash(tmp_path: Path, capsys: pytest.Captu
 def test_torch_is_not_imported() -> None:
     code = "import sys, inpaint.compare; sys.exit(bool({'torch', 'lightning', 'hydra'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_crops_of_one_photograph_are_drawn_together(tmp_path: Path) -> None:
+    """As the manifest names them: the intervals are those of the photographs, and the reader is told."""
+    for name, shift in (("0", 0.0), ("1", 1.0)):
+        folder = make_run(tmp_path / name, 20.0 + shift, changed(generator__width=8 + int(shift)), images=18)
+        add_validation(folder, 18)
+        add_records(folder, {"unet": [20 + shift * (index // 3) for index in range(18)]})
+        path = folder / "validation.csv"
+        path.write_text(re.sub(r"photo (\d+)", lambda found: f"photo {int(found[1]) // 3}", path.read_text()))
+    (block,) = compare([tmp_path]).blocks
+    assert "of the 6 photographs, each with its crops" in block.interval
+    alone = paired_differences(
+        [{index: {"hole_psnr": 20.0 + shift * index} for index in range(6)} for shift in (1.0, 0.0)],
+        {"hole_psnr": 0},
+        {},
+    )["hole_psnr"][1]
+    found = block.differences["hole_psnr"][1]
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))

@@ -151,7 +151,7 @@ def test_recognition_is_in_percent(means):
     expected = 100.0 * (classes(turned) == classes(batch["image"]))
     assert 0 < expected.mean() < 100
     assert np.array_equal(deep.of_pictures("turned", turned, batch)["recognised"], expected)
-    assert deep.networks["recogniser"].startswith(means) and "sha256" in deep.networks["recogniser"]
+    assert deep.networks["recogniser"].startswith("means.pt") and "sha256" in deep.networks["recogniser"]
 
 
 def test_lpips_is_asked_by_variant(monkeypatch):

@@ -50,7 +50,7 @@ function blockSection(block, number) {
   all.addEventListener("change", () => place.replaceChildren(leaderboard(block, all.checked ? available : usual)));
   parent.append(place, html("p", { class: "hint" },
     available.length > usual.length ? html("label", { class: "inline" }, all, ` all ${available.length} figures`) : null,
-    `Bold: best of its column. In small print: ${block.interval}; or ± the standard deviation over seeds. `,
+    `Bold: best of its column. In small print: ± the standard deviation over seeds, or the ${block.interval}. `,
     Object.keys(block.differences).length ? "≈: the paired difference to the best may be none. " : "",
     Object.keys(block.usual).length ? `Otherwise ${differing(block.usual).join(", ")}.` : ""));
 
