@@ -19,10 +19,10 @@ train: $(READY)  ## train the default model, evaluate it, print the table (ARGS=
 	$(BIN)/inpaint-train $(ARGS)
 
 test: lint types $(READY)  ## everything that must hold, in less than 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(READY)  ## the long variants: a clean clone, the default run
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
 MODES = ("auto", "online", "offline")
+MARKS = ("sweep.json", "multirun.yaml")  # of the folder of a sweep
 MOST_SAMPLES = 8  # rows of a table of pictures
 LONGEST_TAG = 64  # characters; what the client accepts
 TABLE_SECONDS = 10.0  # for a table, of which the server is asked before it is sent
@@ -350,9 +351,9 @@ def tags_of(tags: Mapping[str, str | Sequence[str] | None]) -> tuple[str, ...]:
 
 
 def sweep_of(folder: Path) -> str | None:
-    """The name of the sweep's folder that a run folder is in: Hydra writes ``multirun.yaml`` there."""
+    """The name of the sweep's folder that a run folder is in; our sweepers leave a file there, Hydra's another."""
     above = folder.resolve().parents
-    return next((place.name for place in above[:3] if (place / "multirun.yaml").is_file()), None)
+    return next((place.name for place in above[:3] if any((place / name).is_file() for name in MARKS)), None)
 
 
 def _write(path: Path, text: str) -> None:

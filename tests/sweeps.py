@@ -51,7 +51,8 @@ def start(tmp_path, monkeypatch, capfd):
 def sweep(start, tmp_path, monkeypatch):
     """The same with the config above."""
     folder = stub_conf(tmp_path / "conf")
-    monkeypatch.setattr("inpaint.config.conf_dir", lambda: folder)
+    for module in ("config", "explain"):
+        monkeypatch.setattr(f"inpaint.{module}.conf_dir", lambda: folder)
     return start
 
 

@@ -6,9 +6,10 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from inpaint import ranks
-from inpaint.callbacks import RunRecord, SaveCheckpoint
+from inpaint.callbacks import RunRecord
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
+from inpaint.saving import SaveCheckpoint
 from inpaint.watch import RankAgreement
 from tests.reliability.ranks import fit, loader, rows, state, tiny, together
 

@@ -71,7 +71,9 @@ def test_what_conf_names_is_accepted():
     for path in sorted(conf_dir().rglob("*.yaml")):
         for line in path.read_text().splitlines():
             if line.strip().startswith("_target_:"):
-                target = line.split(":", 1)[1].strip()
+                target = line.split("#")[0].split(":", 1)[1].strip()
+                if target.startswith("hydra"):  # a part of Hydra's, which it builds itself
+                    continue
                 problems = []
                 try:
                     check(OmegaConf.create({"x": {"_target_": target, "_partial_": True}}))
