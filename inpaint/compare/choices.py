@@ -115,6 +115,11 @@ def _settings(runs: Sequence[Run]) -> dict[str, _Setting]:
     return settings
 
 
+def choices_made(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The option of each run by setting."""
+    return {key: chosen.options for key, chosen in _settings(runs).items()}
+
+
 def _no_choice(key: str) -> bool:
     return key.partition(".")[0].partition("@")[0] in NO_CHOICE
 

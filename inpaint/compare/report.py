@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from inpaint.compare.choices import Choice, choices
+from inpaint.compare.choices import Choice, choices, choices_made
 from inpaint.compare.configs import Found, differences, shortest, without_storage
 from inpaint.compare.paired import Difference, paired_differences
 from inpaint.compare.runs import Run, expand, read
@@ -283,10 +283,31 @@ def _entries(groups: Sequence[Sequence[Run]]) -> list[Entry]:
         alone = sum(folder.is_relative_to(common) for folder in folders) == len(group)
         paths.append(str((common if alone else group[0].folder) if group[0].trained else common / group[0].method))
         more.append(f" and {len(group) - 1} more" if len(group) > 1 and not alone else "")
+    names = _of_jobs(groups) or [name + suffix for name, suffix in zip(shortest(paths), more, strict=True)]
     return [
-        Entry(name + suffix, list(group), found.get(place, {}))
-        for place, (name, suffix, group) in enumerate(zip(shortest(paths), more, groups, strict=True))
+        Entry(name, list(group), found.get(place, {}))
+        for place, (name, group) in enumerate(zip(names, groups, strict=True))
     ]
+
+
+def _of_jobs(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """Names by what each job of a sweep set, as ``hinge, l1.weight=10``: the number of its folder says nothing.
+
+    Empty where the runs are no such jobs, or these names would not tell them apart.
+    """
+    runs = [group[0] for group in groups]
+    jobs = (run.trained and run.folder.name.isdigit() for group in groups for run in group)
+    if len(runs) < 2 or not all(jobs):
+        return []
+    settings = choices_made(runs)
+    names = [
+        ", ".join(
+            f"{'.'.join(key.split('.')[-2:])}={options[place]}" if options[place][0].isdigit() else options[place]
+            for key, options in settings.items()
+        )
+        for place in range(len(runs))
+    ]
+    return names if len(set(names)) == len(names) else []
 
 
 def ranked(entries: Sequence[Entry], sort: str) -> list[Entry]:

@@ -119,3 +119,18 @@ def test_it_is_printed_and_in_the_report(tmp_path, capsys):
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     effects = {choice["option"]: choice["difference"] for choice in data["blocks"][0]["choices"]["hole_psnr"]}
     assert effects == {"[l1]": 0, "[l2]": pytest.approx(-0.51)}
+
+
+def test_jobs_are_named_by_what_they_set(tmp_path):
+    grid = {"adversarial": ["hinge", "none"], "losses.l1.weight": ["1", "10"], "seed": ["0", "1"]}
+    folder = make_grid(tmp_path / "sweep", grid, lambda s: 20.0)
+    for place, run in enumerate(sorted(folder.iterdir(), key=lambda run: int(run.name))):
+        adversarial, weight = ("hinge", "none")[place // 4], (1.0, 10.0)[place // 2 % 2]
+        config = changed(seed=place % 2, losses__l1__weight=weight, discriminator__width=64 if adversarial else 0)
+        config["adversarial"] = adversarial
+        (run / "config.yaml").write_text(json.dumps(config))
+    names = {entry.name for entry in compare([folder]).entries}
+    assert names == {f"{game}, l1.weight={weight}" for game in ("hinge", "none") for weight in (1, 10)}
+    renamed = folder.rename(tmp_path / "other")
+    (renamed / "0").rename(renamed / "mine")
+    assert not any("l1.weight" in entry.name for entry in compare([renamed]).entries)
