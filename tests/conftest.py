@@ -79,3 +79,21 @@ def batch():
     for sample in range(4):
         mask[sample, :, 2 + sample : 9 + sample, 3:12] = 1
     return {"image": image, "mask": mask, "index": torch.arange(4)}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, which keeps what its console and its network said; the test is skipped where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+    if not (chromium.exists() and driver.exists()):
+        pytest.skip("needs Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(chromium)
+    flags = ("headless", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run")
+    for flag in (*flags, "window-size=1200,900"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(driver)))
+    yield opened
+    opened.quit()
