@@ -4,6 +4,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow
@@ -33,16 +34,19 @@ def no_traces(monkeypatch, tmp_path):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home = tmp_path / "home"
     home.mkdir()
-    scratch.mkdir()
+    # Short: the path of a worker's socket in there has at most 108 characters, and where it has more, the worker hangs.
+    scratch = Path(tempfile.mkdtemp(prefix="hf"))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", home / ".cache" / "huggingface" / "datasets")
     environment = dict(os.environ)
     yield scratch
-    assert {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"} == {
-        k: v for k, v in environment.items() if k != "PYTEST_CURRENT_TEST"
+    shutil.rmtree(scratch)
+    others = ("PYTEST_CURRENT_TEST", "KMP_DUPLICATE_LIB_OK")  # pytest's, and one that scikit-learn sets on import
+    assert {k: v for k, v in os.environ.items() if k not in others} == {
+        k: v for k, v in environment.items() if k not in others
     }
     assert not tried and not [*home.rglob("*")]
     assert not datasets.config.HF_HUB_OFFLINE and datasets.is_progress_bar_enabled()
