@@ -17,7 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.explain import conf_dir, config_folder, explain, nearest, refuse_namesakes, shortened, too_long
@@ -69,28 +69,28 @@ def check(cfg: DictConfig) -> None:
         ConfigError: with all of them.
     """
     problems = [f"{key}: needs a value ({key}=...)" for key in sorted(OmegaConf.missing_keys(cfg))]
-    for path, node in _targets(cfg, ""):
-        problems += _check_target(path, node)
+    for path, node in _nodes(cfg, ""):
+        if isinstance(node, DictConfig) and "_target_" in node:
+            problems += _check_target(path, node)
+        elif isinstance(node, ValueNode) and ("${" in str(node) or isinstance(node._value(), dict | list)):
+            problems.append(f"{path}: {str(node)[:80]} would be evaluated again; write the value itself")
     if not problems:
         problems += _check_combinations(cfg)
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
-    """All nodes with a `_target_`, with their dotted paths."""
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """All nodes with their dotted paths, as they are once what they refer to or compute has taken its place."""
+    yield path, node
     if isinstance(node, DictConfig):
-        if "_target_" in node:
-            yield path, node
-        children: list[tuple[str, Any]] = [
-            (str(key), node._get_node(key)) for key in node if not OmegaConf.is_missing(node, key)
-        ]
+        children = [(str(key), node._get_node(key)) for key in node if not OmegaConf.is_missing(node, key)]
     elif isinstance(node, ListConfig):
         children = [(str(place), node._get_node(place)) for place in range(len(node))]
     else:
         return
     for key, child in children:
-        yield from _targets(child, f"{path}.{key}" if path else key)
+        yield from _nodes(cast(Node, child)._maybe_dereference_node(), f"{path}.{key}" if path else key)
 
 
 def _check_target(path: str, node: DictConfig) -> list[str]:
@@ -288,12 +288,15 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     if message := too_long(sys.argv[1:]):
         _leave(name, message)
 
+    def chosen(cfg: DictConfig) -> Any:
+        refuse_namesakes()
+        return run(cfg)
+
     def task(cfg: DictConfig) -> Any:
         if sweep_job.ours():
-            return sweep_job.run_job(name, cfg, run, lambda error: _told(name, error))
+            return sweep_job.run_job(name, cfg, chosen, lambda error: _told(name, error))
         try:
-            refuse_namesakes()
-            return run(cfg)
+            return chosen(cfg)
         except Exception as error:
             # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
             message = _for_the_user(error)

@@ -57,22 +57,23 @@ def shortened(message: str) -> list[str]:
 
 
 def refuse_namesakes() -> None:
-    """Options of `--config-dir` that bear the name of a packaged one, which Hydra would take without a word.
+    """Options of `--config-dir` and `hydra.searchpath` with the name of a packaged one, which Hydra takes silently.
 
     Raises:
         ValueError: naming them.
     """
-    sources = HydraConfig.get().runtime.config_sources
-    folders = {
-        provider: [Path(s.path) for s in sources if s.provider == provider] for provider in ("main", "command-line")
-    }
-    for theirs in folders["command-line"]:
-        for file in sorted(theirs.rglob("*.yaml")):
-            for ours in folders["main"]:
-                namesake = ours / file.relative_to(theirs)
+    files = [source for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    packaged = [Path(source.path) for source in files if source.provider == "main"]
+    for source in files:
+        if source.provider == "main":
+            continue
+        option = "--config-dir" if source.provider == "command-line" else "hydra.searchpath"
+        for file in sorted(Path(source.path).rglob("*.yaml")):
+            for ours in packaged:
+                namesake = ours / file.relative_to(source.path)
                 if namesake.is_file() and namesake.read_bytes() != file.read_bytes():
                     raise ValueError(
-                        f"--config-dir: {file} has the name of a packaged option, which would be used instead of it; "
+                        f"{option}: {file} has the name of a packaged option, which would be used instead of it; "
                         "give it another name"
                     )
 

@@ -1,4 +1,4 @@
-"""An option of `--config-dir` with the name of a packaged one is reported: Hydra would take the latter. Item 45."""
+"""An option of one's own with the name of a packaged one is reported: Hydra would take the latter. Item 45."""
 
 import shutil
 
@@ -11,7 +11,11 @@ def test_namesakes_are_refused_and_other_names_work(tmp_path):
     (theirs / "losses").mkdir(parents=True)
     packaged = (conf_dir() / "losses" / "l1.yaml").read_text()
     (theirs / "losses" / "l1.yaml").write_text(packaged.replace("weight: 1.0", "weight: 77.0"))
-    refused = start("train", "--config-dir", theirs, cwd=tmp_path)
+    refused = {
+        "--config-dir": start("train", "--config-dir", theirs, cwd=tmp_path),
+        "hydra.searchpath": start("train", f"hydra.searchpath=['file://{theirs}']", cwd=tmp_path),
+        "in a sweep": start("train", "-m", "--config-dir", theirs, "hydra.sweep.dir=sweep", cwd=tmp_path),
+    }
 
     same = tmp_path / "same"
     (same / "losses").mkdir(parents=True)
@@ -22,6 +26,8 @@ def test_namesakes_are_refused_and_other_names_work(tmp_path):
     _, errors = run("train", "-cd", same, "losses=[mine]", "baselines=[telia]", cwd=tmp_path, code=2)
     assert "there is no generator telia" in errors, "it came past the folder"
 
-    code, _, errors = finish(refused)
-    assert code == 2 and errors.count("\n") == 1
-    assert "--config-dir: " in errors and "losses/l1.yaml has the name of a packaged option" in errors
+    for case, process in refused.items():
+        code, _, errors = finish(process)
+        option = "--config-dir" if case == "in a sweep" else case
+        assert f"{option}: " in errors and "losses/l1.yaml has the name of a packaged option" in errors, case
+        assert (code, errors.count("\n")) == (2, 1) if case != "in a sweep" else code == 1, errors
