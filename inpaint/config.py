@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -20,7 +20,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaint.explain import conf_dir, config_folder, explain, nearest, refuse_namesakes, shortened, too_long
+from inpaint.explain import conf_dir, config_folder, explain, refuse_namesakes, shortened, too_long
+from inpaint.settings import nearest
 from inpaint.sweep import job as sweep_job
 from inpaint.sweep.grid import SweepError
 
@@ -40,10 +41,14 @@ TARGET_ROOTS = (
 )
 FUNCTIONS_OF = "inpaint.schedules"  # the only functions among them
 
-# Arguments that `build` supplies; a config gives the others.
+# Arguments that `build` makes of groups of their own.
 SUPPLIED = {
     "data": {"masks", "validation_masks"},
-    "module": {"generator", "losses", "generator_optimizer"},
+    "module": {
+        *("generator", "generator_optimizer", "generator_scheduler", "losses", "adversarial"),
+        *("discriminator", "discriminator_optimizer", "discriminator_scheduler"),
+    },
+    "trainer": {"callbacks", "logger"},
 }
 DISK = (
     errno.EACCES,
@@ -84,13 +89,14 @@ def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     """All nodes with their dotted paths, as they are once what they refer to or compute has taken its place."""
     yield path, node
     if isinstance(node, DictConfig):
-        children = [(str(key), node._get_node(key)) for key in node if not OmegaConf.is_missing(node, key)]
+        keys: Iterable[Any] = (key for key in node if not OmegaConf.is_missing(node, key))
     elif isinstance(node, ListConfig):
-        children = [(str(place), node._get_node(place)) for place in range(len(node))]
+        keys = range(len(node))
     else:
         return
-    for key, child in children:
-        yield from _nodes(cast(Node, child)._maybe_dereference_node(), f"{path}.{key}" if path else key)
+    for key in keys:
+        child = cast(Node, node._get_node(key))._maybe_dereference_node()
+        yield from _nodes(child, f"{path}.{key}" if path else str(key))
 
 
 def _check_target(path: str, node: DictConfig) -> list[str]:
@@ -115,8 +121,10 @@ def _check_target(path: str, node: DictConfig) -> list[str]:
         f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
         for key in sorted(given - accepted)
     ]
+    supplied = SUPPLIED.get(path, set())
+    problems += [f"{path}.{key}: it is made of the group {key}=..." for key in sorted(given & supplied)]
     if not node.get("_partial_"):
-        problems += [f"{path}.{key}: {target} needs it" for key in sorted(required - given - SUPPLIED.get(path, set()))]
+        problems += [f"{path}.{key}: {target} needs it" for key in sorted(required - given - supplied)]
     return problems
 
 
@@ -164,8 +172,12 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
         target = str(cfg.generator._target_) if _chosen(cfg.get("generator")) else ""
         if target.startswith("inpaint.fills."):
             problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")
-        elif cfg.get("name") in cfg.get("baselines", []):
-            problems.append(f"name: {cfg.name} is one of the baselines; give the run another name")
+        elif not isinstance(name := cfg.get("name", ""), str):
+            problems.append(f"name: {name} is no text; name=run_{name}, for one, is")
+        elif name in cfg.get("baselines", []):
+            problems.append(f"name: {name} is one of the baselines; give the run another name")
+    if isinstance(cfg.get("baselines"), str):
+        return [*problems, f"baselines: give a list, baselines=[{cfg.baselines}]"]
     fills = [("baselines", name) for name in cfg.get("baselines", [])]
     if isinstance(cfg.get("generator"), str):
         fills.append(("generator", cfg.generator))

@@ -1,6 +1,5 @@
 """Where the configs are, and what to say of a command line that does not fit them."""
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
+
+from inpaint.settings import nearest
 
 LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
 SHOWN, LINES = 500, 40  # characters of a line and lines of a message
@@ -31,12 +32,6 @@ def conf_dir() -> Path:
 def config_folder(name: str) -> Path:
     """Where a command's config is: ``conf``, or a folder of its own in there."""
     return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
-
-
-def nearest(name: str, candidates: list[str]) -> str:
-    """`; did you mean ...?` with the closest candidate, or nothing."""
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def too_long(arguments: Sequence[str]) -> str | None:
@@ -96,7 +91,9 @@ def explain(name: str, error: Exception) -> str:
             return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
         key = found[1].split("@")[0]
-        return f"{key}: no such setting{nearest(key, _settings(name))} (inpaint-{name} --cfg job shows all)"
+        settings = _settings(name)
+        hint = " of the option that was chosen" if key in settings else nearest(key, settings)
+        return f"{key}: no such setting{hint} (inpaint-{name} --cfg job shows all)"
     return text.strip().splitlines()[0]
 
 

@@ -1,9 +1,13 @@
 """What happens when a loss or a gradient is NaN or infinite: the run stops, or the update is skipped and counted."""
 
-from typing import Literal
+import copy
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from inpaint.settings import choice, whole
 
 
 class NonFiniteError(RuntimeError):
@@ -38,12 +42,33 @@ def check(update: int, phase: str, terms: dict[str, Tensor], norm: Tensor, own: 
     raise NonFiniteError(
         f"update {update}, {phase} phase: {what} is NaN or infinite "
         f"({', '.join(f'{term} {value:.4g}' for term, value in terms.items())}, gradient norm {norm:.4g}). "
-        f"The {phase} was not changed. A lower {phase}_optimizer.lr or module.{phase}_clip=1 may help; "
+        f"Nothing was changed. A lower {phase}_optimizer.lr or module.{phase}_clip=1 may help; "
         "module.non_finite=skip leaves such updates out.",
         update,
         phase,
         mine=own is None or not own,
     )
+
+
+class Before:
+    """What an update changes before its last check, as it was: a refused update gives it back.
+
+    Args:
+        tensors: parameters and buffers.
+        owners: an optimizer and its schedule, if it has one.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor], owners: Iterable[Any]) -> None:
+        self.values = [(tensor, tensor.detach().clone()) for tensor in tensors]
+        self.states = [(owner, copy.deepcopy(owner.state_dict())) for owner in owners if owner is not None]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put everything back."""
+        for tensor, value in self.values:
+            tensor.copy_(value)
+        for owner, state in self.states:
+            owner.load_state_dict(state)
 
 
 class Policy:
@@ -54,14 +79,12 @@ class Policy:
         most: updates that may be skipped; one more stops the run.
 
     Raises:
-        ValueError: another word, or a number below 1.
+        ValueError: another word, or no whole number from 1 up.
     """
 
     def __init__(self, non_finite: Literal["stop", "skip"], most: int) -> None:
-        if non_finite not in ("stop", "skip"):
-            raise ValueError(f"module.non_finite: {non_finite} is neither stop nor skip")
-        if most < 1:
-            raise ValueError(f"module.max_skipped: {most} is less than 1; module.non_finite=stop skips none")
+        choice("module.non_finite", non_finite, ("stop", "skip"))
+        whole("module.max_skipped", most, 1)
         self.skips, self.most, self.skipped = non_finite == "skip", most, 0
 
     def skip_or_stop(self, error: NonFiniteError) -> None:

@@ -26,6 +26,7 @@ from inpaint.losses.term import Term
 from inpaint.metrics.image import measure
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
+from inpaint.settings import whole
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -58,8 +59,8 @@ class InpaintingGAN(L.LightningModule):
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
         ema_decay: see `MovingAverage`.
-        non_finite: what a NaN or infinite loss or gradient does: ``stop`` the run, or ``skip`` the rest of the update,
-            in which case buffers (batch-norm statistics) go back to what they were before it.
+        non_finite: what a NaN or infinite loss or gradient does: ``stop`` the run, or ``skip`` the update. Either way
+            networks and optimizers are as they were before it.
         max_skipped: so many updates of a run may be skipped; one more stops it.
         seed: keys the noise of each update, with rank and update.
 
@@ -103,26 +104,24 @@ class InpaintingGAN(L.LightningModule):
             raise ValueError("discriminator_optimizer: missing, and the discriminator cannot learn without one")
         if not losses and adversarial is None:
             raise ValueError("losses: empty, and adversarial=none: there is nothing to train by")
+        painter = type(generator).__name__
         if not any(p.requires_grad for p in generator.parameters()):
-            raise ValueError(
-                f"generator: {type(generator).__name__} has no parameters to train; measure it with inpaint-evaluate"
-            )
+            raise ValueError(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
         for name, term in losses.items():
             missing = set(term.needs) - {"output", "composite"} - set(getattr(generator, "returns", ()))
             missing -= VERDICTS if discriminator is not None else set()
             if missing:
-                raise ValueError(
-                    f"losses.{name}: needs {sorted(missing)}, which {type(generator).__name__}"
-                    f"{'' if discriminator is not None else ' without a discriminator'} does not give"
-                )
-        for name, number in (
-            ("discriminator_every", discriminator_every),
-            ("generator_every", generator_every),
-            ("r1_every", r1_every),
-            ("accumulate", accumulate),
-        ):
-            if number < 1:
-                raise ValueError(f"module.{name}: {number} is less than 1")
+                without = "" if discriminator is not None else " without a discriminator"
+                raise ValueError(f"losses.{name}: needs {sorted(missing)}, which {painter}{without} does not give")
+        every = {"discriminator_every": discriminator_every, "generator_every": generator_every, "r1_every": r1_every}
+        for name, number in (every | {"accumulate": accumulate}).items():
+            whole(f"module.{name}", number, 1)
+        for name, number in (("adversarial_start", adversarial_start), ("discriminator_alone", discriminator_alone)):
+            whole(f"module.{name}", number, 0)
+        clips = {"generator_clip": generator_clip, "discriminator_clip": discriminator_clip}
+        for name, limit in (clips | {"r1_gamma": r1_gamma or None}).items():
+            if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+                raise ValueError(f"module.{name}: {limit!r} is no number above 0")
 
         self.generator = generator
         self.discriminator = discriminator
@@ -190,11 +189,7 @@ class InpaintingGAN(L.LightningModule):
         parts = self._split(batch)
 
         self.refused, self.figures = None, {}
-        # What forward passes change: running statistics, and the vectors of spectral norm.
-        buffers = [
-            buffer for network in (self.generator, self.discriminator) if network for buffer in network.buffers()
-        ]
-        before = [buffer.clone() for buffer in buffers] if self.policy.skips else []
+        before = self._before(judge)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
         # parts it would keep the graphs of all of them alive, which is the memory that parts are meant to save.
@@ -211,11 +206,18 @@ class InpaintingGAN(L.LightningModule):
                     self.ema.update(self.generator, update)
             except NonFiniteError as error:
                 self.refused = error
+                before.restore()
                 self.policy.skip_or_stop(error)
-                for buffer, value in zip(buffers, before, strict=True):
-                    buffer.copy_(value)
         if self.policy.skips:
             self.log("train/skipped", float(self.policy.skipped))
+
+    def _before(self, judge: bool) -> finite.Before:
+        """What forward passes change, running statistics and vectors of spectral norm; and what steps first."""
+        buffers = [b for network in (self.generator, self.discriminator) if network for b in network.buffers()]
+        if self.discriminator is None or not judge:
+            return finite.Before(buffers, ())
+        optimizer, scheduler = self._optimizer_of("discriminator")
+        return finite.Before([*buffers, *self.discriminator.parameters()], (optimizer.optimizer, scheduler))
 
     def _discriminator_terms(self, batch: Batch, shared: Outputs | None, update: int) -> dict[str, Tensor]:
         """Weighted terms of the discriminator's loss; real and fake go through it together."""
@@ -336,10 +338,9 @@ class InpaintingGAN(L.LightningModule):
 
     def _split(self, batch: Batch) -> list[Batch]:
         """The batch in `accumulate` parts (fewer where it has fewer samples)."""
-        if self.accumulate == 1:
-            return [batch]
-        chunks = {name: value.chunk(self.accumulate) for name, value in batch.items()}  # type: ignore[attr-defined]
-        return [Batch(**dict(zip(chunks, part, strict=True))) for part in zip(*chunks.values(), strict=True)]  # type: ignore[typeddict-item]
+        size = -(-len(batch["index"]) // self.accumulate)
+        places = [slice(at, at + size) for at in range(0, len(batch["index"]), size)]
+        return [Batch(**{name: value[place] for name, value in batch.items()}) for place in places]  # type: ignore
 
     # ---- optimizers -------------------------------------------------------------------------------------------------
 
@@ -350,7 +351,10 @@ class InpaintingGAN(L.LightningModule):
             parameters = [p for p in network.parameters() if p.requires_grad] if network is not None else []
             optimizer, scheduler = self.optimizer_factories[name], self.scheduler_factories[name]
             if parameters and optimizer is not None:
-                entry: dict[str, Any] = {"optimizer": optimizer(parameters)}
+                try:
+                    entry: dict[str, Any] = {"optimizer": optimizer(parameters)}
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"{name}_optimizer: {error}") from None
                 if scheduler is not None:
                     entry["lr_scheduler"] = scheduler(entry["optimizer"])
                 configured.append(entry)

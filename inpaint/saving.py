@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from inpaint import checkpoint
 from inpaint.checkpoint import NAMES, CheckpointError
 from inpaint.metrics.columns import COLUMNS
+from inpaint.settings import choice
 
 log = logging.getLogger("inpaint.saving")
 
@@ -54,8 +55,7 @@ class SaveCheckpoint(Callback):
             raise ValueError(f"callbacks.checkpoint.every: {every} is less than 1")
         if best < 0:
             raise ValueError(f"callbacks.checkpoint.best: {best} is less than 0")
-        if monitor not in COLUMNS:
-            raise ValueError(f"callbacks.checkpoint.monitor: {monitor} is none of {', '.join(COLUMNS)}")
+        choice("callbacks.checkpoint.monitor", monitor, COLUMNS)
         self.folder, self.every, self.keep, self.best, self.monitor = Path(folder), every, keep, best, monitor
         self.taken: Taken | None = None
         self.last = -1  # update of the newest file
@@ -67,9 +67,11 @@ class SaveCheckpoint(Callback):
 
     # ---- the beginning of a run -------------------------------------------------------------------------------------
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Find out before the first batch whether the folder takes a checkpoint."""
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
+        """Find out before the first batch whether the folder takes a checkpoint, and validation measures the figure."""
         if stage == "fit":
+            if self.best:
+                choice("callbacks.checkpoint.monitor", self.monitor, pl_module.validation_means)
             tensors = [*pl_module.state_dict().values(), *(p for p in pl_module.parameters() if p.requires_grad)]
             # Adam has two moments for each trained parameter.
             size = sum(t.nbytes for t in tensors) + sum(p.nbytes for p in pl_module.parameters() if p.requires_grad)
@@ -181,11 +183,7 @@ class SaveCheckpoint(Callback):
 
     def _path_of_best(self, trainer: L.Trainer) -> Path | None:
         """The name of this update as one of the best; None if it is not."""
-        measured = trainer.callback_metrics.get(f"val/{self.monitor}")
-        if measured is None:
-            there = sorted(name.removeprefix("val/") for name in trainer.callback_metrics if name.startswith("val/"))
-            raise ValueError(f"callbacks.checkpoint.monitor: validation measures {', '.join(there)}, no {self.monitor}")
-        value = float(measured)
+        value = float(trainer.callback_metrics[f"val/{self.monitor}"])
         path = self.folder / f"best_{self.monitor}_{value:.6g}_{self.path(trainer.global_step).name}"
         ranked = self._ranked()
         good = math.isfinite(value) and path not in ranked

@@ -15,9 +15,9 @@ from inpaint.config import (
     check,
     conf_dir,
     load_generator,
-    nearest,
 )
 from inpaint.files import BadImage
+from inpaint.settings import nearest
 
 LAPLACE = "inpaint.fills.Harmonic"
 UNET = "inpaint.networks.generators.residual_unet.ResidualUNet"
@@ -87,6 +87,31 @@ def test_half_precision_floats_are_refused():
     }
     (line,) = problems(config)
     assert line.startswith("trainer.precision: 32-true and bf16-mixed are")
+
+
+def test_arguments_that_are_groups_of_their_own():
+    assert problems(
+        {
+            "trainer": {"_target_": "lightning.Trainer", "callbacks": []},
+            "module": {"_target_": "inpaint.module.InpaintingGAN", "generator": 1},
+        }
+    ) == [
+        "trainer.callbacks: it is made of the group callbacks=...",
+        "module.generator: it is made of the group generator=...",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": 7}, "name: 7 is no text; name=run_7, for one, is"),
+        ({"name": None}, "name: None is no text; name=run_None, for one, is"),
+        ({"baselines": "telea"}, "baselines: give a list, baselines=[telea]"),
+    ],
+)
+def test_names_are_texts_and_baselines_a_list(settings, message):
+    parts = {"module": {}, "discriminator": {}, "adversarial": {}, "losses": {"l1": {}}, "trainer": {"precision": 32}}
+    assert message in problems(parts | settings)
 
 
 def test_nearest():

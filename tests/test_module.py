@@ -290,6 +290,17 @@ def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
     assert make(adversarial=False).realism(outputs, batch["mask"]) is None
 
 
+def test_parts_have_the_texts_of_their_pictures():
+    rows = [row | {"caption": f"picture {row['index']}"} for row in samples(5)]
+    (batch,) = DataLoader(rows, batch_size=5)
+    parts = make(accumulate=3)._split(batch)
+    assert [(part["index"].tolist(), part["caption"]) for part in parts] == [
+        ([0, 1], ["picture 0", "picture 1"]),
+        ([2, 3], ["picture 2", "picture 3"]),
+        ([4], ["picture 4"]),
+    ]
+
+
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
     whole, parts = make(losses={"l2": L2()}), make(losses={"l2": L2()}, accumulate=4)
     fit(whole, 3, batch_size=8)
@@ -438,6 +449,13 @@ def test_an_error_in_a_phase_unfreezes_the_other_network():
         ({"losses": {}, "discriminator": None, "adversarial": None}, "losses: empty"),
         ({"accumulate": 0}, r"module\.accumulate"),
         ({"r1_every": 0}, r"module\.r1_every"),
+        ({"accumulate": 2.5}, r"module\.accumulate: 2\.5 is no whole number from 1 up"),
+        ({"generator_every": "two"}, r"module\.generator_every: 'two' is no whole number"),
+        ({"adversarial_start": -1}, r"module\.adversarial_start: -1 is no whole number from 0 up"),
+        ({"generator_clip": 0}, r"module\.generator_clip: 0 is no number above 0"),
+        ({"discriminator_clip": -1.0}, r"module\.discriminator_clip: -1\.0 is no number above 0"),
+        ({"generator_clip": "one"}, r"module\.generator_clip: 'one' is no number above 0"),
+        ({"r1_gamma": -10}, r"module\.r1_gamma: -10 is no number above 0"),
         ({"generator": nn.Identity()}, "no parameters to train"),
     ],
 )
@@ -452,6 +470,13 @@ def test_impossible_combinations(settings, message):
     }
     with pytest.raises(ValueError, match=message):
         InpaintingGAN(**(parts | settings))
+
+
+@pytest.mark.parametrize(("rate", "message"), [(-1, "Invalid learning rate: -1"), ("fast", "not supported between")])
+def test_an_impossible_optimizer_is_named(rate, message):
+    module = make(discriminator_optimizer=lambda parameters: torch.optim.Adam(parameters, lr=rate))
+    with pytest.raises(ValueError, match=f"^discriminator_optimizer: .*{message}"):
+        module.configure_optimizers()
 
 
 def test_a_loss_that_needs_what_nobody_returns():

@@ -1,6 +1,6 @@
 import pytest
 
-from inpaint.settings import choice
+from inpaint.settings import choice, whole
 
 
 def test_a_word_that_does_not_exist_is_answered_with_those_that_do():
@@ -10,3 +10,12 @@ def test_a_word_that_does_not_exist_is_answered_with_those_that_do():
         choice("generator.norm", "layer", words)
     with pytest.raises(ValueError, match="got None"):
         choice("generator.norm", None, words)
+    with pytest.raises(ValueError, match=r"got 'bach'; did you mean batch\?$"):
+        choice("generator.norm", "bach", words)
+
+
+@pytest.mark.parametrize("value", [0, -3, 1.5, "one", None])
+def test_numbers_are_whole(value):
+    assert whole("data.crop", 1, 1) == 1
+    with pytest.raises(ValueError, match=r"^data\.crop: .* is no whole number from 1 up$"):
+        whole("data.crop", value, 1)

@@ -24,7 +24,7 @@ from inpaint.data.sources import Folder, Photos, Source, Split, say
 from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
-from inpaint.settings import choice
+from inpaint.settings import choice, whole
 from inpaint.signals import shelter
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
@@ -81,8 +81,7 @@ class InpaintingData(L.LightningDataModule):
             ("validation_crops", validation_crops, 1),
             ("workers", workers, 0),
         ):
-            if not isinstance(number, int) or number < least:
-                raise ValueError(f"data.{name}: {number!r} is no whole number from {least} up")
+            whole(f"data.{name}", number, least)
         choice("data.cache", cache, ("device", "ram", "none", "auto"))
         choice("data.on_bad_image", on_bad_image, ("raise", "skip"))
         if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):

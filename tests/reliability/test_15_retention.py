@@ -114,10 +114,11 @@ def test_one_is_enough(tmp_path, whole):
 def test_impossible_settings(tmp_path):
     with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.best: -1 is less than 0"):
         SaveCheckpoint(str(tmp_path), best=-1)
-    with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.monitor: loss is none of hole_l1, "):
-        SaveCheckpoint(str(tmp_path), monitor="loss")
-    with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.monitor: validation measures .*hole_psnr.*, no ms"):
+    with pytest.raises(ValueError, match=r"monitor: give one of hole_l1, .*; got 'hole_psn'; did you mean hole_psnr\?"):
+        SaveCheckpoint(str(tmp_path), monitor="hole_psn")
+    with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.monitor: give one of .*hole_psnr.*; got 'ms'"):
         run(tmp_path, best=1, monitor="ms")
+    assert not (tmp_path / "seen.jsonl").exists(), "before the first update"
 
 
 def test_figures_of_like_names_are_ranked_apart(tmp_path):

@@ -83,7 +83,7 @@ def test_refused_where_it_is_computed(text):
         {"generator": {"_target_": "inpaint.networks.generators.residual_unet.ResidualUNet", "width": text}},
         {"losses": ["${other}"], "other": text},
     ):
-        with pytest.raises(ConfigError, match="tempfile.mkdtemp"):
+        with pytest.raises(ConfigError, match=r"tempfile\.mkdtemp"):
             check(OmegaConf.create(config))
     check(OmegaConf.create({"a": {"b": [1, "x"]}, "same": "${a}", "made": "${oc.create:{a: 1}}", "key": "$NAME"}))
 
