@@ -190,11 +190,7 @@ class InpaintingGAN(L.LightningModule):
         parts = self._split(batch)
 
         self.refused, self.figures = None, {}
-        # What forward passes change: running statistics, and the vectors of spectral norm.
-        buffers = [
-            buffer for network in (self.generator, self.discriminator) if network for buffer in network.buffers()
-        ]
-        before = [buffer.clone() for buffer in buffers] if self.policy.skips else []
+        before = self._statistics() if self.policy.skips else {}
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
         # parts it would keep the graphs of all of them alive, which is the memory that parts are meant to save.
@@ -212,10 +208,15 @@ class InpaintingGAN(L.LightningModule):
             except NonFiniteError as error:
                 self.refused = error
                 self.policy.skip_or_stop(error)
-                for buffer, value in zip(buffers, before, strict=True):
+                for buffer, value in before.items():
                     buffer.copy_(value)
         if self.policy.skips:
             self.log("train/skipped", float(self.policy.skipped))
+
+    def _statistics(self) -> dict[Tensor, Tensor]:
+        """Copies of what forward passes change, by the buffer: running statistics, and the vectors of spectral norm."""
+        networks = [network for network in (self.generator, self.discriminator) if network]
+        return {buffer: buffer.clone() for network in networks for buffer in network.buffers()}
 
     def _discriminator_terms(self, batch: Batch, shared: Outputs | None, update: int) -> dict[str, Tensor]:
         """Weighted terms of the discriminator's loss; real and fake go through it together."""

@@ -12,7 +12,8 @@ from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.watch import NonFiniteBatches
-from tests.reliability.ranks import fit, loader, rows, sgd, state, tiny, together
+from tests.gan import sgd, tiny
+from tests.reliability.ranks import fit, loader, rows, state, together
 
 BAD = (2, 3)  # updates at which the term below is not finite
 
