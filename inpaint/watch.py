@@ -1,8 +1,10 @@
 """What a run notices about itself: ranks that are not alike, batches that broke an update, a game that is over."""
 
 import hashlib
+import io
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -112,11 +114,15 @@ class NonFiniteBatches(Callback):
             "batch": {name: value.cpu() if isinstance(value, Tensor) else value for name, value in batch.items()},
         }
         path = self.folder / f"update_{refused.update:08d}_rank{trainer.global_rank}.pt"
+        stream = io.BytesIO()  # on a full disk torch raises errors of its own, and leaves a part of the file
+        torch.save(content, stream)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(content, path)
+            path.write_bytes(stream.getbuffer())
         except OSError as error:  # the message of the update must not get lost for it
-            log.warning("%s; its batch could not be written (%s)", refused, error)
+            with suppress(OSError):
+                path.unlink()
+            log.warning("%s Its batch could not be written (%s)", refused, error)
         else:
             log.warning("%s Its batch is in %s", refused, path)
 

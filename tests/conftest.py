@@ -1,6 +1,8 @@
 """What several tests need: small photographs, a small run, and a check that no test leaves anything behind."""
 
+import logging
 import os
+import sys
 from pathlib import Path
 
 # Threads that wait for each other spin, so two of them on two shared cores may be far slower than one.
@@ -79,6 +81,28 @@ def batch():
     for sample in range(4):
         mask[sample, :, 2 + sample : 9 + sample, 3:12] = 1
     return {"image": image, "mask": mask, "index": torch.arange(4)}
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Runs a command in this process and a folder of its own; returns what it printed, after checking its exit code."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+
+    def run(module, *arguments, code=0):
+        monkeypatch.setattr(sys, "argv", [f"inpaint-{module.__name__.split('.')[-1]}", *map(str, arguments)])
+        ended = 0
+        try:
+            module.main()
+        except SystemExit as end:
+            ended = end.code
+        printed = capsys.readouterr()
+        assert ended == code, printed.out + printed.err
+        return printed.err if code else printed.out
+
+    yield run
+    root.level, root.handlers[:] = before  # Hydra sets up logging
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ FLOORS = {
     "inpaint.table": 1,
     "inpaint.pairs": 1,
     "inpaint.progress": 1,
+    "inpaint.writing": 1,
     "inpaint.sheet": 1,
     "inpaint.data": 2,
     "inpaint.module": 2,

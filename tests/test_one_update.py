@@ -12,12 +12,10 @@ from torch.utils.data import DataLoader
 
 from inpaint import rng
 from inpaint.config import conf_dir
-from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.perceptual import Perceptual, Style
 from inpaint.losses.reconstruction import L1
-from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
-from inpaint.networks.generators.residual_unet import ResidualUNet
+from tests.gan import tiny
 from tests.test_conf import TINY, options, trainable
 
 SIZE = 64
@@ -43,10 +41,6 @@ def samples(count=6):
     return rows
 
 
-def sgd(parameters):
-    return torch.optim.SGD(parameters, lr=0.01)
-
-
 def adam(parameters):
     return torch.optim.Adam(parameters, lr=1e-3)
 
@@ -56,16 +50,7 @@ def others(group):
 
 
 def make(**parts):
-    rng.seed_all(0)
-    defaults = {
-        "generator": ResidualUNet(width=4, levels=1),
-        "losses": {"l1": L1()},
-        "generator_optimizer": sgd,
-        "discriminator": Patch(width=4, layers=2),
-        "adversarial": NonSaturating(weight=0.1),
-        "discriminator_optimizer": sgd,
-    }
-    return InpaintingGAN(**(defaults | parts))
+    return tiny(**({"discriminator": Patch(width=4, layers=2)} | parts))
 
 
 def fit(module, updates=2):

@@ -1,7 +1,6 @@
 """inpaint-preview: what it shows, measures and freezes; and that an evaluation on a frozen set is the same one."""
 
 import csv
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -18,28 +17,6 @@ from inpaint.sheet import LINE
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["data.validation_crops=3", "data.crop=32"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs a command in this process and a folder of its own; returns what it printed, after checking its exit code."""
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    before = root.level, root.handlers[:]
-
-    def run(module, *arguments, code=0):
-        monkeypatch.setattr(sys, "argv", [f"inpaint-{module.__name__.split('.')[-1]}", *map(str, arguments)])
-        ended = 0
-        try:
-            module.main()
-        except SystemExit as end:
-            ended = end.code
-        printed = capsys.readouterr()
-        assert ended == code, printed.out + printed.err
-        return printed.err if code else printed.out
-
-    yield run
-    root.level, root.handlers[:] = before  # Hydra sets up logging
 
 
 def rows(path):

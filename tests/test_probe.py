@@ -2,8 +2,6 @@
 
 import csv
 import json
-import logging
-import sys
 
 import numpy as np
 import pytest
@@ -20,28 +18,6 @@ from inpaint.rng import key, seed_all
 
 SMALL = ["data.crop=32", "splits=3", "penalties=[0.01,1]", "neighbours=3", "queries=3", "data.batch_size=16"]
 CLASSES = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (210, 50, 40)}
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs the command in this process; returns what it printed, or its message, after checking its exit code."""
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    before = root.level, root.handlers[:]
-
-    def run(*arguments, code=0):
-        monkeypatch.setattr(sys, "argv", ["inpaint-probe", *map(str, arguments)])
-        ended = 0
-        try:
-            probe.main()
-        except SystemExit as end:
-            ended = end.code
-        printed = capsys.readouterr()
-        assert ended == code, printed.out + printed.err
-        return printed.err if code else printed.out
-
-    yield run
-    root.level, root.handlers[:] = before  # Hydra sets up logging
 
 
 def coloured(root, label):
@@ -90,7 +66,7 @@ def lines_of(folder):
 
 
 def test_classes_that_the_features_separate(command, textures, run_file, tmp_path):
-    printed = command(*SMALL, f"checkpoint={run_file}", f"data.root={textures}", "hydra.run.dir=out")
+    printed = command(probe, *SMALL, f"checkpoint={run_file}", f"data.root={textures}", "hydra.run.dir=out")
     lines = lines_of(tmp_path / "out")
     kinds = ["hog", "hog pooled", "pixels", "learnt", "learnt random"]
     assert list(lines) == [(kind, "") for kind in kinds] + [
@@ -112,7 +88,7 @@ def test_random_labels_are_near_chance(command, run_file, tmp_path):
     shuffled = np.random.default_rng(3).permutation(30)
     numbers = {colour: 10 * place for place, colour in enumerate(CLASSES)}
     root = coloured(tmp_path / "shuffled", lambda colour, number: f"class{shuffled[numbers[colour] + number] % 3}")
-    command(*SMALL, "splits=10", "test=0.4", f"checkpoint={run_file}", f"data.root={root}", "hydra.run.dir=out")
+    command(probe, *SMALL, "splits=10", "test=0.4", f"checkpoint={run_file}", f"data.root={root}", "hydra.run.dir=out")
     lines = lines_of(tmp_path / "out")
     for kind in ("pixels", "learnt", "learnt random"):
         for figure in ("linear", "neighbours"):
@@ -121,7 +97,7 @@ def test_random_labels_are_near_chance(command, run_file, tmp_path):
 
 
 def test_the_figures_are_those_of_the_splits(command, textures, run_file, tmp_path):
-    command(*SMALL, f"checkpoint={run_file}", f"data.root={textures}", "test=0.25", "hydra.run.dir=out")
+    command(probe, *SMALL, f"checkpoint={run_file}", f"data.root={textures}", "test=0.25", "hydra.run.dir=out")
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     values = {}
     for record in found["splits"]:
@@ -144,7 +120,7 @@ def test_the_figures_are_those_of_the_splits(command, textures, run_file, tmp_pa
 def test_the_same_again_and_another_seed(command, textures, run_file, tmp_path):
     texts = []
     for folder, seed, batch in (("one", 0, 16), ("two", 0, 5), ("three", 1, 16)):
-        command(
+        command(probe,
             *SMALL, f"checkpoint={run_file}", f"data.root={textures}", f"seed={seed}", f"data.batch_size={batch}",
             f"hydra.run.dir={folder}",
         )  # fmt: skip
@@ -175,7 +151,7 @@ def test_all_features_are_measured_in_the_same_splits(textures, monkeypatch):
 
 def test_several_checkpoints_and_layers(command, textures, tmp_path):
     first, second = context_encoder(tmp_path / "first.ckpt"), context_encoder(tmp_path / "second.ckpt", seed=2)
-    command(
+    command(probe,
         *SMALL, f"checkpoint=[{first},{second}]", "layer=[encoder.0,encoder.5]", f"data.root={textures}",
         "hydra.run.dir=out",
     )  # fmt: skip
@@ -203,7 +179,7 @@ def test_random_weights_are_those_that_a_run_begins_with(run_file):
 
 
 def test_without_a_checkpoint_the_classical_features_are_measured(command, textures, tmp_path):
-    command(*SMALL, f"data.root={textures}", "hydra.run.dir=out")
+    command(probe, *SMALL, f"data.root={textures}", "hydra.run.dir=out")
     assert list(lines_of(tmp_path / "out")) == [("hog", ""), ("hog pooled", ""), ("pixels", "")]
 
 
@@ -226,7 +202,7 @@ BAD = {
 
 @pytest.mark.parametrize("setting", BAD)
 def test_bad_settings(setting, command, textures):
-    message = command(*SMALL, f"data.root={textures}", setting, code=2)
+    message = command(probe, *SMALL, f"data.root={textures}", setting, code=2)
     assert message.startswith(f"inpaint-probe: {BAD[setting]}") and len(message.splitlines()) == 1
 
 
@@ -237,20 +213,20 @@ def test_bad_checkpoints(command, textures, run_file, tmp_path):
         ([f"checkpoint={other}"], "declares no features; give layer=NAME, one of layers.0 (4x32x32)"),
         ([f"checkpoint=[{run_file},{other}]", "layer=encoder.0"], "has no layer encoder.0; give layer=NAME, one of"),
     ):
-        message = command(*SMALL, f"data.root={textures}", *arguments, code=2)
+        message = command(probe, *SMALL, f"data.root={textures}", *arguments, code=2)
         assert message.startswith(f"inpaint-probe: layer: CompletionNetwork {expected}")
         assert len(message.splitlines()) == 1
     broken = ContextEncoder(8, 3, 16)
     broken.encoder[0].weight.data.fill_(float("nan"))
     path = saved(tmp_path / "nan.ckpt", broken, "inpaint.networks.generators.context_encoder.ContextEncoder", "nan",
                  width=8, levels=3, bottleneck=16)  # fmt: skip
-    message = command(*SMALL, f"data.root={textures}", f"checkpoint={path}", code=2)
+    message = command(probe, *SMALL, f"data.root={textures}", f"checkpoint={path}", code=2)
     assert message == "inpaint-probe: checkpoint: the features of nan are not finite; it cannot be probed\n"
 
 
 def test_bad_folders(command, textures, tmp_path):
     def refused(root, *arguments):
-        message = command(*SMALL, f"data.root={root}", *arguments, code=2)
+        message = command(probe, *SMALL, f"data.root={root}", *arguments, code=2)
         assert len(message.splitlines()) == 1
         return message
 
@@ -265,7 +241,7 @@ def test_bad_folders(command, textures, tmp_path):
     (textures / "green" / "broken.png").write_text("not a picture")
     message = refused(textures)
     assert "skip leaves them out" in message and "broken.png: not a readable" in message
-    printed = command(*SMALL, f"data.root={textures}", "data.on_bad_image=skip", "data.max_bad_fraction=0.5")
+    printed = command(probe, *SMALL, f"data.root={textures}", "data.on_bad_image=skip", "data.max_bad_fraction=0.5")
     assert "1 of" in printed and "left out" in printed and "3 classes, 30 pictures" in printed
 
     assert "data.label: all 10 pictures are of class red; give two or more" in refused(one_class(textures, tmp_path))

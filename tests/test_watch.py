@@ -19,7 +19,8 @@ from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.wandb_logger import WandbLogger
 from inpaint.watch import CollapseWatch, spread
-from tests.reliability.ranks import fit, loader, rows, tiny
+from tests.gan import tiny
+from tests.reliability.ranks import fit, loader, rows
 
 EVERY = 12
 

@@ -25,6 +25,7 @@ from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.table import ALL, IMAGES, PERFECT
+from inpaint.writing import write_whole
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more
@@ -64,9 +65,7 @@ def write_html(report: Report, path: Path, max_bytes: int = 24_000_000) -> list[
         "study": _study(report.study),
     }
     page = render(data)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)  # who has the old one open reloads a whole one
+    write_whole(path, page)  # who has the old one open reloads a whole one
     return [*said, f"report: {path} ({len(page.encode()) / 1e6:.1f} MB)"]
 
 

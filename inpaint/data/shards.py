@@ -14,6 +14,7 @@ from inpaint.data.sources import Picture, Split, check_reading, read_picture, sa
 from inpaint.data.tar import Reader, Sample
 from inpaint.files import BadImage, Encoded, listed
 from inpaint.progress import in_threads
+from inpaint.writing import write_whole
 
 
 class Shards:
@@ -110,9 +111,7 @@ class Shards:
             say(f"data: ignored {ignored.total()} members of the shards: {kinds}")
         if file is not None:
             text = json.dumps({self.names[address]: number for address, number in counts.items()}, indent=0)
-            scratch = file.with_name(f"{file.name}.{os.getpid()}")  # several ranks may write the same
-            scratch.write_text(text + "\n")
-            scratch.replace(file)
+            write_whole(file, text + "\n")  # several ranks may write the same
         return counts
 
     def _known(self, file: Path) -> dict[str, int]:

@@ -5,16 +5,18 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from inpaint.compare import Report, compare, print_leaderboard, write_html
 from inpaint.metrics.columns import COLUMNS
 from inpaint.sweep.grid import JOBS
 from inpaint.sweep.job import Job, settings, trained_longer
 from inpaint.table import Cell, figure_cells, print_blocks
+
+if TYPE_CHECKING:
+    from inpaint.compare import Report
 
 
 class Answer(Callback):
@@ -37,8 +39,10 @@ class Answer(Callback):
             sys.exit(1)
 
 
-def _compared(folder: Path) -> Report | None:
+def _compared(folder: Path) -> "Report | None":
     """The leaderboard of the jobs in the terminal and as ``comparison.html``; nothing for fewer than two runs."""
+    from inpaint.compare import compare, print_leaderboard, write_html  # not at the start of every single run
+
     try:
         report = compare([folder])
     except ValueError:  # no job has finished, and the table of jobs has said why
@@ -51,7 +55,7 @@ def _compared(folder: Path) -> Report | None:
     return report
 
 
-def _winner(report: Report) -> list[str]:
+def _winner(report: "Report") -> list[str]:
     """The command that trains the best of a grid longer."""
     best = report.blocks[0].entries[0].runs[0]
     overrides = [line for line in best.command if not line.startswith("seed=")]

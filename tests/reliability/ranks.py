@@ -16,11 +16,6 @@ import lightning as L
 import torch
 
 from inpaint import rng
-from inpaint.losses.adversarial import NonSaturating
-from inpaint.losses.reconstruction import L1
-from inpaint.module import InpaintingGAN
-from inpaint.networks.discriminators import Patch
-from inpaint.networks.generators.residual_unet import ResidualUNet
 
 RANKS = 2
 PATIENCE = 60  # seconds that a job may take
@@ -116,24 +111,6 @@ def close():
 
 
 # ---- a small run, alone or in each of the processes -------------------------------------------------------------
-
-
-def sgd(parameters):
-    return torch.optim.SGD(parameters, lr=0.05)
-
-
-def tiny(**parts):
-    """A small GAN without batch norm, the same wherever it is made."""
-    rng.seed_all(0)
-    defaults = {
-        "generator": ResidualUNet(width=4, levels=1),
-        "losses": {"l1": L1()},
-        "generator_optimizer": sgd,
-        "discriminator": Patch(width=4, layers=1),
-        "adversarial": NonSaturating(weight=0.1),
-        "discriminator_optimizer": sgd,
-    }
-    return InpaintingGAN(**(defaults | parts))
 
 
 def fit(module, data, updates, callbacks=(), ranks=1, **settings):

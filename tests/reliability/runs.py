@@ -166,7 +166,7 @@ def fork(*arguments, target=run, wait=True, timeout=60, **settings):
 def rank(number, port, folder, *arguments, **settings):
     """One of two ranks."""
     os.environ |= {"LOCAL_RANK": str(number), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    run(folder, *arguments, devices=2, strategy="ddp_find_unused_parameters_true", **settings)
+    run(folder, *arguments, devices=2, strategy="ddp", **settings)
 
 
 def fork_two(folder, wait=True, acts=(None, None), **settings):

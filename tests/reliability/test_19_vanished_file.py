@@ -3,7 +3,8 @@
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from tests.reliability.ranks import fit, tiny
+from tests.gan import tiny
+from tests.reliability.ranks import fit
 from tests.reliability.test_16_corrupt_images import data, folder
 
 

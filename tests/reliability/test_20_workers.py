@@ -14,7 +14,8 @@ from inpaint.data import datamodule
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.sources import Photos
 from inpaint.masks import Boxes
-from tests.reliability.ranks import fit, tiny
+from tests.gan import tiny
+from tests.reliability.ranks import fit
 
 
 class Deadly(Photos):

@@ -12,7 +12,8 @@ from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.watch import NonFiniteBatches
-from tests.reliability.ranks import fit, loader, rows, sgd, state, tiny, together
+from tests.gan import sgd, tiny
+from tests.reliability.ranks import fit, loader, rows, state, together
 from tests.reliability.runs import assert_equal
 
 BAD = (2, 3)  # updates at which the term below is not finite
@@ -205,6 +206,15 @@ def test_unwritable_batches_do_not_hide_the_error(tmp_path, caplog):
     with pytest.raises(NonFiniteError, match="update 2, generator phase"):
         fit(tiny(losses={"poison": Poison("nan")}), loader(rows(), 4), 5, [NonFiniteBatches(str(tmp_path / "file"))])
     assert "could not be written" in caplog.text
+
+
+def test_a_full_disk_stops_no_run_that_skips(tmp_path, caplog):
+    """Real: the kernel's refusal, by a link to /dev/full."""
+    (tmp_path / "update_00000002_rank0.pt").symlink_to("/dev/full")
+    module = tiny(losses={"poison": Poison("nan")}, non_finite="skip")
+    assert fit(module, loader(rows(), 4), 5, [NonFiniteBatches(str(tmp_path))]).global_step == 5
+    assert "update 2, generator phase" in caplog.text and "No space left on device" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["update_00000003_rank0.pt"], "and no half file stays"
 
 
 @pytest.mark.parametrize(

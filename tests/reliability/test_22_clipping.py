@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from inpaint.losses.reconstruction import L1
-from tests.reliability.ranks import fit, loader, rows, tiny
+from tests.gan import tiny
+from tests.reliability.ranks import fit, loader, rows
 
 
 @pytest.mark.parametrize("clip", [None, 0.01, 1e6])

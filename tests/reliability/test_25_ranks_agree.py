@@ -11,7 +11,8 @@ from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.saving import SaveCheckpoint
 from inpaint.watch import RankAgreement
-from tests.reliability.ranks import fit, loader, rows, state, tiny, together
+from tests.gan import tiny
+from tests.reliability.ranks import fit, loader, rows, state, together
 
 
 class Nudge(Callback):

@@ -9,7 +9,8 @@ from lightning.pytorch.callbacks import Callback
 from inpaint.batch import Batch
 from inpaint.data.datamodule import PhotosData
 from inpaint.masks import Boxes
-from tests.reliability.ranks import fit, loader, rows, state, tiny, together
+from tests.gan import tiny
+from tests.reliability.ranks import fit, loader, rows, state, together
 
 UPDATES = 8
 

@@ -5,7 +5,8 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.data.datamodule import PhotosData
 from inpaint.masks import Boxes
-from tests.reliability.ranks import fit, tiny, together
+from tests.gan import tiny
+from tests.reliability.ranks import fit, together
 
 
 class Samples(Callback):

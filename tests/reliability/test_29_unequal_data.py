@@ -6,7 +6,8 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.data.datamodule import FolderData
 from inpaint.masks import Boxes
-from tests.reliability.ranks import fit, tiny, together
+from tests.gan import tiny
+from tests.reliability.ranks import fit, together
 
 
 class Seen(Callback):

@@ -12,16 +12,23 @@ from inpaint import checkpoint
 from tests.reliability.commands import SMALL, finish, processes_of, start
 
 SCRIPT = Path(__file__).with_name("failing_train.py")
-FAULTS = {"first raises": "0 4 raise", "second raises": "1 4 raise", "second exits": "1 4 exit", "deaf": "0 4 deaf"}
+FAULTS = {
+    **{"first raises": "0 4 raise", "second raises": "1 4 raise", "second exits": "1 4 exit"},
+    **{"second deaf": "0 4 deaf", "first deaf": "1 4 deaf"},
+}
 
 
 @pytest.mark.parametrize(
-    "pair", [("deaf", "second raises"), pytest.param(("first raises", "second exits"), marks=pytest.mark.slow)]
+    "cases",
+    [
+        ("second deaf", "second raises"),
+        pytest.param(("first deaf", "first raises", "second exits"), marks=pytest.mark.slow),
+    ],
 )
-def test_all_ranks_end(pair, tmp_path):
+def test_all_ranks_end(cases, tmp_path):
     started = {
         case: start(SCRIPT, *SMALL, "trainer.devices=2", f"hydra.run.dir={case}", cwd=tmp_path, FAULT=FAULTS[case])
-        for case in pair
+        for case in cases
     }
     for case, process in started.items():
         code, _, errors = finish(process)

@@ -15,6 +15,7 @@ TYPED = {
         ("generator.widht=8", "generator.widht: no such setting; did you mean generator.width?"),
         ("callbacks.colapse.every=3", "did you mean callbacks.collapse"),
         ("module.non_finit=skip", "did you mean module.non_finite?"),
+        ("callbacks.checkpoint.monitor=hole_psn", "got 'hole_psn'; did you mean hole_psnr?"),
     ],
     "evaluate": [("chekpoint=x", "chekpoint: no such setting; did you mean checkpoint?")],
     "predict": [("imges=x", "imges: no such setting; did you mean images?")],
