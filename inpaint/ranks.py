@@ -1,6 +1,7 @@
 """What the processes of a distributed run do together. Alone, each function gives back what it was given."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -28,6 +29,28 @@ def average_(tensors: Sequence[Tensor]) -> Tensor | None:
     parts = flat.split([tensor.numel() for tensor in tensors])
     torch._foreach_copy_(list(tensors), [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
     return own
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean over the ranks of a tensor of one shape, whose gradient reaches the values of all.
+
+    What a loss divides by, or compares with, belongs to the whole batch and not to a rank's share of it.
+    """
+    return value if count() == 1 else _Mean.apply(value)
+
+
+class _Mean(torch.autograd.Function):
+    """A mean, and backwards too: each rank's value is a share of what all ranks got, and their losses are averaged."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        value = value / count()
+        distributed.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Mean.forward(ctx, gradient)
 
 
 def average_statistics(network: nn.Module) -> None:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaint import ranks
 from inpaint.batch import Verdict
 from inpaint.losses.blur import gaussian_blur
 from inpaint.losses.term import Weight
@@ -121,7 +122,7 @@ class RelativisticAverage(Adversarial):
 
     Is a real picture more real than fake ones are on average, and the reverse? Discriminator:
     ``softplus(-(real - mean fake)) + softplus(fake - mean real)``; generator: the same with real and fake exchanged.
-    The means are over the batch of a rank and over all logits of a map.
+    The means are over the batch of all ranks and over all logits of a map.
     """
 
     needs_real = True
@@ -129,7 +130,8 @@ class RelativisticAverage(Adversarial):
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean over the real ones plus mean over the fake ones; 2 ln 2 where it knows nothing."""
-        return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+        mean_real, mean_fake = ranks.mean(real.mean()), ranks.mean(fake.mean())
+        return F.softplus(mean_fake - real).mean() + F.softplus(fake - mean_real).mean()
 
     def fool(self, real: Tensor | None, fake: Tensor, mask: Tensor) -> Tensor:
         """The discriminator's side with real and fake exchanged."""
@@ -201,7 +203,7 @@ class SoftMask(Adversarial):
     def fool(self, real: Tensor | None, fake: Tensor, mask: Tensor) -> Tensor:
         """Mean of ``(fake - 1)^2`` over the hole; 0 where there is none."""
         hole = F.interpolate(mask.float(), fake.shape[-2:], mode="area").expand_as(fake)
-        return ((fake - 1).square() * hole).sum() / hole.sum().clamp_min(1e-6)
+        return ((fake - 1).square() * hole).sum() / ranks.mean(hole.sum()).clamp_min(1e-6)
 
 
 class Wasserstein(Adversarial):

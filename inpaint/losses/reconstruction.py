@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from inpaint import ranks
 from inpaint.batch import Batch, Outputs
 from inpaint.losses.term import Term, Weight
 from inpaint.settings import choice
@@ -53,9 +54,10 @@ class _Pixelwise(Term):
             error = error * self._importance(mask)
         parts = {"hole": mask, "known": 1 - mask, "all": torch.ones_like(mask)}
         divisor = {"region": self.region, "image": "all", "hole": "hole"}[self.per]
-        # The count is over the batch, so that every pixel of the region weighs the same whatever hole it is in.
+        # The count is over the batch of all ranks, so every pixel of the region weighs the same whatever hole it is in.
         count = parts[divisor].sum() * error.shape[1]
-        return torch.where(count > 0, (error * parts[self.region]).sum() / count.clamp(min=1), 0)
+        count = count if divisor == "all" else ranks.mean(count)
+        return torch.where(count > 0, (error * parts[self.region]).sum() / count.clamp(min=1e-6), 0)
 
     def _importance(self, mask: Tensor) -> Tensor:
         """What each pixel counts, ``(B, 1, H, W)``: 1 where it is known."""

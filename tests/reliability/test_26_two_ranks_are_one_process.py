@@ -3,11 +3,14 @@
 Item 26; two gloo processes.
 """
 
+import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import Batch
 from inpaint.data.datamodule import PhotosData
+from inpaint.losses.adversarial import RelativisticAverage, SoftMask
+from inpaint.losses.reconstruction import L1, L2
 from inpaint.masks import Boxes
 from tests.gan import tiny
 from tests.reliability.ranks import fit, loader, rows, state, together
@@ -55,6 +58,32 @@ def test_equal_to_the_double_batch():
 def test_equal_in_parts():
     # Spectral norm iterates at every forward pass, of which parts make more: both sides have as many here.
     assert_close(together(in_two, {"accumulate": 2}), alone(loader(rows(), 8), accumulate=2))
+
+
+PARTS = {  # what divides by something of the whole batch: pixels of holes, or means of verdicts
+    "hole": lambda: {"losses": {"hole": L1(region="hole"), "known": L2(region="known"), "per": L1(per="hole")}},
+    "soft mask": lambda: {"adversarial": SoftMask(weight=0.1, kernel=5, sigma=1.0)},
+    "relativistic": lambda: {"adversarial": RelativisticAverage(weight=0.1)},
+}
+
+
+def unlike(rows):
+    """Under holes of different sizes, one of them empty."""
+    for row in rows:
+        row["mask"] = torch.zeros_like(row["mask"])
+        row["mask"][:, 2 : 2 + 2 * (row["index"] % 7), 3:9] = 1
+    return rows
+
+
+def in_two_by_parts(rank, name):
+    module, losses = gan(**PARTS[name]()), Losses()
+    fit(module, loader(unlike(rows()), 4, rank, 2), UPDATES, [losses], 2)
+    return state(module), losses.seen
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_equal_whatever_a_loss_divides_by(name):
+    assert_close(together(in_two_by_parts, name), alone(loader(unlike(rows()), 8), **PARTS[name]()))
 
 
 def photographs(batch_size):
