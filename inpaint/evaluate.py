@@ -27,8 +27,8 @@ from inpaint.config import (
     check,
     command,
     load_generator,
-    nearest,
 )
+from inpaint.settings import nearest
 
 if TYPE_CHECKING:
     from inpaint.measuring import ValidationCrops

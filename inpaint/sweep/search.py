@@ -126,7 +126,8 @@ def _sampler(wanted: DictConfig) -> Callable[[int], BaseSampler]:
     """Check the settings of the search; returns what makes its sampler of a seed."""
     problems = []
     try:
-        check(OmegaConf.create({"sweep": wanted}))
+        # Resolved here, as it refers to settings of the run.
+        check(OmegaConf.create({"sweep": OmegaConf.to_container(wanted, resolve=True)}))
     except ConfigError as error:
         problems += str(error).splitlines()
     for key in ("trials", "parallel"):

@@ -258,3 +258,4 @@ def test_the_recipes_build(option):
     check(cfg)
     callback = hydra.utils.instantiate(OmegaConf.create(cfg).callbacks.pruning, _convert_="all")
     assert callback.metric == "val/hole_psnr" and isinstance(callback.pruner, optuna.pruners.BasePruner)
+    assert isinstance(search._sampler(cfg.sweep)(0), optuna.samplers.TPESampler), "it refers to settings outside of it"
