@@ -7,12 +7,14 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from inpaint import checkpoint
 from inpaint.batch import Batch
 from inpaint.data.datamodule import PhotosData
 from inpaint.losses.adversarial import RelativisticAverage, SoftMask
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.masks import Boxes
 from tests.gan import tiny
+from tests.reliability.commands import SMALL, finish, start
 from tests.reliability.ranks import fit, loader, rows, state, together
 
 UPDATES = 8
@@ -101,6 +103,34 @@ def test_equal_from_photographs_to_weights():
     module = tiny()
     fit(module, photographs(4), 6)
     assert_close(together(in_two_from_photographs), (state(module), []))
+
+
+TWO_GPUS = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("accelerator", "apart"),
+    [("cpu", 1e-6), pytest.param("gpu", 1e-3, marks=TWO_GPUS)],  # NCCL; cuDNN's convolutions are less exact
+)
+def test_equal_by_the_command(accelerator, apart, tmp_path):
+    """Processes that Lightning starts; SGD, as Adam makes whole steps of gradients that are nearly 0."""
+    settings = [f"trainer.accelerator={accelerator}"]
+    for network in ("generator", "discriminator"):
+        settings += [f"{network}_optimizer.{what}" for what in ("_target_=torch.optim.SGD", "lr=0.05")]
+        settings.append(f"~{network}_optimizer.betas")
+    started = [
+        start("train", *SMALL, *settings, f"trainer.devices={devices}", f"data.batch_size={4 // devices}",
+              f"hydra.run.dir=on_{devices}", cwd=tmp_path)
+        for devices in (1, 2)
+    ]  # fmt: skip
+    for process in started:
+        code, _, errors = finish(process)
+        assert code == 0, errors[-3000:]
+    (_, alone), (_, together) = (checkpoint.newest(tmp_path / f"on_{devices}") for devices in (1, 2))
+    assert alone["inpaint"]["update"] == together["inpaint"]["update"] == 6
+    for name, value in alone["state_dict"].items():
+        assert torch.allclose(value, together["state_dict"][name], rtol=0, atol=apart), name
 
 
 class Traffic(Callback):
