@@ -138,12 +138,12 @@ def test_what_went_away_is_said_again(caplog):
 
 
 def test_windows_that_a_resume_cut_short_are_not_judged(caplog):
-    module = tiny(discriminator=Knows(8.0))
-    watch = CollapseWatch(EVERY)
+    module, watch = tiny(discriminator=Knows(-8.0)), CollapseWatch(EVERY)
     watch.updates = -3  # as if the first three had been before
     with caplog.at_level(logging.WARNING, "inpaint.watch"):
-        fit(module, loader(rows(), 4), EVERY, [watch])
-    assert "has won" not in caplog.text and watch.updates == 0
+        fit(module, loader(rows(), 4), 2 * EVERY, [watch])
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "inpaint.watch"]
+    assert said.startswith(f"the discriminator has lost: updates {EVERY} to {2 * EVERY}: "), "the window after it is"
 
 
 def test_weights_and_biases_is_told(caplog, monkeypatch, tmp_path):
