@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inpaint.resume")
 
+LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
+
 # What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
 OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
 SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
@@ -97,15 +99,18 @@ class Start:
             if key.split(".")[0] in SAID_ALOUD:
                 print(f"  changed since: {told}")
 
-    def finished(self) -> dict[str, float] | None:
-        """The figures of the results, if this very run is done to its end and measured."""
-        try:
-            summary = json.loads((self.folder / "summary.json").read_text())
-            figures, done = dict(summary["figures"]), summary["updates"] == self.update
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        measured = (self.folder / "results.csv").is_file()
-        return figures if self.checkpoint and not self.changed and done and measured else None
+
+def finished(cfg: DictConfig) -> dict[str, float] | None:
+    """The figures of the results, if this very run is done to its end and measured."""
+    folder = Path(cfg.paths.run)
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        figures, updates = dict(summary["figures"]), summary["updates"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    start = Start(cfg)
+    measured = (folder / "results.csv").is_file()
+    return figures if start.checkpoint and not start.changed and updates == start.update and measured else None
 
 
 def _may_change(key: str) -> bool:

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
+from inpaint.lock import let_go
 from inpaint.saving import SaveCheckpoint
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
@@ -214,7 +215,9 @@ def shelter(worker: int) -> None:
     """Keep the signals that stop a run from its reading processes: only their parent ends them, and its end does.
 
     Ctrl-C and schedulers signal all processes alike; a reader that dies of it takes the run with it before it is saved.
+    Nor does a reader that lives on for a moment hold the run folder.
     """
+    let_go()
     parent = multiprocessing.parent_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)

@@ -11,18 +11,21 @@ writes (`inpaint.results`). The settings are in conf/train.yaml, each with its u
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
-from inpaint.resume import Start, begin_with, named, shown
+from inpaint.lock import Held, first_rank, only_one
+from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
 
 if TYPE_CHECKING:
     import lightning as L
@@ -36,17 +39,30 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Returns:
         Figures over all validation crops by column of `metrics.columns`, `parameters`, `updates` and `train_seconds`:
         what a sweep shows and a search optimises. Nothing on other ranks than the first.
+
+    Raises:
+        Busy: another run is at work in the run folder.
     """
     from inpaint.signals import stacks_on_sigusr1
 
     check(cfg)
     _quiet()
-    start = Start(cfg)
-    if (figures := start.finished()) is not None:
+    if (figures := finished(cfg)) is not None:
         print(f"{shown(cfg.paths.run)} is finished, nothing to do")
         return figures
-    with stacks_on_sigusr1():
-        return _train(cfg, start)
+    with _owning(cfg), stacks_on_sigusr1():
+        return _train(cfg, Start(cfg))
+
+
+def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
+    """Nobody else trains in the run folder. The first rank sees to it, and the ranks that it starts share its lock.
+
+    A scheduler may start a run again while a node still ends the one before, which has its grace for that.
+    """
+    if not first_rank():
+        return nullcontext()
+    patience = OmegaConf.select(cfg, "callbacks.signals.grace") if "SLURM_JOB_ID" in os.environ else None
+    return only_one(shown(cfg.paths.run) / LOCK, "hydra.run.dir: a run", patience or 0.0)
 
 
 def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
@@ -66,6 +82,7 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
             logger.begin(start.update)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
+    parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
     failed = True
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)

@@ -22,7 +22,7 @@ log = logging.getLogger("inpaint.watch")
 
 
 class RankAgreement(Callback):
-    """Every rank has the same config when training begins, and the same weights and buffers at each checkpoint.
+    """Every rank has the same config and checkpoint to begin with, and the same weights and buffers at each save.
 
     Ranks that were started with different settings would train on, averaging gradients of different runs.
 
@@ -38,8 +38,9 @@ class RankAgreement(Callback):
         self.config = config
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
-        """Compare the configs."""
-        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(self.config)))
+        """Compare the configs and the checkpoints to go on from, for which a rank may have looked too early."""
+        begin = {"resume": Path(trainer.ckpt_path).name} if trainer.ckpt_path else {}
+        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(self.config | begin)))
         differences = [
             f"{key}: {first.get(key)} on rank 0, {other.get(key)} on rank {rank}"
             for rank, other in enumerate(others, 1)

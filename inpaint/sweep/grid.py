@@ -16,7 +16,8 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from omegaconf import open_dict
 
-from inpaint.sweep.isolation import DONE, RUNNING, Busy, only_one
+from inpaint.lock import Busy, only_one
+from inpaint.sweep.isolation import DONE, RUNNING
 from inpaint.sweep.job import Job, settings, write_json
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ def session(folder: Path) -> Iterator[None]:
     try:
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
-            (folder / RUNNING).write_text("")
             print(f"sweep folder: {folder}; after an interruption, hydra.sweep.dir={folder} goes on", flush=True)
             yield
             (folder / RUNNING).write_text(DONE)

@@ -15,7 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
-from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, killed_with_its_parent, only_one, own_gpu, rank
+from inpaint.lock import Busy, first_rank, only_one
+from inpaint.sweep.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
 from inpaint.writing import write_whole
 
 RECORD = "job.json"
@@ -108,7 +109,7 @@ def run_job(
         if (cfg.get("sweep") or {}).get("gpu_a_job"):
             own_gpu(sweep.resolve(), hydra.job.num)
         with isolated():
-            if rank() > 0:
+            if not first_rank():
                 run(cfg)
                 return asdict(job)
             with only_one(folder / "job.lock", f"job {hydra.job.num}"):
@@ -126,7 +127,7 @@ def run_job(
             _complain(name, hydra.job.num, error, folder, told := message(error))
             job.error = told.strip().splitlines()[-1]
     job.seconds = round(time.monotonic() - start, 3)
-    if rank() == 0:
+    if first_rank():
         job.write()
         _say_how_far(sweep, hydra.job.num, job)
     return asdict(job)
