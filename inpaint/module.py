@@ -142,6 +142,8 @@ class InpaintingGAN(L.LightningModule):
         self.seed = seed
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
+        self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
+        self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
         self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
 
     # ---- the networks -----------------------------------------------------------------------------------------------
@@ -190,6 +192,7 @@ class InpaintingGAN(L.LightningModule):
         parts = self._split(batch)
 
         self.refused, self.figures = None, {}
+        self.latest = self.latest if batch_idx else {}
         # What forward passes change: running statistics, and the vectors of spectral norm.
         buffers = [
             buffer for network in (self.generator, self.discriminator) if network for buffer in network.buffers()
@@ -214,8 +217,9 @@ class InpaintingGAN(L.LightningModule):
                 self.policy.skip_or_stop(error)
                 for buffer, value in zip(buffers, before, strict=True):
                     buffer.copy_(value)
-        if self.policy.skips:
-            self.log("train/skipped", float(self.policy.skipped))
+        self.latest |= self.figures | ({"skipped": float(self.policy.skipped)} if self.policy.skips else {})
+        for name, value in self.latest.items():
+            self.log(f"train/{name}", value, prog_bar=name in self.shown)
 
     def _discriminator_terms(self, batch: Batch, shared: Outputs | None, update: int) -> dict[str, Tensor]:
         """Weighted terms of the discriminator's loss; real and fake go through it together."""
@@ -232,9 +236,8 @@ class InpaintingGAN(L.LightningModule):
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
-        self.log_dict({"train/logits_real": real.mean(), "train/logits_fake": fake.mean()})
+        self.figures |= {"logits_real": real.mean(), "logits_fake": fake.mean()}
         self.figures["told_apart"] = (real > fake).float().mean()
-        self.log("train/told_apart", self.figures["told_apart"])
         return terms
 
     def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
@@ -307,16 +310,16 @@ class InpaintingGAN(L.LightningModule):
             if scheduler is not None:
                 scheduler.step()
         self.figures |= {**sums, f"{name}_gradient": norm}
-        self.log_dict({f"train/{term}": value for term, value in sums.items()}, prog_bar=True)
-        self.log(f"train/{name}_gradient", norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of skipped updates."""
+        """Keep the number of skipped updates, and what the next row of metrics repeats of earlier ones."""
         checkpoint["skipped_updates"] = self.policy.skipped
+        checkpoint["latest"] = {name: float(value) for name, value in self.latest.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Go on counting, and repeating."""
         self.policy.skipped = checkpoint.get("skipped_updates", 0)
+        self.latest = checkpoint.get("latest", {})
 
     @contextmanager
     def _one_clock(self) -> Iterator[None]:

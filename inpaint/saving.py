@@ -122,7 +122,7 @@ class SaveCheckpoint(Callback):
         """Take the state of this update, once; nothing is copied, so it must be written or dropped before the next."""
         if (self.taken is None or self.taken.update != trainer.global_step) and self.last != trainer.global_step:
             state = trainer._checkpoint_connector.dump_checkpoint()
-            _count(state["loops"]["fit_loop"], epoch_is_over)
+            _count(state["loops"]["fit_loop"], epoch_is_over, int(trainer.num_training_batches))
             self.taken = Taken(trainer.global_step, state, due)
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class SaveCheckpoint(Callback):
         return value if COLUMNS[self.monitor].higher_is_better else -value
 
 
-def _count(counts: dict[str, Any], epoch_is_over: bool) -> None:
+def _count(counts: dict[str, Any], epoch_is_over: bool, batches: int) -> None:
     """Put down what Lightning counts at the end of a batch in a run that was never interrupted.
 
     From there it goes on right. From the end of an epoch it does not, it leaves out the rest of one that was cut short,
@@ -216,6 +216,8 @@ def _count(counts: dict[str, Any], epoch_is_over: bool) -> None:
         epoch[scope] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
         batch[scope]["completed"] = batch[scope]["processed"] - 1
     counts["epoch_loop.state_dict"]["_batches_that_stepped"] = batch["total"]["processed"] - 1
+    for position in counts["state_dict"].get("combined_loader", []):
+        position["handed_out"] %= batches  # an epoch may have fewer than its loader (`limit_train_batches`)
 
 
 def _on_rank_zero(trainer: L.Trainer, work: Callable[[], object], problem: str) -> None:
