@@ -11,7 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from inpaint import checkpoint
-from inpaint.checkpoint import NAMES, CheckpointError
+from inpaint.checkpoint import CheckpointError
 from inpaint.metrics.columns import COLUMNS
 
 log = logging.getLogger("inpaint.saving")
@@ -176,8 +176,9 @@ class SaveCheckpoint(Callback):
         for name in names[1:]:
             checkpoint.duplicate(names[0], name)
         # Files of later updates are damaged, or they would have been set aside: they do not count.
-        kept = [p for p in sorted(self.folder.glob("update_*.ckpt")) if checkpoint.update_of(p) <= taken.update]
-        _delete([*kept[: -self.keep], *(self._ranked()[self.best :] if best is not None else [])])
+        updates = [p for p in checkpoint.files(self.folder) if p == self.path(checkpoint.update_of(p))]
+        kept = [p for p in updates if checkpoint.update_of(p) <= taken.update]
+        _delete([*kept[self.keep :], *(self._ranked()[self.best :] if best is not None else [])])
 
     def _path_of_best(self, trainer: L.Trainer) -> Path | None:
         """The name of this update as one of the best; None if it is not."""
@@ -196,7 +197,7 @@ class SaveCheckpoint(Callback):
     def _ranked(self) -> list[Path]:
         """The best, the first is the best of all."""
         name = re.compile(rf"best_{self.monitor}_[^_]+_update_\d+\.ckpt")
-        found = [path for path in self.folder.glob(NAMES) if name.fullmatch(path.name)]
+        found = [path for path in checkpoint.files(self.folder) if name.fullmatch(path.name)]
         return sorted(found, key=self._score, reverse=True)
 
     def _score(self, path: Path) -> float:
