@@ -211,7 +211,7 @@ def versions() -> dict[str, Any]:
     }
 
 
-SECRET = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
+SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
 
 
 def without_secrets(node: Any) -> Any:

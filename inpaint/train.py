@@ -37,7 +37,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         Figures over all validation crops by column of `metrics.columns`, `parameters`, `updates` and `train_seconds`:
         what a sweep shows and a search optimises. Nothing on other ranks than the first.
     """
-    from inpaint.signals import stacks_on_sigusr1
+    from inpaint.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     check(cfg)
     _quiet()
@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if (figures := start.finished()) is not None:
         print(f"{shown(cfg.paths.run)} is finished, nothing to do")
         return figures
-    with stacks_on_sigusr1():
+    with stacks_on_sigusr1(), requeue_on_sigusr2():
         return _train(cfg, start)
 
 

@@ -44,7 +44,7 @@ def test_each_rank_goes_on_where_it_was(stop):
 def test_a_position_of_another_number_of_devices_is_refused():
     with pytest.raises(ValueError, match=r"resume: an epoch had 8 batches .* and has 4 now; restore .* number of dev"):
         loader(0, 0).load_state_dict(loader(0, 0, ranks=1).state_dict())
-    with pytest.raises(ValueError, match="resume: an epoch had 3 devices .* and has 2 now"):  # both of 2 batches
+    with pytest.raises(ValueError, match=r"resume: an epoch had 3 devices .* and has 2 now"):  # both of 2 batches
         loader(0, 0, length=12).load_state_dict(loader(0, 0, ranks=3, length=18).state_dict() | {"samples": 12})
 
 
@@ -52,11 +52,11 @@ def test_a_position_in_other_photographs_is_refused():
     """One more, and the order of all is another, though it makes no batch more."""
     loaders = loader(0, 0, ranks=1), loader(0, 0, ranks=1, length=26)
     assert len(loaders[0]) == len(loaders[1])
-    with pytest.raises(ValueError, match="resume: an epoch had 25 samples .* and has 26 now; restore data"):
+    with pytest.raises(ValueError, match=r"resume: an epoch had 25 samples .* and has 26 now; restore data"):
         loaders[1].load_state_dict(loaders[0].state_dict())
     rows = [25, 40]
     shards = [ResumableLoader(Rows(), ShardBatches([*rows, more], 8, seed=3, shuffle=True)) for more in (10, 11)]
-    with pytest.raises(ValueError, match="resume: an epoch had 75 samples .* and has 76 now; restore data"):
+    with pytest.raises(ValueError, match=r"resume: an epoch had 75 samples .* and has 76 now; restore data"):
         shards[1].load_state_dict(shards[0].state_dict())
     loaders[0].load_state_dict({"handed_out": 1, "batches": 8})  # as 0.1.0 wrote it
     assert loaders[0].batches.skip == 1

@@ -81,7 +81,9 @@ def test_a_run_of_which_nothing_can_be_read_is_left_alone(tmp_path, whole):
     for path in (folder / "checkpoints").glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:-1])
     for resume in ("auto", "never"):
-        with pytest.raises(ValueError, match=r"resume: none of the 2 checkpoints in .*run can be used \(.*00012\.ckpt "):
+        with pytest.raises(
+            ValueError, match=r"resume: none of the 2 checkpoints in .*run can be used \(.*00012\.ckpt "
+        ):
             Start(OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": resume}))
     with pytest.raises(CheckpointError, match="nowhere does not exist"):
         Start(OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": "nowhere"}))

@@ -92,7 +92,9 @@ def test_at_the_steps_that_give_it_its_name(tmp_path, monkeypatch, owner, step):
 def test_a_power_cut_finds_the_checksum_written(tmp_path, monkeypatch):
     """Each file is on the disk before it gets its name, or an empty checksum would refuse a good checkpoint."""
     done, fsync, replace = [], os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file)))
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (done.append(str(Path(f"/proc/self/fd/{file}").readlink())), fsync(file))
+    )
     monkeypatch.setattr(Path, "replace", lambda path, to: (done.append(("named", str(path))), replace(path, to)))
     checkpoint.write(small(1), tmp_path / "update_00000001.ckpt")
     named = [step[1] for step in done if isinstance(step, tuple)]
