@@ -21,6 +21,7 @@ from inpaint.batch import Batch
 from inpaint.progress import Reporter
 from inpaint.sheet import panel
 from inpaint.wandb_logger import WandbLogger
+from inpaint.whole_file import replace_text
 
 
 class ProgressBar(Callback):
@@ -160,9 +161,9 @@ class RunRecord(Callback):
         if not trainer.is_global_zero:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        replace_text(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         code = versions()
-        (self.folder / "versions.json").write_text(json.dumps(code, indent=2) + "\n")
+        replace_text(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_config(flat(self.config | {"versions": code}))

@@ -11,6 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from inpaint.whole_file import replace_text
+
 log = logging.getLogger("inpaint.metrics_file")
 
 
@@ -88,12 +90,7 @@ class MetricsFile(Logger):
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        try:
-            temporary.write_text(_text([dict(zip(self.columns, self.columns, strict=True)), *rows], self.columns))
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_text(self.path, _text([dict(zip(self.columns, self.columns, strict=True)), *rows], self.columns))
 
     def _append(self, text: str) -> None:
         """All of it or nothing."""

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
 from inpaint.resume import Start, begin_with, named, shown
+from inpaint.whole_file import replace_text
 
 if TYPE_CHECKING:
     import lightning as L
@@ -198,7 +199,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         "figures": figures,
         "overrides": without_secrets(_overrides()),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    replace_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:
         logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:

@@ -22,6 +22,7 @@ from torch import Tensor
 from inpaint.batch import to_uint8
 from inpaint.metrics.columns import COLUMNS
 from inpaint.wandb_client import leave_client, led_by_agent, no_reports, why_no_account, why_unreachable, within
+from inpaint.whole_file import replace_text
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -225,7 +226,7 @@ class WandbLogger(Logger):
         now.update, now.rows = max(update, now.update), now.rows + 1
         best = {name: value for name, value in self._best(row, update).items() if now.best.get(name) != value}
         now.best |= best
-        _write(self._progress_file, json.dumps(asdict(now)))
+        replace_text(self._progress_file, json.dumps(asdict(now)))
         # wandb's own step counts rows: it may not fall behind what a former run in this folder has sent either.
         run.log({**row, "update": update}, step=now.rows - 1, commit=True)
         run.summary.update(best)
@@ -314,7 +315,7 @@ class WandbLogger(Logger):
             self.logged_before = Progress(**asdict(self.progress))
             run.summary.update(self.progress.best)
         self.progress.rows = max(self.progress.rows, run.step)
-        _write(self._id_file, run.id + "\n")
+        replace_text(self._id_file, run.id + "\n")
 
     def _choose_mode(self) -> tuple[str, str]:
         """A mode of the client, and why if it is not what was hoped for."""
@@ -354,10 +355,3 @@ def sweep_of(folder: Path) -> str | None:
     """The name of the sweep's folder that a run folder is in; our sweepers leave a file there, Hydra's another."""
     above = folder.resolve().parents
     return next((place.name for place in above[:3] if any((place / name).is_file() for name in MARKS)), None)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a small file as a whole."""
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(text)
-    scratch.replace(path)

@@ -16,6 +16,7 @@ FLOORS = {
     "inpaint.ranks": 0,
     "inpaint.finite": 0,
     "inpaint.settings": 0,
+    "inpaint.whole_file": 0,
     "inpaint.networks": 1,
     "inpaint.files": 1,
     "inpaint.masks": 1,

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, killed_with_its_parent, only_one, own_gpu, rank
+from inpaint.whole_file import replace_text
 
 RECORD = "job.json"
 STATUSES = ("waiting", "running", "finished", "pruned", "failed")
@@ -73,9 +74,7 @@ def trained_longer(overrides: Sequence[str], updates: int) -> str:
 
 def write_json(file: Path, content: Any) -> None:
     """Replace `file`; whoever reads it meanwhile finds the old one or the new one."""
-    scratch = file.with_name(file.name + ".tmp")
-    scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(file)
+    replace_text(file, json.dumps(content, indent=2) + "\n")
 
 
 def ours() -> bool:

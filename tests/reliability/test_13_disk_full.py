@@ -136,14 +136,20 @@ def test_a_disk_that_becomes_full(disk, tmp_path, whole):
     assert_same(disk / "run", whole)
 
 
-def test_a_disk_that_is_full_at_the_start(disk):
+@pytest.mark.parametrize(
+    ("leave", "told"),
+    [(60_000, r"cannot take a checkpoint of about 0\.1 MB \(No space left on device\)"), (0, r"metrics\.csv")],
+)
+def test_a_disk_that_is_full_at_the_start(disk, leave, told):
     (disk / "run").mkdir()
     run(disk / "run", updates=1)
     (disk / "run" / "seen.jsonl").unlink()
-    fill(disk, leave=60_000)
-    with pytest.raises(CheckpointError, match=r"cannot take a checkpoint of about 0\.1 MB \(No space left on device\)"):
+    before = {path: path.read_bytes() for path in (disk / "run").rglob("*") if path.is_file()}
+    fill(disk, leave=leave)
+    with pytest.raises((CheckpointError, OSError), match=told):
         run(disk / "run")
     assert not (disk / "run" / "seen.jsonl").exists(), "a batch was trained"
+    assert {path: path.read_bytes() for path in (disk / "run").rglob("*") if path.is_file()} == before
 
 
 def test_metrics_wait_until_there_is_room(disk, caplog):
