@@ -6,6 +6,7 @@ A run keeps them in ``checkpoints/``: ``update_00000500.ckpt``, its sha256 besid
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from inpaint import __version__
 
 if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
+
+log = logging.getLogger("inpaint.checkpoint")
 
 KIND = "inpaint checkpoint"
 FORMAT = 1  # of what `stamp` writes; one more when older versions of this package could not go on from it
@@ -196,7 +199,7 @@ def set_aside(folder: Path, update: int) -> list[Path]:
 
 
 def find(path: str | Path) -> Path:
-    """The file that `path` means: itself, or the newest valid checkpoint of a run folder.
+    """The file that `path` means: itself, or the newest valid checkpoint of a run folder; newer ones are named.
 
     Raises:
         CheckpointError: an address of the web, or a folder without a valid checkpoint.
@@ -206,7 +209,11 @@ def find(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_dir():
         return path
-    if (found := newest(path)) is None:
+    refused: list[str] = []
+    found = newest(path, refused)
+    for reason in refused:
+        log.warning(reason)
+    if found is None:
         raise CheckpointError(f"checkpoint: no valid checkpoint in {path}")
     return found[0]
 

@@ -81,6 +81,11 @@ class Start:
         """The updates that are done."""
         return self.checkpoint["inpaint"]["update"] if self.checkpoint else 0
 
+    @property
+    def validation_due(self) -> bool:
+        """Whether the run was stopped before the last of them was validated."""
+        return bool(self.checkpoint) and self.checkpoint["inpaint"].get("validation_due", False)
+
     def _compare(self) -> None:
         from inpaint import checkpoint
         from inpaint.callbacks import flat, without_secrets

@@ -60,6 +60,7 @@ class SaveCheckpoint(Callback):
         self.taken: Taken | None = None
         self.last = -1  # update of the newest file
         self.validation_due = False
+        self.epoch = 0  # that it belongs to
 
     def path(self, update: int) -> Path:
         """Where the checkpoint of an update is."""
@@ -79,6 +80,7 @@ class SaveCheckpoint(Callback):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Remember whether the run was stopped before a validation."""
         self.validation_due = state["inpaint"].get("validation_due", False)
+        self.epoch = state["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Set aside what lies behind, and make up for a validation that the run was stopped in."""
@@ -91,12 +93,14 @@ class SaveCheckpoint(Callback):
         _on_rank_zero(trainer, tidy, f"callbacks.checkpoint.folder: nothing can be renamed in {self.folder}")
         self.last = trainer.strategy.broadcast(update if self.path(update).is_file() else -1)
         if self.validation_due:
-            # As Lightning does at the end of an update; it takes a validation at this point for done.
+            # As Lightning does at the end of an update; it takes a validation at this point for done, and counts an
+            # epoch that the update was the last of as over.
             trainer.validating = True
-            loop = trainer.fit_loop.epoch_loop.val_loop
+            epochs, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.val_loop
+            over, epochs.completed = epochs.completed, self.epoch
             loop.restarting = False
             loop.run()
-            trainer.training = True
+            trainer.training, epochs.completed = True, over
             self.validation_due = False
 
     # ---- taking -----------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
     for logger in parts.trainer.loggers:
         if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
-            logger.begin(start.update)
+            logger.begin(start.update, start.validation_due)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
     failed = True
     try:

@@ -122,7 +122,8 @@ def run(folder, updates=UPDATES, act=None, workers=0, every=2, keep=2, resume="a
     before = checkpoint.newest(folder) if resume == "auto" else None
     path = before[0] if before is not None else (None if resume == "auto" else resume)
     log = MetricsFile(str(folder), every=1000)
-    log.begin(checkpoint.load(path)["inpaint"]["update"] if path is not None else 0)
+    said = checkpoint.load(path)["inpaint"] if path is not None else {}
+    log.begin(said.get("update", 0), said.get("validation_due", False))
     trained = module(**parts)
     callbacks = [
         RunRecord(str(folder), config or {"name": "tiny"}),

@@ -44,6 +44,23 @@ def test_in_a_validation_that_is_made_up_for(tmp_path, whole):
     assert_same(tmp_path, whole)
 
 
+def test_a_validation_is_made_up_for_once(tmp_path, whole):
+    """Also when the run is killed between it and the next save."""
+    assert fork(tmp_path, act=At("validation 0", 6, signal.SIGTERM)) == 128 + signal.SIGTERM
+    assert fork(tmp_path, act=At("update", 7)) == -signal.SIGKILL
+    assert [row["step"] for row in rows(tmp_path) if row["val/hole_psnr"]] == ["2", "5"]
+    assert fork(tmp_path) == 0
+    assert_same(tmp_path, whole)
+
+
+def test_a_validation_that_is_made_up_for_belongs_to_its_epoch(tmp_path):
+    settings = {"val_check_interval": 5}  # an epoch
+    assert fork(tmp_path / "whole", **settings) == 0
+    assert fork(tmp_path / "run", act=At("validation 0", 5, signal.SIGTERM), **settings) == 128 + signal.SIGTERM
+    assert fork(tmp_path / "run", **settings) == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
 def grouped(folder, **settings):
     os.setpgid(0, 0)
     run(folder, **settings)

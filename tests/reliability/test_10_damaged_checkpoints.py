@@ -49,6 +49,13 @@ def test_the_one_before_is_used(damaged, sidecar, caplog):
 
 
 @pytest.mark.parametrize("damaged", ["half left"], indirect=True)
+def test_whoever_takes_the_one_before_says_so(damaged, caplog):
+    """An evaluation of a run folder, or `init_from`, must not show an older network in silence."""
+    assert checkpoint.load(damaged.parents[1])["inpaint"]["update"] == 10
+    assert f"{damaged.name} is damaged, its contents do not fit" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["half left"], indirect=True)
 def test_the_run_goes_on_and_the_damaged_file_is_set_aside(damaged, whole, caplog):
     """Or it would count among the newest that are kept, and the good ones would be deleted for it."""
     folder = damaged.parents[1]
