@@ -49,7 +49,7 @@ def test_spawned_ranks_agree(start, monkeypatch):
     import __main__
 
     monkeypatch.setattr(__main__, "__spec__", None)
-    done = start(run, *TINY, *TWO, "+trainer.strategy=ddp_spawn", "seed=0,1")
+    done = start(run, *TINY, *TWO, "trainer.strategy=ddp_spawn", "seed=0,1")
     assert done.code == 0, done.err[-3000:]
     first, second = (agreeing(Path("sweep", number)) for number in "01")
     assert any(not torch.equal(first[name], second[name]) for name in first)
@@ -60,7 +60,7 @@ def test_a_process_for_each_job_trains_as_the_single_command_does(start, tmp_pat
     """Lightning starts the second rank of each by the command line, which is that of the job alone."""
     import subprocess
 
-    arguments = [*TINY, *TWO, "+trainer.strategy=ddp_find_unused_parameters_true"]
+    arguments = [*TINY, *TWO, "trainer.strategy=ddp_find_unused_parameters_true"]
     done = start(run, *arguments, "+sweep=processes", "seed=0,1", "name='a b'")
     assert done.code == 0, done.err[-3000:]
     alone = [sys.executable, "-m", "inpaint.train", *arguments, "seed=1", "name='a b'", "hydra.run.dir=alone"]
