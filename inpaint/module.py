@@ -142,6 +142,8 @@ class InpaintingGAN(L.LightningModule):
         self.seed = seed
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
+        self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
+        self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
         self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
 
     # ---- the networks -----------------------------------------------------------------------------------------------
@@ -190,6 +192,7 @@ class InpaintingGAN(L.LightningModule):
         parts = self._split(batch)
 
         self.refused, self.figures = None, {}
+        self.latest = self.latest if batch_idx else {}
         before = self._statistics() if self.policy.skips else {}
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
@@ -210,8 +213,9 @@ class InpaintingGAN(L.LightningModule):
                 self.policy.skip_or_stop(error)
                 for buffer, value in before.items():
                     buffer.copy_(value)
-        if self.policy.skips:
-            self.log("train/skipped", float(self.policy.skipped))
+        self.latest |= self.figures | ({"skipped": float(self.policy.skipped)} if self.policy.skips else {})
+        for name, value in self.latest.items():
+            self.log(f"train/{name}", value, prog_bar=name in self.shown)
 
     def _statistics(self) -> dict[Tensor, Tensor]:
         """Copies of what forward passes change, by the buffer: running statistics, and the vectors of spectral norm."""
@@ -233,9 +237,8 @@ class InpaintingGAN(L.LightningModule):
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
-        self.log_dict({"train/logits_real": real.mean(), "train/logits_fake": fake.mean()})
+        self.figures |= {"logits_real": real.mean(), "logits_fake": fake.mean()}
         self.figures["told_apart"] = (real > fake).float().mean()
-        self.log("train/told_apart", self.figures["told_apart"])
         return terms
 
     def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
@@ -308,16 +311,16 @@ class InpaintingGAN(L.LightningModule):
             if scheduler is not None:
                 scheduler.step()
         self.figures |= {**sums, f"{name}_gradient": norm}
-        self.log_dict({f"train/{term}": value for term, value in sums.items()}, prog_bar=True)
-        self.log(f"train/{name}_gradient", norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of skipped updates."""
+        """Keep the number of skipped updates, and what the next row of metrics repeats of earlier ones."""
         checkpoint["skipped_updates"] = self.policy.skipped
+        checkpoint["latest"] = {name: float(value) for name, value in self.latest.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Go on counting, and repeating."""
         self.policy.skipped = checkpoint.get("skipped_updates", 0)
+        self.latest = checkpoint.get("latest", {})
 
     @contextmanager
     def _one_clock(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
 from inpaint.lock import Held, first_rank, only_one
 from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
+from inpaint.writing import write_whole
 
 if TYPE_CHECKING:
     import lightning as L
@@ -43,14 +44,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         Busy: another run is at work in the run folder.
     """
-    from inpaint.signals import stacks_on_sigusr1
+    from inpaint.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     check(cfg)
     _quiet()
     if (figures := finished(cfg)) is not None:
         print(f"{shown(cfg.paths.run)} is finished, nothing to do")
         return figures
-    with _owning(cfg), stacks_on_sigusr1():
+    with _owning(cfg), stacks_on_sigusr1(), requeue_on_sigusr2():
         return _train(cfg, Start(cfg))
 
 
@@ -80,7 +81,7 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
     for logger in parts.trainer.loggers:
         if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
-            logger.begin(start.update)
+            logger.begin(start.update, start.validation_due)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
     parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
     failed = True
@@ -215,7 +216,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         "figures": figures,
         "overrides": without_secrets(_overrides()),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:
         logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:

@@ -22,9 +22,10 @@ log = logging.getLogger("inpaint.watch")
 
 
 class RankAgreement(Callback):
-    """Every rank has the same config and checkpoint to begin with, and the same weights and buffers at each save.
+    """Every rank has the same config and beginning, and the same weights and buffers at each checkpoint.
 
-    Ranks that were started with different settings would train on, averaging gradients of different runs.
+    Ranks that were started with different settings, or of which one does not see the checkpoint that the others go on
+    from, would train on, averaging gradients of different runs.
 
     Args:
         config: the resolved config as a plain dict.
@@ -38,9 +39,9 @@ class RankAgreement(Callback):
         self.config = config
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
-        """Compare the configs and the checkpoints to go on from, for which a rank may have looked too early."""
-        begin = {"resume": Path(trainer.ckpt_path).name} if trainer.ckpt_path else {}
-        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(self.config | begin)))
+        """Compare the configs, and with them the files that the ranks go on from."""
+        own = self.config | {"resume": Path(trainer.ckpt_path).name if trainer.ckpt_path else None}
+        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(own)))
         differences = [
             f"{key}: {first.get(key)} on rank 0, {other.get(key)} on rank {rank}"
             for rank, other in enumerate(others, 1)
@@ -50,7 +51,7 @@ class RankAgreement(Callback):
         if differences:
             raise ValueError(
                 "trainer.devices: the ranks were started with different settings; start all of them by one command "
-                "(and, from torchrun or srun, with one hydra.run.dir):\n" + "\n".join(differences)
+                "(and, from torchrun or srun, with one hydra.run.dir that all of them see):\n" + "\n".join(differences)
             )
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, state: dict[str, Any]) -> None:

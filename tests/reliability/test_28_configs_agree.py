@@ -38,6 +38,13 @@ def test_ranks_that_found_different_checkpoints_do_not_go_on():
         assert message.splitlines()[1:] == [told]
 
 
+def test_a_rank_that_does_not_see_the_checkpoint_is_refused():
+    """As on machines whose folders are not one; it would begin anew, and average with what the others have learnt."""
+    for message in together(setup, 1.0, [None, "one/checkpoints/update_00000500.ckpt"]):
+        assert "one hydra.run.dir that all of them see" in message
+        assert message.splitlines()[1:] == ["resume: None on rank 0, update_00000500.ckpt on rank 1"]
+
+
 def test_two_commands_with_different_settings(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
