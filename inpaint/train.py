@@ -73,6 +73,7 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
     parts = build(cfg)
     folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
+    _refuse_to_spawn(parts)
     _introduce(cfg, parts)
     start.introduce()
     if start.path is not None:
@@ -124,6 +125,27 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
         f"{commands[1]}\ntrainer.strategy: in a sweep, the ranks that {type(trainer.strategy).__name__} starts by the "
         "same command line would each run a sweep of their own; +sweep=processes gives each job its processes"
     )
+
+
+def _refuse_to_spawn(parts: Parts) -> None:
+    """What is spawned gets the networks pickled, which torch refuses for parametrizations, as spectral norm is one.
+
+    Raises:
+        ValueError: networks that cannot be sent to ranks that are spawned.
+    """
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+    from torch.nn.utils.parametrize import is_parametrized
+
+    launcher = parts.trainer.strategy.launcher
+    if not isinstance(launcher, _MultiProcessingLauncher) or launcher._start_method != "spawn":
+        return
+    if names := [
+        name for name, network in parts.module.named_children() if any(map(is_parametrized, network.modules()))
+    ]:
+        raise ValueError(
+            f"trainer.strategy: ddp_spawn cannot send spectral norm to its ranks, and {' and '.join(names)} has it; "
+            "trainer.strategy=ddp starts them by this command line"
+        )
 
 
 GRACE = 10  # seconds that the other ranks have after an error, to end by themselves
