@@ -122,7 +122,7 @@ def run_job(
         job.status, job.error = "failed", str(error)
         return asdict(job)
     except Exception as error:
-        job.status = "pruned" if _is_pruned(error) else "failed"
+        job.status = "pruned" if is_pruned(error) else "failed"
         if job.status == "failed":
             _complain(name, hydra.job.num, error, folder, told := message(error))
             job.error = told.strip().splitlines()[-1]
@@ -161,7 +161,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     return json.loads(summary.read_text(encoding="utf-8"))["figures"] if summary.is_file() else {}
 
 
-def _is_pruned(error: Exception) -> bool:
+def is_pruned(error: Exception) -> bool:
     """Whether the search gave the run up; from another process, only the text comes back."""
     if (optuna := sys.modules.get("optuna")) is not None and isinstance(error, optuna.TrialPruned):
         return True
