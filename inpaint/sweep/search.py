@@ -24,8 +24,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from inpaint import rng
 from inpaint.config import ConfigError, check, nearest
 from inpaint.metrics.columns import COLUMNS
-from inpaint.sweep.grid import SweepError, folder_of, launch, parse, read_jobs, say_how_many, session, write_jobs
+from inpaint.sweep.grid import SweepError, folder_of, parse, read_jobs, say_how_many, session, write_jobs
 from inpaint.sweep.job import Job
+from inpaint.sweep.launch import launch
 from inpaint.sweep.pruning import open_storage
 from inpaint.sweep.report import report
 from inpaint.sweep.space import Parameter, parse_space
