@@ -356,7 +356,10 @@ def test_the_sweeps_agent_drives_the_same_command():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
     sweep = OmegaConf.to_container(OmegaConf.load(conf_dir() / "wandb" / "sweep.yaml"), resolve=False)
-    assert create_sweep_command(list(sweep["command"])) == ["${env}", "inpaint-train", "${args_no_hyphens}"]
+    command = create_sweep_command(list(sweep["command"]))
+    assert command[:3] == ["${env}", "inpaint-train", "${args_no_hyphens}"]
+    # What the agent does not know itself is left to Hydra.
+    assert command[3:] == ["hydra.run.dir=runs/${oc.env:WANDB_SWEEP_ID}/${oc.env:WANDB_RUN_ID}"]
     choices = {
         name: setting.get("values") or [setting["value"]] if "min" not in setting else [setting["min"], setting["max"]]
         for name, setting in sweep["parameters"].items()
