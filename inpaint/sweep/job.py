@@ -2,13 +2,16 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -142,6 +145,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
 
     Raises:
         ProcessError: its exit code is not 0.
+        SystemExit: a signal stopped the sweep; the job has had it too, and is saved.
     """
     hydra = HydraConfig.get()
     added = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
@@ -149,12 +153,25 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     command += [*hydra.overrides.task, "hydra.mode=RUN"]
     for key, place in {"run.dir": str(folder), "sweep.dir": hydra.sweep.dir}.items():
         command.append(f"hydra.{key}={QuotedString(place, Quote.single).with_quotes()}")
-    last = ""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent) as process:
+    last, received = "", []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        process.send_signal(number)
+
+    # In a group of its own, or Ctrl-C would reach it twice, and a second one stops at once.
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent, process_group=0
+    ) as process:
+        if threading.current_thread() is threading.main_thread():  # Python allows no other; `isolated` gives them back
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+                signal.signal(number, pass_on)
         assert process.stderr is not None
         for line in process.stderr:
             sys.stderr.write(line)
             last = line.strip() or last
+    if received:
+        raise SystemExit(128 + received[0])
     if process.returncode:
         raise ProcessError(last or f"exit code {process.returncode}")
     summary = folder / "summary.json"
