@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
 
 from inpaint.lock import Busy, only_one
-from inpaint.sweep.isolation import DONE, RUNNING
+from inpaint.sweep.isolation import DONE, RUNNING, visible_gpus
 from inpaint.sweep.job import Job, settings, write_json
 from inpaint.sweep.launch import launch
 
@@ -38,7 +39,7 @@ def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     folder = folder_of(sweeper)
     combinations = BasicSweeper.split_arguments(parse(sweeper, arguments), max_batch_size=None)[0]
     before = read_jobs(folder)
-    with session(folder):
+    with session(sweeper):
         say_how_many(folder, len(combinations), sum(job.status in ("finished", "pruned") for job in before))
         for number, (old, new) in enumerate(zip(before, combinations, strict=False)):
             if old.settings != settings(new):
@@ -70,17 +71,21 @@ def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
 
 
 @contextmanager
-def session(folder: Path) -> Iterator[None]:
-    """The time in which one process, and no other, runs a sweep in `folder`.
+def session(sweeper: "GridSweeper") -> Iterator[None]:
+    """The time in which one process, and no other, runs a sweep in its folder.
 
     Raises:
-        SweepError: another one does, or this is one of several ranks.
+        SweepError: another one does, this is one of several ranks, or there are more jobs at a time than GPUs.
     """
+    folder, cfg = folder_of(sweeper), sweeper.config
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SweepError(
             "sweep: each rank would run a sweep of its own; start one process, without torchrun, and add "
             "+sweep=processes or +sweep=slurm for jobs on several devices"
         )
+    jobs = OmegaConf.select(cfg, "hydra.launcher.n_jobs")
+    if jobs and OmegaConf.select(cfg, "sweep.gpu_a_job") and (gpus := visible_gpus()) and not 0 < jobs <= len(gpus):
+        raise SweepError(f"hydra.launcher.n_jobs: {jobs} at a time, but {len(gpus)} GPUs here; give each job one")
     try:
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):

@@ -53,7 +53,7 @@ def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     samples = [parameter.samples for parameter in space]
     rows = range(max(map(len, samples)))
     sweeper.validate_batch_is_legal([[*fixed, *(column[row % len(column)] for column in samples)] for row in rows])
-    with session(folder):
+    with session(sweeper):
         study = _open(wanted, space, sampler)
         trials = wanted.trials
         if sampler.exhaustive:

@@ -9,6 +9,7 @@ from scipy.stats import ttest_rel
 
 from inpaint.compare import compare, print_leaderboard, write_html
 from inpaint.compare.choices import DEFAULT, choices
+from inpaint.compare.configs import differences
 from inpaint.compare.paired import shown_digits
 from tests.compare.folders import add_validation, changed, make_run
 
@@ -103,6 +104,13 @@ def test_runs_that_were_not_crossed_say_nothing(tmp_path):
     make_grid(tmp_path / "more", {"losses": ["[l2]"], "seed": ["1"]}, lambda s: 21.0)
     assert found(folder) == {}
     assert choices([], "hole_psnr") == []
+
+
+def test_trials_of_a_search_are_no_grid(tmp_path):
+    """Each has a rate of its own, so all else was equal: forty options, each tried once."""
+    folder = make_grid(tmp_path, {"generator_optimizer.lr": ["1e-3", "2e-4"], "sweep.trial": ["0"]}, lambda s: 20.0)
+    assert found(folder) == {}
+    assert differences([{"sweep": {"trial": 0}}, {"sweep": {"trial": 1}}]) == [{}, {}]
 
 
 def test_it_is_printed_and_in_the_report(tmp_path, capsys):

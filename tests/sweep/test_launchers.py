@@ -70,6 +70,15 @@ def test_jobs_that_cannot_be_launched_are_not_tried_for_ever(sweep, monkeypatch)
     assert {job.error for job in read_jobs(Path("sweep"))} == {"not started, OSError: no machine"}
 
 
+def test_more_jobs_than_gpus_are_refused_before_the_first(sweep, monkeypatch):
+    """Or all jobs of the second worker fail at once, while the first is busy. Not real: the GPU."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    done = sweep(quality, "+sweep=joblib", "seed=0,1,2")
+    assert done.code == 2 and "hydra.launcher.n_jobs: 2 at a time, but 1 GPUs here" in done.err
+    assert not Path("sweep/0").exists()
+
+
 DIES = """
 import os, signal, time
 from pathlib import Path
