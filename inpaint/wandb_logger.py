@@ -255,13 +255,10 @@ class WandbLogger(Logger):
                 found |= {f"best/{figure}": value, f"best/{figure}_update": update}
         return found
 
+    @no_reports()
     def _start(self) -> "Run":
         """Start the client, as `mode` has it; where that is auto, with less if more does not work."""
-
-        with no_reports():
-            return self._start_in(*self._choose_mode())
-
-    def _start_in(self, mode: str, reason: str) -> "Run":
+        mode, reason = self._choose_mode()
         attempts = dict.fromkeys([mode, "offline", "disabled"]) if self.mode == "auto" else [mode]
         for attempt in attempts:
             try:

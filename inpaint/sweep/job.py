@@ -97,7 +97,7 @@ def run_job(
         message: what to tell the user of an error.
     """
     hydra = HydraConfig.get()
-    folder, sweep = Path(hydra.runtime.output_dir), Path(hydra.sweep.dir)
+    folder, sweep, wanted = Path(hydra.runtime.output_dir), Path(hydra.sweep.dir), cfg.get("sweep") or {}
     job = Job(list(hydra.overrides.task), str(folder), "running")
     before = Job.read(folder)
     if before is not None and before.settings != job.settings:
@@ -109,7 +109,7 @@ def run_job(
     end_with_the_sweep(sweep)
     start = time.monotonic()
     try:
-        if (cfg.get("sweep") or {}).get("gpu_a_job"):
+        if wanted.get("gpu_a_job"):
             own_gpu(sweep.resolve(), hydra.job.num)
         with isolated():
             if not first_rank():
@@ -117,8 +117,7 @@ def run_job(
                 return asdict(job)
             with only_one(folder / "job.lock", f"job {hydra.job.num}"):
                 job.write()
-                apart = (cfg.get("sweep") or {}).get("own_process")
-                values = in_its_own_process(name, folder) if apart else run(cfg)
+                values = in_its_own_process(name, folder) if wanted.get("own_process") else run(cfg)
                 job.values = {key: float(value) for key, value in (values or {}).items()}
         job.status = "finished"
     except Busy as error:
