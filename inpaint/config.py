@@ -68,6 +68,8 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: with all of them.
     """
+    if "wandb" in cfg:
+        raise ConfigError("wandb: conf/wandb/sweep.yaml is a file for `wandb sweep`; logger=wandb logs a run there")
     problems = [f"{key}: needs a value ({key}=...)" for key in sorted(OmegaConf.missing_keys(cfg))]
     for path, node in _targets(cfg, ""):
         problems += _check_target(path, node)

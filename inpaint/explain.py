@@ -95,6 +95,8 @@ def explain(name: str, error: Exception) -> str:
             return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
         key = found[1].split("@")[0]
+        if (config_folder(name) / key).is_dir():
+            return f"{key}: nothing is chosen there that could be replaced; +{key}=OPTION adds one"
         return f"{key}: no such setting{nearest(key, _settings(name))} (inpaint-{name} --cfg job shows all)"
     return text.strip().splitlines()[0]
 

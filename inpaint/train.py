@@ -26,6 +26,7 @@ from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
 from inpaint.lock import Held, first_rank, only_one
 from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
+from inpaint.sweep.job import is_pruned
 from inpaint.writing import write_whole
 
 if TYPE_CHECKING:
@@ -85,15 +86,16 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
             logger.begin(start.update, start.validation_due)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
     parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
-    failed = True
+    error: BaseException | None = None
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
-        figures = _report(cfg, parts, folder)
-        failed = False
-        return figures
+        return _report(cfg, parts, folder)
+    except BaseException as raised:
+        error = raised
+        raise
     finally:
-        _finish_wandb(parts.trainer, failed)
-        if failed:
+        _finish_wandb(parts.trainer, error)
+        if error is not None:
             _end_other_ranks(parts.trainer)
 
 
@@ -162,12 +164,18 @@ def _end_other_ranks(trainer: "L.Trainer") -> None:
             process.kill()
 
 
-def _finish_wandb(trainer: "L.Trainer", failed: bool) -> None:
+def _finish_wandb(trainer: "L.Trainer", error: BaseException | None) -> None:
     from inpaint.wandb_logger import WandbLogger
 
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.finish(failed)
+        if not isinstance(logger, WandbLogger):
+            continue
+        if error is None:
+            logger.finish("finished")
+        elif isinstance(error, Exception):
+            logger.finish("pruned" if is_pruned(error) else "failed")
+        else:  # a signal, after which the same command goes on
+            logger.finish("stopped")
 
 
 def _quiet() -> None:

@@ -119,6 +119,15 @@ def _same_handlers() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES spells them."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(gpu) for gpu in range(torch.cuda.device_count())] if visible is None else visible.split(",")
+    return [name for name in names if name not in ("", "-1")]
+
+
 def own_gpu(folder: Path, number: int) -> None:
     """Show this process one GPU, for as long as it lives: that of the job's number, or the next that is free.
 
@@ -132,11 +141,8 @@ def own_gpu(folder: Path, number: int) -> None:
     Raises:
         ValueError: more jobs at a time than GPUs.
     """
-    import torch
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = [str(gpu) for gpu in range(torch.cuda.device_count())] if visible is None else visible.split(",")
-    if gpus in ([], [""]) or any(file.parent == folder and file.name.startswith("gpu_") for file in lock.held):
+    gpus = visible_gpus()
+    if not gpus or any(file.parent == folder and file.name.startswith("gpu_") for file in lock.held):
         return
     for place in range(len(gpus)):
         gpu = gpus[(number + place) % len(gpus)]

@@ -149,7 +149,7 @@ def test_gpus_that_the_user_chose(tmp_path, monkeypatch):
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("visible", ["", None])
+@pytest.mark.parametrize("visible", ["", "-1", None])
 def test_without_a_gpu(tmp_path, monkeypatch, visible):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
