@@ -21,6 +21,7 @@ from inpaint.batch import Batch
 from inpaint.progress import Reporter
 from inpaint.sheet import panel
 from inpaint.wandb_logger import WandbLogger
+from inpaint.writing import write_whole
 
 
 class ProgressBar(Callback):
@@ -160,9 +161,9 @@ class RunRecord(Callback):
         if not trainer.is_global_zero:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         code = versions()
-        (self.folder / "versions.json").write_text(json.dumps(code, indent=2) + "\n")
+        write_whole(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_config(flat(self.config | {"versions": code}))
@@ -211,7 +212,7 @@ def versions() -> dict[str, Any]:
     }
 
 
-SECRET = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
+SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
 
 
 def without_secrets(node: Any) -> Any:

@@ -6,12 +6,14 @@ A run keeps them in ``checkpoints/``: ``update_00000500.ckpt``, its sha256 besid
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +26,11 @@ from inpaint import __version__
 if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
 
+log = logging.getLogger("inpaint.checkpoint")
+
 KIND = "inpaint checkpoint"
 FORMAT = 1  # of what `stamp` writes; one more when older versions of this package could not go on from it
-NAMES = "*update_*.ckpt"
+NAME = re.compile(r".*update_(\d+)\.ckpt")
 ASIDE = ".aside"
 AVERAGE = "ema.network."  # before the names of the weights of the generator's moving average
 
@@ -49,9 +53,15 @@ def stamp(checkpoint: dict[str, Any], config: dict[str, Any], update: int, secon
 
 def update_of(path: Path) -> int:
     """The update in a checkpoint's name."""
-    found = re.search(r"update_(\d+)\.ckpt", path.name)
+    found = NAME.match(path.name)
     assert found is not None, path
     return int(found[1])
+
+
+def files(folder: Path) -> list[Path]:
+    """The checkpoints in a folder by their names, the newest first; a file of another name is none."""
+    found = [path for path in folder.glob("*.ckpt") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (update_of(path), path.name), reverse=True)
 
 
 def digest_path(path: Path) -> Path:
@@ -103,16 +113,22 @@ def publish(temporary: Path, path: Path) -> None:
     """
     with temporary.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
+    _sync(temporary)
     scratch = scratch_of(path)
     scratch.write_text(f"{digest}  {path.name}\n")
+    _sync(scratch)
     scratch.replace(digest_path(path))
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def save_generator(path: Path, generator: nn.Module, config: dict[str, Any], update: int) -> None:
@@ -155,7 +171,7 @@ def prepare(folder: Path, size: int) -> None:
         OSError: the folder cannot be made or written, or the disk or a quota is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for debris in (*folder.glob(NAMES + ".tmp"), *folder.glob(NAMES + ".sha256.tmp")):
+    for debris in folder.glob("*update_*.ckpt*.tmp"):
         debris.unlink()
     with tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):
@@ -166,12 +182,16 @@ def set_aside(folder: Path, update: int) -> list[Path]:
     """Rename the checkpoints of later updates than `update`, from which a run goes on; returns their new names.
 
     They are damaged, or belong to a continuation that is given up: found again, either would be taken for the newest.
+    What was set aside before stays.
     """
     renamed = []
-    for path in sorted(folder.glob(NAMES)):
+    for path in files(folder):
         if update_of(path) > update:
-            renamed.append(path.rename(path.with_name(path.name + ASIDE)))
-            digest_path(path).unlink(missing_ok=True)
+            names = (path.with_name(f"{path.name}{ASIDE}{number or ''}") for number in count())
+            aside = next(place for place in names if not place.exists())
+            renamed.append(path.rename(aside))
+            if digest_path(path).is_file():
+                digest_path(path).rename(digest_path(aside))
     return renamed
 
 
@@ -179,7 +199,7 @@ def set_aside(folder: Path, update: int) -> list[Path]:
 
 
 def find(path: str | Path) -> Path:
-    """The file that `path` means: itself, or the newest valid checkpoint of a run folder.
+    """The file that `path` means: itself, or the newest valid checkpoint of a run folder; newer ones are named.
 
     Raises:
         CheckpointError: an address of the web, or a folder without a valid checkpoint.
@@ -189,7 +209,11 @@ def find(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_dir():
         return path
-    if (found := newest(path)) is None:
+    refused: list[str] = []
+    found = newest(path, refused)
+    for reason in refused:
+        log.warning(reason)
+    if found is None:
         raise CheckpointError(f"checkpoint: no valid checkpoint in {path}")
     return found[0]
 
@@ -223,7 +247,18 @@ def load(path: str | Path) -> dict[str, Any]:
             f"checkpoint: {path} has format {said['format']}, of inpaint {said.get('version')}; this is inpaint "
             f"{__version__}, which reads format {FORMAT} and older; upgrade it"
         )
+    whole = _is_json(said.get("config")) and isinstance(said.get("update"), int)
+    if not whole or not isinstance(checkpoint.get("state_dict"), dict):
+        raise CheckpointError(f"checkpoint: {path} is incomplete: config, update and state_dict belong to it")
     return checkpoint
+
+
+def _is_json(text: Any) -> bool:
+    """Whether it is the text of a JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def newest(folder: str | Path, refused: list[str] | None = None) -> tuple[Path, dict[str, Any]] | None:
@@ -233,9 +268,8 @@ def newest(folder: str | Path, refused: list[str] | None = None) -> tuple[Path, 
         folder: a run folder or one of checkpoints.
         refused: takes the reason for each newer file that does not load.
     """
-    folder = Path(folder)
-    found = [path for place in (folder, folder / "checkpoints") for path in place.glob(NAMES)]
-    for path in sorted(found, key=lambda path: (update_of(path), path.name), reverse=True):
+    found = [*files(Path(folder)), *files(Path(folder) / "checkpoints")]
+    for path in sorted(found, key=update_of, reverse=True):
         try:
             return path, load(path)
         except CheckpointError as error:

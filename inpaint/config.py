@@ -73,6 +73,8 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: with all of them.
     """
+    if "wandb" in cfg:
+        raise ConfigError("wandb: conf/wandb/sweep.yaml is a file for `wandb sweep`; logger=wandb logs a run there")
     problems = [f"{key}: needs a value ({key}=...)" for key in sorted(OmegaConf.missing_keys(cfg))]
     for path, node in _nodes(cfg, ""):
         if isinstance(node, DictConfig) and "_target_" in node:
@@ -351,8 +353,8 @@ def _for_the_user(error: BaseException) -> str | None:
         error = error.__cause__  # `instantiate` wraps what a constructor raises
     if isinstance(error, ValueError) and re.match(r"Caught \w+ in DataLoader worker", str(error)):
         return str(error).strip().splitlines()[-1].partition(": ")[2]
-    if isinstance(error, OSError) and error.errno in DISK and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in DISK:
+        return f"{error.filename or 'the disk'}: {error.strerror}"
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return f"{Path(str(error.filename)).name[:40]}...: no file can have a name of that length"
     if isinstance(error, RecursionError):

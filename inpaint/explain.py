@@ -91,6 +91,8 @@ def explain(name: str, error: Exception) -> str:
             return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
         key = found[1].split("@")[0]
+        if (config_folder(name) / key).is_dir():
+            return f"{key}: nothing is chosen there that could be replaced; +{key}=OPTION adds one"
         settings = _settings(name)
         hint = " of the option that was chosen" if key in settings else nearest(key, settings)
         return f"{key}: no such setting{hint} (inpaint-{name} --cfg job shows all)"

@@ -48,9 +48,16 @@ class MetricsFile(Logger):
         """Nothing: the config is in the run folder."""
 
     @rank_zero_only
-    def begin(self, update: int) -> None:
-        """Keep the rows before `update`, from which the run goes on; the others, and one that is torn, are dropped."""
+    def begin(self, update: int, validation_due: bool = False) -> None:
+        """Keep the rows before `update`, from which the run goes on; the others, and one that is torn, are dropped.
+
+        Args:
+            update: those that are done.
+            validation_due: whether the last of them is validated once more.
+        """
         rows = [row for row in _read(self.path) if row["step"].isdigit() and int(row["step"]) < update]
+        if validation_due:
+            rows = [row for row in rows if int(row["step"]) < update - 1 or not _is_validation(row)]
         if rows:
             self.columns = list(rows[0])
             self._rewrite(rows)
@@ -102,6 +109,10 @@ class MetricsFile(Logger):
             except OSError:
                 file.truncate(size)
                 raise
+
+
+def _is_validation(row: Mapping[str, str]) -> bool:
+    return any(value and name.startswith("val/") for name, value in row.items())
 
 
 def _text(rows: list[dict[str, Any]], columns: list[str]) -> str:

@@ -108,9 +108,8 @@ class InpaintingGAN(L.LightningModule):
         if not any(p.requires_grad for p in generator.parameters()):
             raise ValueError(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
         for name, term in losses.items():
-            missing = set(term.needs) - {"output", "composite"} - set(getattr(generator, "returns", ()))
-            missing -= VERDICTS if discriminator is not None else set()
-            if missing:
+            given = {"output", "composite", *getattr(generator, "returns", ()), *(VERDICTS if discriminator else ())}
+            if missing := set(term.needs) - given:
                 without = "" if discriminator is not None else " without a discriminator"
                 raise ValueError(f"losses.{name}: needs {sorted(missing)}, which {painter}{without} does not give")
         every = {"discriminator_every": discriminator_every, "generator_every": generator_every, "r1_every": r1_every}
@@ -118,8 +117,8 @@ class InpaintingGAN(L.LightningModule):
             whole(f"module.{name}", number, 1)
         for name, number in (("adversarial_start", adversarial_start), ("discriminator_alone", discriminator_alone)):
             whole(f"module.{name}", number, 0)
-        clips = {"generator_clip": generator_clip, "discriminator_clip": discriminator_clip}
-        for name, limit in (clips | {"r1_gamma": r1_gamma or None}).items():
+        self.clips = {"generator": generator_clip, "discriminator": discriminator_clip}
+        for name, limit in ({f"{n}_clip": c for n, c in self.clips.items()} | {"r1_gamma": r1_gamma or None}).items():
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
                 raise ValueError(f"module.{name}: {limit!r} is no number above 0")
 
@@ -132,7 +131,6 @@ class InpaintingGAN(L.LightningModule):
         self.ema = MovingAverage(generator, ema_decay)
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.scheduler_factories = {"generator": generator_scheduler, "discriminator": discriminator_scheduler}
-        self.clips = {"generator": generator_clip, "discriminator": discriminator_clip}
         self.discriminator_every, self.generator_every = discriminator_every, generator_every
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
@@ -141,6 +139,8 @@ class InpaintingGAN(L.LightningModule):
         self.seed = seed
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
+        self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
+        self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
         self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
 
     # ---- the networks -----------------------------------------------------------------------------------------------
@@ -189,6 +189,7 @@ class InpaintingGAN(L.LightningModule):
         parts = self._split(batch)
 
         self.refused, self.figures = None, {}
+        self.latest = self.latest if batch_idx else {}
         before = self._before(judge)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
@@ -208,8 +209,9 @@ class InpaintingGAN(L.LightningModule):
                 self.refused = error
                 before.restore()
                 self.policy.skip_or_stop(error)
-        if self.policy.skips:
-            self.log("train/skipped", float(self.policy.skipped))
+        self.latest |= self.figures | ({"skipped": float(self.policy.skipped)} if self.policy.skips else {})
+        for name, value in self.latest.items():
+            self.log(f"train/{name}", value, prog_bar=name in self.shown)
 
     def _before(self, judge: bool) -> finite.Before:
         """What forward passes change, running statistics and vectors of spectral norm; and what steps first."""
@@ -234,9 +236,8 @@ class InpaintingGAN(L.LightningModule):
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
-        self.log_dict({"train/logits_real": real.mean(), "train/logits_fake": fake.mean()})
+        self.figures |= {"logits_real": real.mean(), "logits_fake": fake.mean()}
         self.figures["told_apart"] = (real > fake).float().mean()
-        self.log("train/told_apart", self.figures["told_apart"])
         return terms
 
     def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
@@ -309,16 +310,16 @@ class InpaintingGAN(L.LightningModule):
             if scheduler is not None:
                 scheduler.step()
         self.figures |= {**sums, f"{name}_gradient": norm}
-        self.log_dict({f"train/{term}": value for term, value in sums.items()}, prog_bar=True)
-        self.log(f"train/{name}_gradient", norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of skipped updates."""
+        """Keep the number of skipped updates, and what the next row of metrics repeats of earlier ones."""
         checkpoint["skipped_updates"] = self.policy.skipped
+        checkpoint["latest"] = {name: float(value) for name, value in self.latest.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Go on counting, and repeating."""
         self.policy.skipped = checkpoint.get("skipped_updates", 0)
+        self.latest = checkpoint.get("latest", {})
 
     @contextmanager
     def _one_clock(self) -> Iterator[None]:

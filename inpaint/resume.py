@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inpaint.resume")
 
+LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
+
 # What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
 OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
 SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
 MAY_CHANGE = (
     "name",
-    "init_from",
-    "init_discriminator",
     "paths",
     "callbacks",
     "logger",
@@ -37,10 +37,11 @@ class Start:
     """Where a run begins: nowhere, or at a checkpoint.
 
     Args:
-        cfg: the config of the run; its `resume` decides.
+        cfg: the config of the run; its `resume` decides. A run that began at a file goes on from its own checkpoints.
 
     Raises:
-        ValueError: no such checkpoint, the run would be another one, or ``resume=never`` would write over a run.
+        ValueError: no such checkpoint, the run would be another one, ``resume=never`` would write over a run, or none
+            of the checkpoints that are there can be read.
     """
 
     def __init__(self, cfg: DictConfig) -> None:
@@ -50,25 +51,42 @@ class Start:
         self.path: Path | None = None
         self.checkpoint: dict[str, Any] = {}
         self.changed: dict[str, str] = {}
-        if cfg.resume in ("auto", "never"):
-            refused: list[str] = []
-            found = checkpoint.newest(self.folder, refused)
-            for reason in refused:
-                log.warning(f"resume: {reason}")
-            if found is not None and cfg.resume == "never":
-                raise ValueError(f"resume: never, but {shown(self.folder)} holds a run; choose another hydra.run.dir")
-            if found is None:
-                return
-            self.path, self.checkpoint = found
-        else:
-            self.path = checkpoint.find(cfg.resume)
-            self.checkpoint = checkpoint.load(self.path)
+        if not isinstance(cfg.resume, str):
+            raise ValueError(f"resume: give auto, never or the path of a checkpoint; got {cfg.resume}")
+        refused: list[str] = []
+        found = checkpoint.newest(self.folder, refused)
+        for reason in refused:
+            log.warning(f"resume: {reason}")
+        if cfg.resume not in ("auto", "never"):
+            if found is None or checkpoint.config_of(found[1]).get("resume") != cfg.resume:
+                path = checkpoint.find(cfg.resume)
+                found = path, checkpoint.load(path)
+        elif found is None and refused:
+            raise ValueError(
+                f"resume: none of the {len(refused)} checkpoints in {shown(self.folder)} can be used ({refused[0]}); "
+                "choose another hydra.run.dir, or delete them to begin anew"
+            )
+        elif found is not None and cfg.resume == "never":
+            raise ValueError(f"resume: never, but {shown(self.folder)} holds a run; choose another hydra.run.dir")
+        if found is None:
+            return
+        self.path, self.checkpoint = found
+        if "optimizer_states" not in self.checkpoint:
+            raise ValueError(
+                f"resume: {shown(self.path)} holds a generator alone, of which no run can go on; "
+                f"init_from={shown(self.path)} begins one with it"
+            )
         self._compare()
 
     @property
     def update(self) -> int:
         """The updates that are done."""
         return self.checkpoint["inpaint"]["update"] if self.checkpoint else 0
+
+    @property
+    def validation_due(self) -> bool:
+        """Whether the run was stopped before the last of them was validated."""
+        return bool(self.checkpoint) and self.checkpoint["inpaint"].get("validation_due", False)
 
     def _compare(self) -> None:
         from inpaint import checkpoint
@@ -97,15 +115,18 @@ class Start:
             if key.split(".")[0] in SAID_ALOUD:
                 print(f"  changed since: {told}")
 
-    def finished(self) -> dict[str, float] | None:
-        """The figures of the results, if this very run is done to its end and measured."""
-        try:
-            summary = json.loads((self.folder / "summary.json").read_text())
-            figures, done = dict(summary["figures"]), summary["updates"] == self.update
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        measured = (self.folder / "results.csv").is_file()
-        return figures if self.checkpoint and not self.changed and done and measured else None
+
+def finished(cfg: DictConfig) -> dict[str, float] | None:
+    """The figures of the results, if this very run is done to its end and measured."""
+    folder = Path(cfg.paths.run)
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        figures, updates = dict(summary["figures"]), summary["updates"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    start = Start(cfg)
+    measured = (folder / "results.csv").is_file()
+    return figures if start.checkpoint and not start.changed and updates == start.update and measured else None
 
 
 def _may_change(key: str) -> bool:
@@ -154,7 +175,8 @@ def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
                 f"init_from: nothing in {path} fits {named(network)}; it was trained with another generator"
             )
         network.load_state_dict(fitting, strict=False)
-        missing = sorted({*own} - {*fitting})
-        new = f"; new: {listed(missing)}" if missing else ""
-        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{new}")
+        told = ""
+        for what, names in (("new", {*own} - {*fitting}), ("left behind", {*state} - {*fitting})):
+            told += f"; {what}: {listed(sorted(names))}" if names else ""
+        print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{told}")
     module.ema.network.load_state_dict(module.generator.state_dict())

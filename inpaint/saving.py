@@ -11,7 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from inpaint import checkpoint
-from inpaint.checkpoint import NAMES, CheckpointError
+from inpaint.checkpoint import CheckpointError
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import choice
 
@@ -60,6 +60,7 @@ class SaveCheckpoint(Callback):
         self.taken: Taken | None = None
         self.last = -1  # update of the newest file
         self.validation_due = False
+        self.epoch = 0  # that it belongs to
 
     def path(self, update: int) -> Path:
         """Where the checkpoint of an update is."""
@@ -81,6 +82,7 @@ class SaveCheckpoint(Callback):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Remember whether the run was stopped before a validation."""
         self.validation_due = state["inpaint"].get("validation_due", False)
+        self.epoch = state["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Set aside what lies behind, and make up for a validation that the run was stopped in."""
@@ -93,12 +95,14 @@ class SaveCheckpoint(Callback):
         _on_rank_zero(trainer, tidy, f"callbacks.checkpoint.folder: nothing can be renamed in {self.folder}")
         self.last = trainer.strategy.broadcast(update if self.path(update).is_file() else -1)
         if self.validation_due:
-            # As Lightning does at the end of an update; it takes a validation at this point for done.
+            # As Lightning does at the end of an update; it takes a validation at this point for done, and counts an
+            # epoch that the update was the last of as over.
             trainer.validating = True
-            loop = trainer.fit_loop.epoch_loop.val_loop
+            epochs, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.val_loop
+            over, epochs.completed = epochs.completed, self.epoch
             loop.restarting = False
             loop.run()
-            trainer.training = True
+            trainer.training, epochs.completed = True, over
             self.validation_due = False
 
     # ---- taking -----------------------------------------------------------------------------------------------------
@@ -124,7 +128,7 @@ class SaveCheckpoint(Callback):
         """Take the state of this update, once; nothing is copied, so it must be written or dropped before the next."""
         if (self.taken is None or self.taken.update != trainer.global_step) and self.last != trainer.global_step:
             state = trainer._checkpoint_connector.dump_checkpoint()
-            _count(state["loops"]["fit_loop"], epoch_is_over)
+            _count(state["loops"]["fit_loop"], epoch_is_over, int(trainer.num_training_batches))
             self.taken = Taken(trainer.global_step, state, due)
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -178,8 +182,9 @@ class SaveCheckpoint(Callback):
         for name in names[1:]:
             checkpoint.duplicate(names[0], name)
         # Files of later updates are damaged, or they would have been set aside: they do not count.
-        kept = [p for p in sorted(self.folder.glob("update_*.ckpt")) if checkpoint.update_of(p) <= taken.update]
-        _delete([*kept[: -self.keep], *(self._ranked()[self.best :] if best is not None else [])])
+        updates = [p for p in checkpoint.files(self.folder) if p == self.path(checkpoint.update_of(p))]
+        kept = [p for p in updates if checkpoint.update_of(p) <= taken.update]
+        _delete([*kept[self.keep :], *(self._ranked()[self.best :] if best is not None else [])])
 
     def _path_of_best(self, trainer: L.Trainer) -> Path | None:
         """The name of this update as one of the best; None if it is not."""
@@ -194,7 +199,7 @@ class SaveCheckpoint(Callback):
     def _ranked(self) -> list[Path]:
         """The best, the first is the best of all."""
         name = re.compile(rf"best_{self.monitor}_[^_]+_update_\d+\.ckpt")
-        found = [path for path in self.folder.glob(NAMES) if name.fullmatch(path.name)]
+        found = [path for path in checkpoint.files(self.folder) if name.fullmatch(path.name)]
         return sorted(found, key=self._score, reverse=True)
 
     def _score(self, path: Path) -> float:
@@ -202,7 +207,7 @@ class SaveCheckpoint(Callback):
         return value if COLUMNS[self.monitor].higher_is_better else -value
 
 
-def _count(counts: dict[str, Any], epoch_is_over: bool) -> None:
+def _count(counts: dict[str, Any], epoch_is_over: bool, batches: int) -> None:
     """Put down what Lightning counts at the end of a batch in a run that was never interrupted.
 
     From there it goes on right. From the end of an epoch it does not, it leaves out the rest of one that was cut short,
@@ -214,6 +219,8 @@ def _count(counts: dict[str, Any], epoch_is_over: bool) -> None:
         epoch[scope] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
         batch[scope]["completed"] = batch[scope]["processed"] - 1
     counts["epoch_loop.state_dict"]["_batches_that_stepped"] = batch["total"]["processed"] - 1
+    for position in counts["state_dict"].get("combined_loader", []):
+        position["handed_out"] %= batches  # an epoch may have fewer than its loader (`limit_train_batches`)
 
 
 def _on_rank_zero(trainer: L.Trainer, work: Callable[[], object], problem: str) -> None:

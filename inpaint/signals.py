@@ -21,7 +21,9 @@ import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
+from inpaint.lock import let_go
 from inpaint.saving import SaveCheckpoint
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
@@ -39,8 +41,8 @@ class StopOnSignal(Callback):
     """Ends a run after the update in hand, saved, when SIGTERM, SIGINT (Ctrl-C) or SIGUSR2 comes.
 
     Whichever rank gets the signal, all leave after the same update. A second SIGINT stops at once and saves nothing.
-    SIGUSR2 also puts the job back into the queue: by the handler that was there before (submitit's), or by
-    ``scontrol requeue`` under SLURM. SIGTERM does not: SLURM does so itself for what it preempts, and a cancelled job
+    SIGUSR2 also puts the job back into the queue, by the handler that was there before: submitit's, or that of
+    `requeue_on_sigusr2`. SIGTERM does not: SLURM does so itself for what it preempts, and a cancelled job
     shall not return. A validation is interrupted and made up for on resume, but for the last one of a run.
 
     Args:
@@ -67,13 +69,13 @@ class StopOnSignal(Callback):
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Install the handlers; signals before this end the process as usual, there is nothing to save."""
         self.trainer, self.received, self.agreed = trainer, 0, 0
         if trainer.world_size > 1:
             # On the CPU, so that asking waits for no GPU.
             self.group = dist.new_group(backend="gloo")
-        if threading.current_thread() is threading.main_thread():  # Python allows no other
+        if _in_main_thread():  # Python allows no other
             self.former = {number: signal.signal(number, self._receive) for number in STOPPING}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -83,8 +85,9 @@ class StopOnSignal(Callback):
             if launcher is not None:
                 launcher.kill(signal.SIGKILL)
             raise Stopped(self._code(number))
-        self.received = self.received or number
-        faulthandler.dump_traceback_later(self.grace, exit=True, file=sys.__stderr__ or sys.stderr)
+        if not self.received:
+            self.received = number
+            faulthandler.dump_traceback_later(self.grace, exit=True, file=sys.__stderr__ or sys.stderr)
 
     def _restore(self) -> None:
         faulthandler.cancel_dump_traceback_later()
@@ -117,10 +120,16 @@ class StopOnSignal(Callback):
         self._leave_if_agreed(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give the handlers back."""
+        """Not an evaluation."""
         self._agree(trainer)
         self._leave_if_agreed(trainer)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Give the handlers back, and to them what came since."""
+        late = self.received
         self._restore()
+        if late:
+            signal.raise_signal(late)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Not another validation."""
@@ -169,11 +178,8 @@ class StopOnSignal(Callback):
             log.warning(f"{number.name}: stopped after update {trainer.global_step}{saved}")
         code, requeue = self._code(number), self.former.get(signal.SIGUSR2)
         self._restore()
-        if number == signal.SIGUSR2:
-            if callable(requeue):
-                requeue(number, None)
-            elif trainer.is_global_zero and "SLURM_JOB_ID" in os.environ:
-                _requeue()
+        if number == signal.SIGUSR2 and callable(requeue):
+            requeue(number, None)
         raise Stopped(code)
 
     def _code(self, number: int) -> int:
@@ -197,6 +203,34 @@ def _requeue() -> None:
     log.warning(f"job {job} was not requeued: {problem}" if problem else f"job {job} requeued")
 
 
+@contextmanager
+def requeue_on_sigusr2() -> Iterator[None]:
+    """Under SLURM, SIGUSR2 puts the job back into the queue and ends it, also where nothing is trained or saved.
+
+    Not where a handler is there already, submitit's, which does the same; nor in a thread, where Python allows none.
+    """
+
+    def requeue(number: int, frame: FrameType | None) -> None:
+        if rank_zero_only.rank:  # type: ignore[attr-defined]
+            raise Stopped(0)
+        _requeue()
+        raise Stopped(128 + number)
+
+    free = signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL and _in_main_thread()
+    if "SLURM_JOB_ID" not in os.environ or not free:
+        yield
+        return
+    signal.signal(signal.SIGUSR2, requeue)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 # ---- the others ------------------------------------------------------------------------------------------------------
 
 
@@ -214,7 +248,9 @@ def shelter(worker: int) -> None:
     """Keep the signals that stop a run from its reading processes: only their parent ends them, and its end does.
 
     Ctrl-C and schedulers signal all processes alike; a reader that dies of it takes the run with it before it is saved.
+    Nor does a reader that lives on for a moment hold the run folder.
     """
+    let_go()
     parent = multiprocessing.parent_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)

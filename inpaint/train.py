@@ -11,18 +11,23 @@ writes (`inpaint.results`). The settings are in conf/train.yaml, each with its u
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import Parts, build, build_baseline, check, command
 from inpaint.evaluate import about_data
-from inpaint.resume import Start, begin_with, named, shown
+from inpaint.lock import Held, first_rank, only_one
+from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
+from inpaint.sweep.job import is_pruned
+from inpaint.writing import write_whole
 
 if TYPE_CHECKING:
     import lightning as L
@@ -36,17 +41,30 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Returns:
         Figures over all validation crops by column of `metrics.columns`, `parameters`, `updates` and `train_seconds`:
         what a sweep shows and a search optimises. Nothing on other ranks than the first.
+
+    Raises:
+        Busy: another run is at work in the run folder.
     """
-    from inpaint.signals import stacks_on_sigusr1
+    from inpaint.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     check(cfg)
     _quiet()
-    start = Start(cfg)
-    if (figures := start.finished()) is not None:
+    if (figures := finished(cfg)) is not None:
         print(f"{shown(cfg.paths.run)} is finished, nothing to do")
         return figures
-    with stacks_on_sigusr1():
-        return _train(cfg, start)
+    with _owning(cfg), stacks_on_sigusr1(), requeue_on_sigusr2():
+        return _train(cfg, Start(cfg))
+
+
+def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
+    """Nobody else trains in the run folder. The first rank sees to it, and the ranks that it starts share its lock.
+
+    A scheduler may start a run again while a node still ends the one before, which has its grace for that.
+    """
+    if not first_rank():
+        return nullcontext()
+    patience = OmegaConf.select(cfg, "callbacks.signals.grace") if "SLURM_JOB_ID" in os.environ else None
+    return only_one(shown(cfg.paths.run) / LOCK, "hydra.run.dir: a run", patience or 0.0)
 
 
 def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
@@ -56,6 +74,7 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
     parts = build(cfg)
     folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
+    _refuse_to_spawn(parts)
     _introduce(cfg, parts)
     start.introduce()
     if start.path is not None:
@@ -64,17 +83,19 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
     for logger in parts.trainer.loggers:
         if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
-            logger.begin(start.update)
+            logger.begin(start.update, start.validation_due)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
-    failed = True
+    parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
+    error: BaseException | None = None
     try:
         parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
-        figures = _report(cfg, parts, folder)
-        failed = False
-        return figures
+        return _report(cfg, parts, folder)
+    except BaseException as raised:
+        error = raised
+        raise
     finally:
-        _finish_wandb(parts.trainer, failed)
-        if failed:
+        _finish_wandb(parts.trainer, error)
+        if error is not None:
             _end_other_ranks(parts.trainer)
 
 
@@ -108,6 +129,27 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     )
 
 
+def _refuse_to_spawn(parts: Parts) -> None:
+    """What is spawned gets the networks pickled, which torch refuses for parametrizations, as spectral norm is one.
+
+    Raises:
+        ValueError: networks that cannot be sent to ranks that are spawned.
+    """
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+    from torch.nn.utils.parametrize import is_parametrized
+
+    launcher = parts.trainer.strategy.launcher
+    if not isinstance(launcher, _MultiProcessingLauncher) or launcher._start_method != "spawn":
+        return
+    if names := [
+        name for name, network in parts.module.named_children() if any(map(is_parametrized, network.modules()))
+    ]:
+        raise ValueError(
+            f"trainer.strategy: ddp_spawn cannot send spectral norm to its ranks, and {' and '.join(names)} has it; "
+            "trainer.strategy=ddp starts them by this command line"
+        )
+
+
 GRACE = 10  # seconds that the other ranks have after an error, to end by themselves
 
 
@@ -122,12 +164,18 @@ def _end_other_ranks(trainer: "L.Trainer") -> None:
             process.kill()
 
 
-def _finish_wandb(trainer: "L.Trainer", failed: bool) -> None:
+def _finish_wandb(trainer: "L.Trainer", error: BaseException | None) -> None:
     from inpaint.wandb_logger import WandbLogger
 
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.finish(failed)
+        if not isinstance(logger, WandbLogger):
+            continue
+        if error is None:
+            logger.finish("finished")
+        elif isinstance(error, Exception):
+            logger.finish("pruned" if is_pruned(error) else "failed")
+        else:  # a signal, after which the same command goes on
+            logger.finish("stopped")
 
 
 def _quiet() -> None:
@@ -198,7 +246,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         "figures": figures,
         "overrides": without_secrets(_overrides()),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:
         logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:

@@ -79,13 +79,13 @@ def within(seconds: float, action: Callable[[], object]) -> None:
 @contextmanager
 def no_reports() -> Iterator[None]:
     """The client reports its own use to its maker, offline too, unless the environment forbids it when it starts."""
-    if "WANDB_ERROR_REPORTING" in os.environ:
-        return (yield)
-    os.environ["WANDB_ERROR_REPORTING"] = "false"
+    said = "WANDB_ERROR_REPORTING" in os.environ
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     try:
         yield
     finally:
-        del os.environ["WANDB_ERROR_REPORTING"]
+        if not said:
+            del os.environ["WANDB_ERROR_REPORTING"]
 
 
 def led_by_agent() -> bool:

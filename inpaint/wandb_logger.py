@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -27,6 +27,7 @@ from inpaint.writing import write_whole
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
+End = Literal["finished", "failed", "stopped", "pruned"]
 MODES = ("auto", "online", "offline")
 MARKS = ("sweep.json", "multirun.yaml")  # of the folder of a sweep
 MOST_SAMPLES = 8  # rows of a table of pictures
@@ -198,10 +199,16 @@ class WandbLogger(Logger):
         """A message to whoever follows the project, by e-mail or Slack as their account says."""
         self.experiment.alert(title=title, text=text, level="WARN")
 
-    def finish(self, failed: bool) -> None:
-        """End the run at wandb and mark it failed if it is; left open, the next job of a sweep would write into it."""
+    def finish(self, end: End) -> None:
+        """End the run at wandb, which left open would take what the next job of a sweep logs.
+
+        Args:
+            end: ``finished``; ``failed``; ``stopped`` by a signal, to be continued: what wandb calls preempted, and
+                queues again in its own sweeps; or ``pruned``, given up by a search: finished with the tag
+                ``end=pruned``.
+        """
         if self._run is not None:
-            self._end(int(failed))
+            self._end(end)
             self._run = None
         if self.failed:
             leave_client()
@@ -209,11 +216,16 @@ class WandbLogger(Logger):
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     @harmless
-    def _end(self, exit_code: int) -> None:
+    def _end(self, end: End) -> None:
+        run = self.experiment
+        if end == "pruned":
+            run.tags = (*(run.tags or ()), *tags_of({"end": end}))
+        if end == "stopped":
+            run.mark_preempting()
         try:
-            self.experiment.finish(exit_code=exit_code)
+            run.finish(exit_code=int(end in ("failed", "stopped")))
         except TimeoutError:
-            kept = Path(self.experiment.dir).parent
+            kept = Path(run.dir).parent
             print(f"wandb: not all was sent in {self.finish_timeout:.0f} s; later: wandb sync {kept}", flush=True)
 
     def _log(self, row: dict[str, Any], update: int) -> None:
@@ -243,13 +255,10 @@ class WandbLogger(Logger):
                 found |= {f"best/{figure}": value, f"best/{figure}_update": update}
         return found
 
+    @no_reports()
     def _start(self) -> "Run":
         """Start the client, as `mode` has it; where that is auto, with less if more does not work."""
-
-        with no_reports():
-            return self._start_in(*self._choose_mode())
-
-    def _start_in(self, mode: str, reason: str) -> "Run":
+        mode, reason = self._choose_mode()
         attempts = dict.fromkeys([mode, "offline", "disabled"]) if self.mode == "auto" else [mode]
         for attempt in attempts:
             try:

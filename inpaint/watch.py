@@ -24,9 +24,10 @@ log = logging.getLogger("inpaint.watch")
 
 
 class RankAgreement(Callback):
-    """Every rank has the same config when training begins, and the same weights and buffers at each checkpoint.
+    """Every rank has the same config and beginning, and the same weights and buffers at each checkpoint.
 
-    Ranks that were started with different settings would train on, averaging gradients of different runs.
+    Ranks that were started with different settings, or of which one does not see the checkpoint that the others go on
+    from, would train on, averaging gradients of different runs.
 
     Args:
         config: the resolved config as a plain dict.
@@ -40,8 +41,9 @@ class RankAgreement(Callback):
         self.config = config
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:
-        """Compare the configs."""
-        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(self.config)))
+        """Compare the configs, and with them the files that the ranks go on from."""
+        own = self.config | {"resume": Path(trainer.ckpt_path).name if trainer.ckpt_path else None}
+        first, *others = (flat(json.loads(text)) for text in ranks.gather_texts(json.dumps(own)))
         differences = [
             f"{key}: {first.get(key)} on rank 0, {other.get(key)} on rank {rank}"
             for rank, other in enumerate(others, 1)
@@ -51,7 +53,7 @@ class RankAgreement(Callback):
         if differences:
             raise ValueError(
                 "trainer.devices: the ranks were started with different settings; start all of them by one command "
-                "(and, from torchrun or srun, with one hydra.run.dir):\n" + "\n".join(differences)
+                "(and, from torchrun or srun, with one hydra.run.dir that all of them see):\n" + "\n".join(differences)
             )
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, state: dict[str, Any]) -> None:

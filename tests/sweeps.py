@@ -28,14 +28,14 @@ TINY = (
 
 @pytest.fixture
 def start(tmp_path, monkeypatch, capfd):
-    """`inpaint-train -m ...` with `run(cfg)` for training: exit code and what was printed."""
+    """`inpaint-NAME -m ...` with `run(cfg)` for what it does: exit code and what was printed."""
     monkeypatch.chdir(tmp_path)
 
-    def start(run, *arguments):
-        monkeypatch.setattr(sys, "argv", ["inpaint-train", "-m", "hydra.sweep.dir=sweep", *arguments])
+    def start(run, *arguments, name="train"):
+        monkeypatch.setattr(sys, "argv", [f"inpaint-{name}", "-m", "hydra.sweep.dir=sweep", *arguments])
         state, code = Singleton.get_state(), 0
         try:
-            command("train", run)
+            command(name, run)
         except SystemExit as end:
             code = end.code
         finally:

@@ -453,6 +453,7 @@ def test_help_and_cfg_import_nothing_heavy(arguments, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "generator" in done.stdout
+    assert done.stdout.startswith("inpaint-train GROUP=OPTION") == (arguments == ["--help"])
 
 
 def test_the_wheel_works_from_another_folder(tmp_path):

@@ -15,6 +15,7 @@ FLOORS = {
     "inpaint.rng": 0,
     "inpaint.ranks": 0,
     "inpaint.finite": 0,
+    "inpaint.lock": 0,
     "inpaint.settings": 0,
     "inpaint.networks": 1,
     "inpaint.files": 1,

@@ -68,5 +68,9 @@ def test_what_does_not_fit_stays_new_and_is_said(other, capsys):
     assert taken and taken < set(before)
     assert all(torch.equal(module.generator.state_dict()[name], theirs[name]) for name in taken)
     assert f"of {len(before)} tensors of the generator; new: " in capsys.readouterr().out
+    begin_with(path, make(2, levels=1), discriminator=False)
+    told = capsys.readouterr().out
+    gone = sorted({*theirs} - {*make(2, levels=1).generator.state_dict()})
+    assert "; left behind: " in told and gone[0] in told
     with pytest.raises(ValueError, match=r"^init_from: nothing in .* fits ContextEncoder"):
         begin_with(path, make(2, ContextEncoder, levels=2), discriminator=True)

@@ -1,5 +1,6 @@
 """The logger with wandb's real client: offline by what it stores, and with servers of this machine in a bad way."""
 
+import base64
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,14 +43,14 @@ def client(monkeypatch, tmp_path):
     wandb.teardown()
 
 
-def logged(folder, updates, failed=False, **settings):
+def logged(folder, updates, end="finished", **settings):
     """A session that logs a falling loss, and a validation at each second update."""
     logger = WandbLogger(str(folder), **{"mode": "offline", **settings})
     for update in updates:
         logger.log_metrics({"train/l1": 1 / (update + 1)}, update)
         if update % 2:
             logger.log_metrics({"val/hole_psnr": float(30 - abs(update - 3)), "val/hole_l1": float(update)}, update)
-    logger.finish(failed)
+    logger.finish(end)
     return logger
 
 
@@ -69,7 +71,7 @@ def test_config_axis_best_values_alert_and_end(tmp_path):
     logger.log_metrics({"val/hole_psnr": 19.0, "val/hole_l1": 4.0, "epoch": 0}, 3)
     logger.log_metrics({"val/hole_psnr": float("nan")}, 5)
     logger.alert("collapse", "the outputs do not depend on the input")
-    logger.finish(failed=True)
+    logger.finish("failed")
     (stored,) = sessions(tmp_path)
     assert stored.config["generator.width"] == 8 and stored.config["losses"] == ["l1"]
     run = stored.runs[-1]
@@ -95,7 +97,7 @@ def test_a_continued_run_has_its_id_and_says_nothing_twice(tmp_path):
     again = WandbLogger(str(tmp_path), mode="offline")
     again.log_metrics({"train/l1": 0.0}, 8)
     again.log_metrics({"train/l1": 0.0, "test/hole_psnr": 21.0}, 8)
-    again.finish(False)
+    again.finish("finished")
     first, second, third = sessions(tmp_path)
     assert first.run_id == second.run_id == third.run_id
     rows = [row for stored in (first, second, third) for row in stored.history]
@@ -123,7 +125,7 @@ def test_runs_of_one_process_are_runs_of_their_own_and_leave_nothing(tmp_path):
     before = dict(os.environ)
     unfinished = WandbLogger(str(tmp_path / "0"), mode="offline")
     unfinished.log_metrics({"train/l1": 1.0}, 0)
-    logged(tmp_path / "1", range(2), failed=True)
+    logged(tmp_path / "1", range(2), end="failed")
     logged(tmp_path / "2", range(2))
     stored = [sessions(tmp_path / name)[0] for name in "012"]
     assert len({one.run_id for one in stored}) == 3
@@ -139,7 +141,7 @@ def test_a_table_of_samples_has_index_area_and_pictures(tmp_path, batch):
     image, mask = batch["image"].repeat(3, 1, 1, 1), batch["mask"].repeat(3, 1, 1, 1)
     logger = WandbLogger(str(tmp_path), mode="offline")
     logger.log_samples("samples", torch.arange(12) + 40, mask, {"truth": image, "hole": image * (1 - mask)}, 7)
-    logger.finish(False)
+    logger.finish("finished")
     staged = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in tmp_path.glob("home/artifacts/staging/*")}
     (table,) = (json.loads(file.read_bytes()) for file in staged.values() if b'"columns"' in file.read_bytes())
     assert table["columns"] == ["index", "hole area (%)", "truth", "hole"]
@@ -150,6 +152,37 @@ def test_a_table_of_samples_has_index_area_and_pictures(tmp_path, batch):
             shown = torch.from_numpy(np.array(Image.open(staged[row[column]["sha256"]]))).permute(2, 0, 1)
             assert torch.equal(shown, to_uint8(pictures[number]))
     assert [row["update"] for row in sessions(tmp_path)[0].history] == [7]
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "preempted", "tags"),
+    [
+        ("finished", 0, False, []),
+        ("failed", 1, False, []),
+        ("stopped", 1, True, []),
+        ("pruned", 0, False, ["end=pruned"]),
+    ],
+)
+def test_only_what_failed_is_marked_failed(tmp_path, end, code, preempted, tags):
+    logged(tmp_path, range(2), end=end, tags={"data": "photos"})
+    (stored,) = sessions(tmp_path)
+    assert (stored.exit_code, stored.preempted) == (code, preempted)
+    assert list(stored.runs[-1].tags) == ["data=photos", *tags]
+
+
+def test_the_generator_is_an_artifact(tmp_path):
+    file = tmp_path / "generator.ckpt"
+    file.write_bytes(b"trained weights")
+    logger = WandbLogger(str(tmp_path), mode="offline", log_model=True)
+    logger.log_generator(file, {"updates": 4, "hole_psnr": 20.5})
+    file.unlink()  # the client has a copy
+    logger.finish("finished")
+    ((artifact,),) = (stored.artifacts for stored in sessions(tmp_path))
+    assert (artifact.name, artifact.type) == (f"generator-{logger.version}", "model")
+    assert json.loads(artifact.metadata) == {"updates": 4, "hole_psnr": 20.5} and list(artifact.aliases) == ["latest"]
+    (content,) = artifact.manifest.contents
+    assert (content.path, Path(content.local_path).read_bytes()) == ("generator.ckpt", b"trained weights")
+    assert base64.b64decode(content.digest) == hashlib.md5(b"trained weights").digest()
 
 
 def test_secrets_of_the_environment_are_nowhere(tmp_path, monkeypatch):
@@ -284,7 +317,7 @@ def test_a_table_that_the_server_refuses_costs_the_table_alone(tmp_path, batch, 
         for update in range(3):
             logger.log_samples("samples", batch["index"], batch["mask"], {"truth": batch["image"]}, update)
             logger.log_metrics({"train/l1": 1.0}, update)
-        logger.finish(False)
+        logger.finish("finished")
         (rows,) = server.history.values()
     assert capsys.readouterr().out.count("wandb: log_samples failed (") == 1
     assert [row["update"] for row in rows] == [0, 1, 2] and all("train/l1" in row for row in rows)
@@ -309,7 +342,7 @@ def test_a_client_that_is_killed_is_said_once_and_done_without(tmp_path, capsys)
     for update in range(1, 300):
         logger.log_metrics({"train/l1": 1.0}, update)
     logger.alert("a", "b")
-    logger.finish(False)
+    logger.finish("finished")
     assert capsys.readouterr().out.count("failed (") == 1
     logged(tmp_path / "1", range(2))
     assert len(sessions(tmp_path / "1")[0].history) == 3, "the next run has a client again"
@@ -323,7 +356,10 @@ def test_the_sweeps_agent_drives_the_same_command():
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
     sweep = OmegaConf.to_container(OmegaConf.load(conf_dir() / "wandb" / "sweep.yaml"), resolve=False)
-    assert create_sweep_command(list(sweep["command"])) == ["${env}", "inpaint-train", "${args_no_hyphens}"]
+    command = create_sweep_command(list(sweep["command"]))
+    assert command[:3] == ["${env}", "inpaint-train", "${args_no_hyphens}"]
+    # What the agent does not know itself is left to Hydra.
+    assert command[3:] == ["hydra.run.dir=runs/${oc.env:WANDB_SWEEP_ID}/${oc.env:WANDB_RUN_ID}"]
     choices = {
         name: setting.get("values") or [setting["value"]] if "min" not in setting else [setting["min"], setting["max"]]
         for name, setting in sweep["parameters"].items()

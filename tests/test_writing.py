@@ -33,8 +33,9 @@ def test_what_fails_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch, fai
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(file), fails, full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as raised:
         write_whole(file, "new")
+    assert raised.value.filename == str(file)
     monkeypatch.undo()
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -16,6 +16,8 @@ class Stored(NamedTuple):
     summary: dict[str, Any]
     metrics: list[Any]
     alerts: list[Any]
+    artifacts: list[Any]
+    preempted: bool
     exit_code: int | None
 
 
@@ -29,7 +31,8 @@ def read(path: Path) -> Stored:
     """The records of a ``.wandb`` file."""
     from wandb.proto import wandb_internal_pb2
 
-    runs, config, history, summary, metrics, alerts, code = [], {}, [], {}, [], [], None
+    runs, config, history, summary, metrics, alerts, artifacts = [], {}, [], {}, [], [], []
+    preempted, code = False, None
     for data in _leveldb_log(path.read_bytes()[7:], first=7):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
@@ -46,9 +49,15 @@ def read(path: Path) -> Stored:
             metrics.append(record.metric)
         if kind == "alert":
             alerts.append(record.alert)
+        if kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
+            artifacts.append(record.request.log_artifact.artifact)
+        if kind == "artifact":
+            artifacts.append(record.artifact)
+        preempted |= kind == "preempting"
         if kind == "exit":
             code = record.exit.exit_code
-    return Stored(runs[0].run_id if runs else "", runs, config, history, summary, metrics, alerts, code)
+    run_id = runs[0].run_id if runs else ""
+    return Stored(run_id, runs, config, history, summary, metrics, alerts, artifacts, preempted, code)
 
 
 def _leveldb_log(data: bytes, first: int) -> Iterator[bytes]:

@@ -79,8 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         body, state = self._body(), self.server_state
         if self.path == "/graphql":
             question = json.loads(body)
-            state.asked.append(question["operationName"])
-            self._answer({"data": state.graphql(question["operationName"], question.get("variables") or {})})
+            name = question["operationName"] or question["query"].split("(")[0].split()[-1]
+            state.asked.append(name)
+            self._answer({"data": state.graphql(name, question.get("variables") or {})})
             return
         state.asked.append(self.path)
         if self.path.endswith("/file_stream"):

@@ -15,8 +15,9 @@ from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
 
 DEFAULT = "(default)"
+TRIAL = "sweep.trial"  # set in each run of a search
 # What says how much, where and how often, and is no choice between methods.
-NO_CHOICE = STORAGE | {"seed", "sweep", "baselines"}
+NO_CHOICE = STORAGE | {"seed", "baselines"}
 
 DEFINITION = (
     "mean over pairs of runs that differ in nothing else, minus the option of the setting with the best mean, "
@@ -55,11 +56,13 @@ class Choice:
 def choices(runs: Sequence[Run], figure: str) -> list[Choice]:
     """The options of each setting that was crossed with the others, best first; empty where nothing was.
 
+    So it is for a search, whose trials are where others were good: Optuna's importances say what mattered there.
+
     Args:
         runs: trained models, measured on the same pictures.
         figure: of `COLUMNS`.
     """
-    runs = [run for run in runs if math.isfinite(run.figures.get(figure, math.nan))]
+    runs = [run for run in runs if math.isfinite(run.figures.get(figure, math.nan)) and TRIAL not in run.overrides]
     sign = -1 if COLUMNS[figure].higher_is_better else 1
     found = []
     for setting, chosen in _settings(runs).items():

@@ -10,7 +10,7 @@ from typing import Any
 # Config groups where the choice itself, a class or a list of parts, is what a reader wants to see first.
 GROUPS = ("generator", "discriminator", "adversarial", "losses", "masks", "data")
 # How a run is stored and watched explains no result: sections of the config, and keys anywhere in it.
-STORAGE = {"hydra", "paths", "callbacks", "logger", "wandb", "name", "resume", "run_dir", "output_dir"}
+STORAGE = {"hydra", "sweep", "paths", "callbacks", "logger", "wandb", "name", "resume", "run_dir", "output_dir"}
 FOLDERS = {"default_root_dir", "save_dir", "log_dir", "dirpath"}
 IMPLIED = {"_target_", "_partial_"}  # shown as the class
 

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from inpaint import __version__
+from inpaint.compare.choices import Choice
 from inpaint.compare.configs import unusual
 from inpaint.compare.leaderboard import SHOWN
+from inpaint.compare.paired import Difference, shown_digits
 from inpaint.compare.report import Block, Entry, Report
 from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
@@ -100,6 +102,11 @@ def _finite(node: Any) -> Any:
     return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
+def _verdict(name: str, found: Choice | Difference) -> dict[str, Any]:
+    digits = shown_digits(found.low, found.high, COLUMNS[name].digits)
+    return asdict(found) | {"real": found.is_real, "digits": digits}
+
+
 def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] | None) -> dict[str, Any]:
     areas = list(dict.fromkeys(area for line in block.lines for run in line.runs for area in run.rows if area != ALL))
     usual, apart = unusual([entry.found for entry in block.entries])
@@ -115,12 +122,10 @@ def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] |
             for line, found in zip(block.lines, [*apart, *({} for _ in block.fills)], strict=True)
         ],
         "differences": {
-            name: [asdict(d) | {"real": d.is_real} for d in found] for name, found in block.differences.items()
+            name: [_verdict(name, difference) for difference in found] for name, found in block.differences.items()
         },
         "choices": {
-            name: [asdict(choice) | {"real": choice.is_real} for choice in found]
-            for name in COLUMNS
-            if (found := block.choices(name))
+            name: [_verdict(name, choice) for choice in found] for name in COLUMNS if (found := block.choices(name))
         },
         "curves": [
             {"line": place, "run": run.folder.name, "series": _thinned(run)}

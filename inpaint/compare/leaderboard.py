@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from inpaint import table
-from inpaint.compare.choices import DEFINITION
+from inpaint.compare.choices import DEFINITION, Choice
 from inpaint.compare.configs import unusual
+from inpaint.compare.paired import Difference, shown_digits
 from inpaint.compare.report import Block, Entry, Report
 from inpaint.metrics.columns import COLUMNS
 from inpaint.table import PERFECT, Cell, figure_cells, print_blocks
@@ -83,9 +84,7 @@ def _print_choices(block: Block, sort: str) -> None:
     for setting in dict.fromkeys(line.setting for line in lines):
         rows: list[list[Cell]] = []
         for line in (line for line in lines if line.setting == setting):
-            ends = f" [{line.low:+.{digits}f}, {line.high:+.{digits}f}]" if math.isfinite(line.low) else ""
-            unsure = "" if line.is_real else "~ "
-            effect = "best" if line.is_best else f"{unsure}{line.difference:+.{digits}f}{ends}"
+            effect = "best" if line.is_best else _effect(line.difference, line, digits)
             numbers = [str(line.runs), f"{line.mean:.{digits}f}", effect, str(line.pairs)]
             words = [setting if not rows else "", line.option]
             rows.append([Cell(text, best=line.is_best and text == "best") for text in (*words, *numbers)])
@@ -115,10 +114,15 @@ def _to_the_best(block: Block, name: str) -> list[Cell]:
         elif not difference.pictures:
             cells.append(Cell("-"))
         else:
-            unsure = "" if difference.is_real else "~ "
-            bounds = f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
-            cells.append(Cell(f"{unsure}{difference.mean:+.{digits}f} {bounds}"))
+            cells.append(Cell(_effect(difference.mean, difference, digits)))
     return cells
+
+
+def _effect(value: float, found: Choice | Difference, digits: int) -> str:
+    """As ``-0.37 [-0.49, -0.28]``, after ~ where it may be none."""
+    digits = shown_digits(found.low, found.high, digits)
+    bounds = f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]" if math.isfinite(found.low) else ""
+    return f"{'' if found.is_real else '~ '}{value:+.{digits}f}{bounds}"
 
 
 def _count(value: float, form: str) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 
 from inpaint.statistics import drawn_units, interval, resampled_means
 
+FINEST = 6  # digits after the point
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -34,6 +36,13 @@ class Difference:
     def is_real(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.low > 0 or self.high < 0
+
+
+def shown_digits(low: float, high: float, usual: int) -> int:
+    """Digits after the point of a difference with its interval: `usual`, or more where an end would read as the zero
+    that the interval leaves out."""
+    nearest = min(abs(low), abs(high)) if low * high > 0 else math.inf
+    return next((digits for digits in range(usual, FINEST) if round(nearest, digits)), FINEST)
 
 
 def paired_differences(

@@ -86,8 +86,8 @@ class ShardBatches(Sampler[list[tuple[int, int]]]):
     ) -> None:
         self.shards, self.batch_size, self.seed, self.shuffle = list(shards), batch_size, seed, shuffle
         self.begins = [0, *accumulate(self.shards)]
-        self.streams, self.block = streams, block
-        rows = self.begins[-1]
+        self.streams, self.block, self.ranks = streams, block, ranks
+        self.length = rows = self.begins[-1]
         if shuffle:
             self.batches = rows // (ranks * batch_size)
             self.first = rank * self.batches * batch_size
@@ -198,17 +198,23 @@ class ResumableLoader(DataLoader):
 
     def state_dict(self) -> dict[str, int]:
         """The position; after an epoch's last batch it is 0, the beginning of the next (or nothing would follow)."""
-        return {"handed_out": self.handed_out % len(self), "batches": len(self)}
+        return {"handed_out": self.handed_out % len(self), **self._epoch()}
+
+    def _epoch(self) -> dict[str, int]:
+        """What a position is one of."""
+        order = self.batches.sampler
+        return {"batches": len(self), "samples": order.length, "devices": order.ranks}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches of `state`.
 
         Raises:
-            ValueError: the epoch had another number of batches then, so the position means nothing now.
+            ValueError: the epoch had other batches then, so the position means nothing now.
         """
-        if state["batches"] != len(self):
-            raise ValueError(
-                f"resume: an epoch had {state['batches']} batches when the checkpoint was written and has {len(self)} "
-                "now; restore data, batch size and number of devices"
-            )
+        for what, now in self._epoch().items():
+            if (then := state.get(what, now)) != now:  # 0.1.0 wrote down the batches alone
+                raise ValueError(
+                    f"resume: an epoch had {then} {what} when the checkpoint was written and has {now} now; restore "
+                    "data, batch size and number of devices"
+                )
         self.batches.skip = state["handed_out"]

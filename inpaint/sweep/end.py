@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,14 +30,19 @@ class Answer(Callback):
             return
         content = json.loads(file.read_text(encoding="utf-8"))
         jobs = [Job(**job) for job in content["jobs"]]
-        print_jobs(jobs)
-        compared = _compared(file.parent)
-        lines = content["answer"] or (_winner(compared) if compared else [])
-        print(*lines, sep="\n", end="\n" if lines else "")
         failed = [job for job in jobs if job.status not in ("finished", "pruned")]
-        if failed and (content["kind"] == "grid" or len(failed) == len(jobs)):
-            sys.stdout.flush()
-            sys.exit(1)
+        code = int(bool(failed) and (content["kind"] == "grid" or len(failed) == len(jobs)))
+        try:
+            print_jobs(jobs)
+            compared = _compared(file.parent)
+            lines = content["answer"] or (_winner(compared) if compared else [])
+            print(*lines, sep="\n", end="\n" if lines else "")
+        except Exception:  # Hydra would make a warning of it, and the exit code 0
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        if code:
+            sys.exit(code)
 
 
 def _compared(folder: Path) -> "Report | None":
@@ -56,8 +62,10 @@ def _compared(folder: Path) -> "Report | None":
 
 
 def _winner(report: "Report") -> list[str]:
-    """The command that trains the best of a grid longer."""
-    best = report.blocks[0].entries[0].runs[0]
+    """The command that trains the best of a grid longer; nothing where nothing was trained."""
+    best = next((entry.runs[0] for entry in report.blocks[0].entries if entry.trained), None)
+    if best is None:
+        return []
     overrides = [line for line in best.command if not line.startswith("seed=")]
     return ["the winner, trained longer:", f"  {trained_longer(overrides, int(best.updates))}"]
 

@@ -1,4 +1,4 @@
-"""A grid, and what it shares with a search: one sweep at a time in a folder, jobs launched, their ends collected."""
+"""A grid, and what it shares with a search: one sweep at a time in a folder, and the record of its jobs."""
 
 import json
 import os
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn
-from omegaconf import open_dict
+from omegaconf import OmegaConf
 
-from inpaint.sweep.isolation import DONE, RUNNING, Busy, only_one
+from inpaint.lock import Busy, only_one
+from inpaint.sweep.isolation import DONE, RUNNING, visible_gpus
 from inpaint.sweep.job import Job, settings, write_json
+from inpaint.sweep.launch import launch
 
 if TYPE_CHECKING:
     from hydra_plugins.inpaint_sweepers import GridSweeper
@@ -38,7 +39,7 @@ def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     folder = folder_of(sweeper)
     combinations = BasicSweeper.split_arguments(parse(sweeper, arguments), max_batch_size=None)[0]
     before = read_jobs(folder)
-    with session(folder):
+    with session(sweeper):
         say_how_many(folder, len(combinations), sum(job.status in ("finished", "pruned") for job in before))
         for number, (old, new) in enumerate(zip(before, combinations, strict=False)):
             if old.settings != settings(new):
@@ -70,21 +71,24 @@ def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
 
 
 @contextmanager
-def session(folder: Path) -> Iterator[None]:
-    """The time in which one process, and no other, runs a sweep in `folder`.
+def session(sweeper: "GridSweeper") -> Iterator[None]:
+    """The time in which one process, and no other, runs a sweep in its folder.
 
     Raises:
-        SweepError: another one does, or this is one of several ranks.
+        SweepError: another one does, this is one of several ranks, or there are more jobs at a time than GPUs.
     """
+    folder, cfg = folder_of(sweeper), sweeper.config
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SweepError(
             "sweep: each rank would run a sweep of its own; start one process, without torchrun, and add "
             "+sweep=processes or +sweep=slurm for jobs on several devices"
         )
+    jobs = OmegaConf.select(cfg, "hydra.launcher.n_jobs")
+    if jobs and OmegaConf.select(cfg, "sweep.gpu_a_job") and (gpus := visible_gpus()) and not 0 < jobs <= len(gpus):
+        raise SweepError(f"hydra.launcher.n_jobs: {jobs} at a time, but {len(gpus)} GPUs here; give each job one")
     try:
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
-            (folder / RUNNING).write_text("")
             print(f"sweep folder: {folder}; after an interruption, hydra.sweep.dir={folder} goes on", flush=True)
             yield
             (folder / RUNNING).write_text(DONE)
@@ -96,37 +100,6 @@ def say_how_many(folder: Path, jobs: int, done: int) -> None:
     """Tell the jobs how many there will be and how many are done already, for the remaining time."""
     said = {"started": time.time(), "jobs": jobs, "done": done, "arguments": sys.argv[1:]}
     write_json(folder / "sweep.json", said)
-
-
-def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:
-    """Run jobs by the launcher that the user chose and collect how they ended.
-
-    A job that could not even say so, because its process died or its launcher gave up, has failed.
-
-    Args:
-        batch: the overrides of each.
-        first: number of the first.
-    """
-    try:
-        returns: Sequence[JobReturn] = sweeper.launcher.launch(batch, initial_job_idx=first)
-        return [Job(**result.return_value) for result in returns]
-    except Exception as error:
-        text = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {text[-1]}" if text else type(error).__name__
-        print(f"the launcher gave up: {reason}", file=sys.stderr, flush=True)
-        return [_found(sweeper, overrides, first + place, reason) for place, overrides in enumerate(batch)]
-
-
-def _found(sweeper: "GridSweeper", overrides: Sequence[str], number: int, reason: str) -> Job:
-    """A job by what its folder says."""
-    cfg = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
-    with open_dict(cfg):
-        cfg.hydra.job.num = number
-    folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
-    job = Job.read(folder) or Job(list(overrides), str(folder))
-    if job.status in ("waiting", "running"):
-        job.status, job.error = "failed", reason if job.status == "running" else f"not started, {reason}"
-    return job
 
 
 def read_jobs(folder: Path) -> list[Job]:

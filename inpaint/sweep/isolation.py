@@ -1,61 +1,22 @@
 """Jobs that share a process or a folder and still do not touch each other."""
 
 import ctypes
-import fcntl
 import gc
 import logging
 import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from inpaint import lock
 
 RUNNING = "sweep.lock"  # in the sweep's folder, held by the process that launches the jobs
 DONE = "done\n"  # in there: the sweep gave its lock back itself
-_held: dict[Path, IO[str]] = {}  # locks of this process, by file: kept here because jobs are sent to others pickled
-
-
-class Busy(ValueError):
-    """Another process is at work in the folder."""
-
-
-@contextmanager
-def only_one(file: Path, what: str, patience: float = 0.0) -> Iterator[None]:
-    """Hold the lock `file`, which the system takes back however the process ends.
-
-    Args:
-        what: for the message, as ``hydra.sweep.dir: the sweep``.
-        patience: seconds to wait for another process that is about to end.
-
-    Raises:
-        Busy: another process holds it.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = file.open("a")
-    end = time.monotonic() + patience
-    while not _taken(lock, fcntl.LOCK_EX):
-        if time.monotonic() > end:
-            lock.close()
-            raise Busy(f"{what} in {file.parent} is at work in another process; wait for it, or choose another folder")
-        time.sleep(0.2)
-    _held[file.resolve()] = lock
-    try:
-        yield
-    finally:
-        _held.pop(file.resolve()).close()
-
-
-def _taken(lock: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def end_with_the_sweep(folder: Path) -> None:
@@ -64,14 +25,12 @@ def end_with_the_sweep(folder: Path) -> None:
     Jobs of a cluster's scheduler are left alone; they outlive the shell that submitted them.
     """
     file = (folder / RUNNING).resolve()
-    if file in _held or "SLURM_JOB_ID" in os.environ or not file.is_file() or file in _watched:
+    if file in lock.held or "SLURM_JOB_ID" in os.environ or not file.is_file() or file in _watched:
         return
     _watched.add(file)
 
     def watch() -> None:
-        with file.open() as lock:
-            while not _taken(lock, fcntl.LOCK_SH):
-                time.sleep(0.5)
+        lock.wait_until_free(file)
         if file.read_text() != DONE:
             os.kill(os.getpid(), signal.SIGKILL)
         _watched.discard(file)
@@ -160,6 +119,15 @@ def _same_handlers() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES spells them."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(gpu) for gpu in range(torch.cuda.device_count())] if visible is None else visible.split(",")
+    return [name for name in names if name not in ("", "-1")]
+
+
 def own_gpu(folder: Path, number: int) -> None:
     """Show this process one GPU, for as long as it lives: that of the job's number, or the next that is free.
 
@@ -173,24 +141,12 @@ def own_gpu(folder: Path, number: int) -> None:
     Raises:
         ValueError: more jobs at a time than GPUs.
     """
-    import torch
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = [str(gpu) for gpu in range(torch.cuda.device_count())] if visible is None else visible.split(",")
-    if gpus in ([], [""]) or any(file.parent == folder and file.name.startswith("gpu_") for file in _held):
+    gpus = visible_gpus()
+    if not gpus or any(file.parent == folder and file.name.startswith("gpu_") for file in lock.held):
         return
     for place in range(len(gpus)):
         gpu = gpus[(number + place) % len(gpus)]
-        file = folder / f"gpu_{gpu}.lock"
-        lock = file.open("a")
-        if _taken(lock, fcntl.LOCK_EX):
-            _held[file] = lock
+        if lock.take(folder / f"gpu_{gpu}.lock"):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
             return
-        lock.close()
     raise ValueError(f"hydra.launcher.n_jobs: more jobs at a time than the {len(gpus)} GPUs; give each job one")
-
-
-def rank() -> int:
-    """Of this process among those that train one model together, as torchrun or SLURM started them."""
-    return next((int(os.environ[name]) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0)

@@ -2,20 +2,24 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
-from inpaint.sweep.isolation import Busy, end_with_the_sweep, isolated, killed_with_its_parent, only_one, own_gpu, rank
+from inpaint.lock import Busy, first_rank, only_one
+from inpaint.sweep.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
 from inpaint.writing import write_whole
 
 RECORD = "job.json"
@@ -93,7 +97,7 @@ def run_job(
         message: what to tell the user of an error.
     """
     hydra = HydraConfig.get()
-    folder, sweep = Path(hydra.runtime.output_dir), Path(hydra.sweep.dir)
+    folder, sweep, wanted = Path(hydra.runtime.output_dir), Path(hydra.sweep.dir), cfg.get("sweep") or {}
     job = Job(list(hydra.overrides.task), str(folder), "running")
     before = Job.read(folder)
     if before is not None and before.settings != job.settings:
@@ -105,28 +109,27 @@ def run_job(
     end_with_the_sweep(sweep)
     start = time.monotonic()
     try:
-        if (cfg.get("sweep") or {}).get("gpu_a_job"):
+        if wanted.get("gpu_a_job"):
             own_gpu(sweep.resolve(), hydra.job.num)
         with isolated():
-            if rank() > 0:
+            if not first_rank():
                 run(cfg)
                 return asdict(job)
             with only_one(folder / "job.lock", f"job {hydra.job.num}"):
                 job.write()
-                apart = (cfg.get("sweep") or {}).get("own_process")
-                values = in_its_own_process(name, folder) if apart else run(cfg)
+                values = in_its_own_process(name, folder) if wanted.get("own_process") else run(cfg)
                 job.values = {key: float(value) for key, value in (values or {}).items()}
         job.status = "finished"
     except Busy as error:
         job.status, job.error = "failed", str(error)
         return asdict(job)
     except Exception as error:
-        job.status = "pruned" if _is_pruned(error) else "failed"
+        job.status = "pruned" if is_pruned(error) else "failed"
         if job.status == "failed":
             _complain(name, hydra.job.num, error, folder, told := message(error))
             job.error = told.strip().splitlines()[-1]
     job.seconds = round(time.monotonic() - start, 3)
-    if rank() == 0:
+    if first_rank():
         job.write()
         _say_how_far(sweep, hydra.job.num, job)
     return asdict(job)
@@ -141,6 +144,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
 
     Raises:
         ProcessError: its exit code is not 0.
+        SystemExit: a signal stopped the sweep; the job has had it too, and is saved.
     """
     hydra = HydraConfig.get()
     added = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
@@ -148,19 +152,32 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     command += [*hydra.overrides.task, "hydra.mode=RUN"]
     for key, place in {"run.dir": str(folder), "sweep.dir": hydra.sweep.dir}.items():
         command.append(f"hydra.{key}={QuotedString(place, Quote.single).with_quotes()}")
-    last = ""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent) as process:
+    last, received = "", []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        process.send_signal(number)
+
+    # In a group of its own, or Ctrl-C would reach it twice, and a second one stops at once.
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent, process_group=0
+    ) as process:
+        if threading.current_thread() is threading.main_thread():  # Python allows no other; `isolated` gives them back
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+                signal.signal(number, pass_on)
         assert process.stderr is not None
         for line in process.stderr:
             sys.stderr.write(line)
             last = line.strip() or last
+    if received:
+        raise SystemExit(128 + received[0])
     if process.returncode:
         raise ProcessError(last or f"exit code {process.returncode}")
     summary = folder / "summary.json"
     return json.loads(summary.read_text(encoding="utf-8"))["figures"] if summary.is_file() else {}
 
 
-def _is_pruned(error: Exception) -> bool:
+def is_pruned(error: Exception) -> bool:
     """Whether the search gave the run up; from another process, only the text comes back."""
     if (optuna := sys.modules.get("optuna")) is not None and isinstance(error, optuna.TrialPruned):
         return True

@@ -22,9 +22,11 @@ def open_storage(address: str) -> BaseStorage:
             is safe on a network drive. ``$NAME`` stands for a variable of the environment.
 
     Raises:
-        ValueError: the URL has a password, which would be written into every config.
+        ValueError: a variable is not set, or the URL has a password, which would be written into every config.
     """
     full = os.path.expandvars(address)
+    if full.startswith("$"):
+        raise ValueError(f"sweep.storage: the environment has no {full}; give it the URL of the storage")
     if "://" not in full:
         Path(full).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(full))

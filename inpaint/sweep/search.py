@@ -24,8 +24,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from inpaint import rng
 from inpaint.config import ConfigError, check, nearest
 from inpaint.metrics.columns import COLUMNS
-from inpaint.sweep.grid import SweepError, folder_of, launch, parse, read_jobs, say_how_many, session, write_jobs
+from inpaint.sweep.grid import SweepError, folder_of, parse, read_jobs, say_how_many, session, write_jobs
 from inpaint.sweep.job import Job
+from inpaint.sweep.launch import launch
 from inpaint.sweep.pruning import open_storage
 from inpaint.sweep.report import report
 from inpaint.sweep.space import Parameter, parse_space
@@ -52,10 +53,10 @@ def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     samples = [parameter.samples for parameter in space]
     rows = range(max(map(len, samples)))
     sweeper.validate_batch_is_legal([[*fixed, *(column[row % len(column)] for column in samples)] for row in rows])
-    with session(folder):
+    with session(sweeper):
         study = _open(wanted, space, sampler)
         trials = wanted.trials
-        if isinstance(sampler.inner, BruteForceSampler):
+        if sampler.exhaustive:
             trials = int(min(trials, math.prod(parameter.size for parameter in space)))
         say_how_many(folder, trials, sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)))
         jobs = {Path(job.folder).name: job for job in read_jobs(folder)}
@@ -79,9 +80,10 @@ def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
 
 
 class Keyed(BaseSampler):
-    """A sampler whose random numbers depend on the seed and the number of the trial alone.
+    """A sampler whose random numbers depend on the seed and the number of the trial alone: a new one for each trial.
 
-    Begun with the same seed each time, it would propose the same again after every restart and on every machine.
+    One sampler would propose the same again after every restart, on every machine, and other things to trials that are
+    begun together.
 
     Args:
         make: a sampler with a given seed.
@@ -90,33 +92,39 @@ class Keyed(BaseSampler):
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
         self.make, self.seed = make, seed
-        self.inner = make(0)
+        self.exhaustive = isinstance(make(0), BruteForceSampler)
+        self.samplers: dict[int, BaseSampler] = {}
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if trial.number not in self.samplers:
+            self.samplers[trial.number] = self.make(rng.key(self.seed, "trial", trial.number) % 2**32)
+        return self.samplers[trial.number]
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Begin the random numbers of this trial."""
-        self.inner = self.make(rng.key(self.seed, "trial", trial.number) % 2**32)
-        self.inner.before_trial(study, trial)
+        """As the trial's sampler does."""
+        self._of(trial).before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the sampler does."""
-        return self.inner.infer_relative_search_space(study, trial)
+        """As the trial's sampler does."""
+        return self._of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """As the sampler does."""
-        return self.inner.sample_relative(study, trial, search_space)
+        """As the trial's sampler does."""
+        return self._of(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """As the sampler does."""
-        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+        """As the trial's sampler does."""
+        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """As the sampler does, but for stopping a loop that is not Optuna's."""
-        if not isinstance(self.inner, BruteForceSampler):
-            self.inner.after_trial(study, trial, state, values)
+        """As the trial's sampler does, but for stopping a loop that is not Optuna's."""
+        if not self.exhaustive:
+            self._of(trial).after_trial(study, trial, state, values)
+        self.samplers.pop(trial.number, None)
 
 
 # ---- before the first trial -----------------------------------------------------------------------------------------
@@ -166,8 +174,10 @@ def _open(wanted: DictConfig, space: Sequence[Parameter], sampler: BaseSampler) 
             load_if_exists=True,
         )
     except Exception as error:
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        raise SweepError(f"sweep.storage: {wanted.storage}: {text[0]}") from error
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SweepError(
+            text if isinstance(error, ValueError) else f"sweep.storage: {wanted.storage}: {text}"
+        ) from error
     stored = study.user_attrs.get("search")
     if stored is None:
         study.set_user_attr("search", asked)

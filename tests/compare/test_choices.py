@@ -9,6 +9,8 @@ from scipy.stats import ttest_rel
 
 from inpaint.compare import compare, print_leaderboard, write_html
 from inpaint.compare.choices import DEFAULT, choices
+from inpaint.compare.configs import differences
+from inpaint.compare.paired import shown_digits
 from tests.compare.folders import add_validation, changed, make_run
 
 
@@ -104,6 +106,13 @@ def test_runs_that_were_not_crossed_say_nothing(tmp_path):
     assert choices([], "hole_psnr") == []
 
 
+def test_trials_of_a_search_are_no_grid(tmp_path):
+    """Each has a rate of its own, so all else was equal: forty options, each tried once."""
+    folder = make_grid(tmp_path, {"generator_optimizer.lr": ["1e-3", "2e-4"], "sweep.trial": ["0"]}, lambda s: 20.0)
+    assert found(folder) == {}
+    assert differences([{"sweep": {"trial": 0}}, {"sweep": {"trial": 1}}]) == [{}, {}]
+
+
 def test_it_is_printed_and_in_the_report(tmp_path, capsys):
     folder = make_grid(
         tmp_path,
@@ -119,6 +128,26 @@ def test_it_is_printed_and_in_the_report(tmp_path, capsys):
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     effects = {choice["option"]: choice["difference"] for choice in data["blocks"][0]["choices"]["hole_psnr"]}
     assert effects == {"[l1]": 0, "[l2]": pytest.approx(-0.51)}
+
+
+def test_a_real_difference_does_not_read_as_zero(tmp_path, capsys):
+    """As small as it may be; and of a single pair there is no interval to print."""
+    grid = {"losses": ["[l1]", "[l2]"], "seed": ["0", "1", "2"]}
+    make_grid(tmp_path / "a", grid, lambda s: 20 + int(s["seed"]) - 0.002 * (s["losses"] == "[l2]"))
+    print_leaderboard(compare([tmp_path / "a"]))
+    assert "-0.002 [-0.002, -0.002]" in capsys.readouterr().out
+    make_grid(tmp_path / "b", {"losses": ["[l1]", "[l2]"]}, lambda s: 20 - (s["losses"] == "[l2]"))
+    print_leaderboard(compare([tmp_path / "b"]))
+    printed = capsys.readouterr().out
+    assert "~ -1.00 " in printed and "nan" not in printed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "digits"),
+    [(-0.3, -0.004, 3), (0.006, 0.3, 2), (-0.3, 0.1, 2), (-0.3, 0.0, 2), (1e-12, 1, 6), (np.nan, np.nan, 2)],
+)
+def test_digits_show_what_the_interval_leaves_out(low, high, digits):
+    assert shown_digits(low, high, usual=2) == digits
 
 
 def test_jobs_are_named_by_what_they_set(tmp_path):

@@ -72,7 +72,7 @@ class Seen(L.Callback):
             self.act(when, trainer)
 
 
-def module(generator=None, lr=1e-3, steps=20, weight=1.0):
+def module(generator=None, lr=1e-3, steps=20, weight=1.0, rare=False):
     def adam(parameters):
         return torch.optim.Adam(parameters, lr=lr)
 
@@ -85,6 +85,7 @@ def module(generator=None, lr=1e-3, steps=20, weight=1.0):
         adversarial=NonSaturating(weight=0.1),
         discriminator_optimizer=adam,
         generator_scheduler=lambda optimizer: cosine(optimizer, steps),
+        **({"r1_gamma": 1.0, "r1_every": 4, "generator_every": 2} if rare else {}),
     )
 
 
@@ -116,12 +117,13 @@ def run(folder, updates=UPDATES, act=None, workers=0, every=2, keep=2, resume="a
     warnings.simplefilter("ignore")
     multiprocessing.set_start_method("fork", force=True)  # for readers, as in a process that no server has forked
     folder = Path(folder)
-    parts = {key: settings.pop(key) for key in ("generator", "lr", "steps", "weight") if key in settings}
+    parts = {key: settings.pop(key) for key in ("generator", "lr", "steps", "weight", "rare") if key in settings}
     saving = {key: settings.pop(key) for key in ("best", "monitor") if key in settings}
     before = checkpoint.newest(folder) if resume == "auto" else None
     path = before[0] if before is not None else (None if resume == "auto" else resume)
     log = MetricsFile(str(folder), every=1000)
-    log.begin(checkpoint.load(path)["inpaint"]["update"] if path is not None else 0)
+    said = checkpoint.load(path)["inpaint"] if path is not None else {}
+    log.begin(said.get("update", 0), said.get("validation_due", False))
     trained = module(**parts)
     callbacks = [
         RunRecord(str(folder), config or {"name": "tiny"}),
@@ -220,7 +222,7 @@ class At:
 def rows(folder):
     """metrics.csv without its clock."""
     with (Path(folder) / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
+        return [{name: value for name, value in row.items() if name != "test/ms"} for row in csv.DictReader(file)]
 
 
 def seen(folder):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from inpaint import checkpoint
-from tests.reliability.runs import UPDATES, At, assert_same, fork, run, seen
+from tests.reliability.runs import UPDATES, At, assert_same, fork, rows, run, seen
 
 
 def killed_somewhere(folder, draw, workers):
@@ -27,7 +27,7 @@ def killed_somewhere(folder, draw, workers):
         assert process.exitcode in (0, -signal.SIGKILL)
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 20))])
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 23))])
 def test_killed_from_outside_at_random_moments(tmp_path, whole, seed):
     workers = 2 if seed % 3 == 2 else 0
     killed_somewhere(tmp_path, random.Random(seed), workers)
@@ -93,6 +93,18 @@ def test_killed_during_a_save(tmp_path, whole, call):
     assert fork(tmp_path) == 0
     assert_same(tmp_path, whole)
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("update", [2, 5, 11])
+def test_rows_repeat_what_was_measured_before_the_kill(tmp_path, update):
+    """R1 and the generator's losses, which are not measured at every update, in rows of every third."""
+    settings = {"log_every_n_steps": 3, "rare": True, "every": 1}
+    assert fork(tmp_path / "whole", **settings) == 0
+    told = {name: [int(r["step"]) for r in rows(tmp_path / "whole") if r[f"train/{name}"]] for name in ("r1", "l1")}
+    assert told == {"r1": [2, 8], "l1": [2, 8, 11]}, "measured at 0, 4, 8 and at 0, 2, 4 ...; epochs begin at 5 and 10"
+    assert fork(tmp_path / "run", act=At("update", update), **settings) == -signal.SIGKILL
+    assert fork(tmp_path / "run", **settings) == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
 
 
 def readers(when, trainer):

@@ -43,6 +43,17 @@ def test_a_run_that_a_callback_ended_goes_on_where_it_was(tmp_path, whole, updat
         assert_equal(ours[part], theirs[part], part)
 
 
+@pytest.mark.parametrize("stop", [3, 4, 6])
+def test_an_epoch_that_is_cut_short_is_followed_by_a_whole_one(tmp_path, stop):
+    """By `limit_train_batches`: the loader has more batches than the epoch."""
+    settings = {"limit_train_batches": 3, "updates": 9}
+    run(tmp_path / "whole", **settings)
+    run(tmp_path / "run", **settings | {"updates": stop})
+    run(tmp_path / "run", **settings)
+    assert seen(tmp_path / "run") == seen(tmp_path / "whole")
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
 @pytest.mark.parametrize("stops", [(5, 6), (5, 7, 10, 11), (3, 5, 9)])
 def test_several_resumes(tmp_path, whole, stops):
     """The second begins in an epoch that the first began: Lightning's own counts go wrong there."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inpaint.data.loader import KeyedSampler, ResumableLoader
+from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
 from tests.reliability.runs import At, fork, seen
 
 
@@ -22,8 +22,8 @@ class Rows:
         return row[1]
 
 
-def loader(rank, epoch, ranks=2, batch_size=3):
-    sampler = KeyedSampler(25, seed=3, shuffle=True, rank=rank, ranks=ranks)
+def loader(rank, epoch, ranks=2, batch_size=3, length=25):
+    sampler = KeyedSampler(length, seed=3, shuffle=True, rank=rank, ranks=ranks)
     sampler.set_epoch(epoch)
     return ResumableLoader(Rows(), sampler, batch_size, drop_last=True)
 
@@ -44,3 +44,19 @@ def test_each_rank_goes_on_where_it_was(stop):
 def test_a_position_of_another_number_of_devices_is_refused():
     with pytest.raises(ValueError, match=r"resume: an epoch had 8 batches .* and has 4 now; restore .* number of dev"):
         loader(0, 0).load_state_dict(loader(0, 0, ranks=1).state_dict())
+    with pytest.raises(ValueError, match=r"resume: an epoch had 3 devices .* and has 2 now"):  # both of 2 batches
+        loader(0, 0, length=12).load_state_dict(loader(0, 0, ranks=3, length=18).state_dict() | {"samples": 12})
+
+
+def test_a_position_in_other_photographs_is_refused():
+    """One more, and the order of all is another, though it makes no batch more."""
+    loaders = loader(0, 0, ranks=1), loader(0, 0, ranks=1, length=26)
+    assert len(loaders[0]) == len(loaders[1])
+    with pytest.raises(ValueError, match=r"resume: an epoch had 25 samples .* and has 26 now; restore data"):
+        loaders[1].load_state_dict(loaders[0].state_dict())
+    rows = [25, 40]
+    shards = [ResumableLoader(Rows(), ShardBatches([*rows, more], 8, seed=3, shuffle=True)) for more in (10, 11)]
+    with pytest.raises(ValueError, match=r"resume: an epoch had 75 samples .* and has 76 now; restore data"):
+        shards[1].load_state_dict(shards[0].state_dict())
+    loaders[0].load_state_dict({"handed_out": 1, "batches": 8})  # as 0.1.0 wrote it
+    assert loaders[0].batches.skip == 1

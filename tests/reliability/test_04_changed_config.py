@@ -7,6 +7,7 @@ import torch
 
 from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError, check_fit
+from inpaint.config import load_generator
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from tests.reliability.runs import command, fork, fork_two, module, run, train
 
@@ -32,6 +33,7 @@ OTHER_RUNS = {
     "schedule": ("scheduler@generator_scheduler=none", "generator_scheduler._target_ inpaint.schedules.cosine -> "),
     "discriminator": ("discriminator=multiscale", "discriminator._target_"),
     "seed": ("seed=1", "seed 0 -> 1"),
+    "beginning": ("init_from=elsewhere", "init_from None -> elsewhere"),  # it would have no effect
 }
 
 
@@ -42,6 +44,21 @@ def test_another_run_is_refused(stopped, capfd, what):
     error = capfd.readouterr().err
     assert error.startswith("inpaint-train: resume: ") and "belongs to another run (" in error and told in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["null", "true", "3"])
+def test_what_is_no_place_to_resume_from_is_refused(tmp_path, capfd, value):
+    assert command(train, *SMALL, f"hydra.run.dir={tmp_path}/run", f"resume={value}") == 2
+    assert "inpaint-train: resume: give auto, never or the path of a checkpoint; got" in capfd.readouterr().err
+
+
+def test_a_generator_alone_is_no_run(stopped, tmp_path, capfd):
+    file, held = tmp_path / "generator.ckpt", checkpoint.load(stopped)
+    checkpoint.save_generator(file, load_generator(held), checkpoint.config_of(held), 3)
+    assert command(train, *SMALL, f"hydra.run.dir={tmp_path}/run", f"resume={file}") == 2
+    assert f"generator.ckpt holds a generator alone, of which no run can go on; init_from={file} " in (
+        capfd.readouterr().err
+    )
 
 
 def test_what_may_change_is_said(stopped, capfd):

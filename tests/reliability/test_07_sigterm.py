@@ -1,12 +1,16 @@
 """SIGTERM: the update in hand is finished and saved, the exit code is 143, and the run goes on to the same weights."""
 
+import faulthandler
 import os
 import signal
 import time
+from pathlib import Path
 
+import lightning as L
 import pytest
 
 from inpaint import checkpoint
+from inpaint.signals import StopOnSignal
 from tests.reliability.runs import UPDATES, At, assert_same, fork, fork_two, rows, run, seen
 
 # Where the signal comes, and the newest checkpoint then (saved every 2 updates, validated every 3).
@@ -30,6 +34,31 @@ def test_one_process(tmp_path, whole, place):
         assert not any(row.get("val/hole_psnr") and row["step"] == str(newest - 1) for row in rows(tmp_path))
     assert fork(tmp_path) == 0
     assert_same(tmp_path, whole)
+
+
+def test_in_a_validation_that_is_made_up_for(tmp_path, whole):
+    """Twice stopped in the same one, the second time before the first update."""
+    for _ in range(2):
+        assert fork(tmp_path, act=At("validation 0", 3, signal.SIGTERM)) == 128 + signal.SIGTERM
+    assert fork(tmp_path) == 0
+    assert_same(tmp_path, whole)
+
+
+def test_a_validation_is_made_up_for_once(tmp_path, whole):
+    """Also when the run is killed between it and the next save."""
+    assert fork(tmp_path, act=At("validation 0", 6, signal.SIGTERM)) == 128 + signal.SIGTERM
+    assert fork(tmp_path, act=At("update", 7)) == -signal.SIGKILL
+    assert [row["step"] for row in rows(tmp_path) if row["val/hole_psnr"]] == ["2", "5"]
+    assert fork(tmp_path) == 0
+    assert_same(tmp_path, whole)
+
+
+def test_a_validation_that_is_made_up_for_belongs_to_its_epoch(tmp_path):
+    settings = {"val_check_interval": 5}  # an epoch
+    assert fork(tmp_path / "whole", **settings) == 0
+    assert fork(tmp_path / "run", act=At("validation 0", 5, signal.SIGTERM), **settings) == 128 + signal.SIGTERM
+    assert fork(tmp_path / "run", **settings) == 0
+    assert_same(tmp_path / "run", tmp_path / "whole")
 
 
 def grouped(folder, **settings):
@@ -88,9 +117,42 @@ def test_handlers_are_given_back(tmp_path):
     assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
 
 
-def stuck(folder):
-    from inpaint.signals import StopOnSignal
+class Late(L.Callback):
+    """The signal comes when all is trained and nobody asks for it any more."""
 
+    def on_train_end(self, trainer, module):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def late(folder):
+    run(folder, updates=1, callbacks=[Late()])
+    (Path(folder) / "evaluated").touch()
+
+
+def test_a_signal_behind_the_last_update_ends_the_process_as_usual(tmp_path):
+    assert fork(tmp_path, target=late) == -signal.SIGTERM
+    assert checkpoint.latest_valid(tmp_path).name == "update_00000001.ckpt"
+    assert not (tmp_path / "evaluated").exists()
+
+
+def test_a_run_without_an_update_gives_the_handlers_back(tmp_path):
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    for _ in range(2):
+        run(tmp_path, updates=1)
+        assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
+
+
+def test_the_grace_begins_with_the_first_signal(monkeypatch):
+    """Schedulers repeat themselves."""
+    armed = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *arguments, **settings: armed.append(arguments))
+    signals = StopOnSignal(grace=60)
+    for _ in range(3):
+        signals._receive(signal.SIGTERM, None)
+    assert armed == [(60,)]
+
+
+def stuck(folder):
     def act(when, trainer):
         if when == "done":
             os.kill(os.getpid(), signal.SIGTERM)
@@ -104,8 +166,6 @@ def test_a_run_that_cannot_leave_is_ended_when_the_grace_is_over(tmp_path):
     assert fork(tmp_path, target=stuck) == 1
     assert time.monotonic() - began < 40
     with pytest.raises(ValueError, match=r"callbacks\.signals\.grace: 0 is not more than 0"):
-        from inpaint.signals import StopOnSignal
-
         StopOnSignal(grace=0)
 
 

@@ -49,13 +49,20 @@ def test_the_one_before_is_used(damaged, sidecar, caplog):
 
 
 @pytest.mark.parametrize("damaged", ["half left"], indirect=True)
+def test_whoever_takes_the_one_before_says_so(damaged, caplog):
+    """An evaluation of a run folder, or `init_from`, must not show an older network in silence."""
+    assert checkpoint.load(damaged.parents[1])["inpaint"]["update"] == 10
+    assert f"{damaged.name} is damaged, its contents do not fit" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["half left"], indirect=True)
 def test_the_run_goes_on_and_the_damaged_file_is_set_aside(damaged, whole, caplog):
     """Or it would count among the newest that are kept, and the good ones would be deleted for it."""
     folder = damaged.parents[1]
     run(folder, updates=11, every=1, keep=1)
     assert "update_00000012.ckpt.aside: set aside, as the run goes on from update 10" in caplog.text
     names = sorted(path.name for path in damaged.parent.iterdir())
-    assert names == ["update_00000011.ckpt", "update_00000011.ckpt.sha256", "update_00000012.ckpt.aside"]
+    assert names == [f"update_000000{end}" for u in ("11.ckpt", "12.ckpt.aside") for end in (u, f"{u}.sha256")]
     run(folder)
     assert_same(folder, whole)
 
@@ -66,4 +73,51 @@ def test_going_on_from_an_older_one_sets_the_newer_aside(tmp_path, whole):
     folder = tmp_path / "run" / "checkpoints"
     run(tmp_path / "run", updates=11, every=1, resume=folder / "update_00000010.ckpt")
     assert checkpoint.latest_valid(folder).name == "update_00000011.ckpt"
-    assert (folder / "update_00000012.ckpt.aside").is_file()
+    first = (folder / "update_00000012.ckpt.aside").read_bytes()
+    shutil.copy(folder / "update_00000011.ckpt", folder / "update_00000012.ckpt")  # another continuation
+    run(tmp_path / "run", updates=11, resume=whole / "checkpoints" / "update_00000010.ckpt")
+    assert (folder / "update_00000012.ckpt.aside").read_bytes() == first, "what was set aside before is lost"
+    assert checkpoint.load(folder / "update_00000012.ckpt.aside")["inpaint"]["update"] == 12
+    assert checkpoint.load(folder / "update_00000012.ckpt.aside1")["inpaint"]["update"] == 11
+
+
+def test_a_run_of_which_nothing_can_be_read_is_left_alone(tmp_path, whole):
+    """Beginning anew in its folder would be a loss that nobody decided on."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    for path in (folder / "checkpoints").glob("*.ckpt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    for resume in ("auto", "never"):
+        with pytest.raises(
+            ValueError, match=r"resume: none of the 2 checkpoints in .*run can be used \(.*00012\.ckpt "
+        ):
+            Start(OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": resume}))
+    with pytest.raises(CheckpointError, match="nowhere does not exist"):
+        Start(OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": "nowhere"}))
+
+
+@pytest.mark.parametrize("change", ["no config", "config", "no update", "no state"])
+def test_incomplete_files_are_refused(tmp_path, whole, change):
+    """As somebody else's tool may write them; their checksum fits."""
+    content = checkpoint.load(whole)
+    said = content["inpaint"]
+    {
+        "no config": lambda: said.pop("config"),
+        "config": lambda: said.update(config="[]"),
+        "no update": lambda: said.pop("update"),
+        "no state": lambda: content.pop("state_dict"),
+    }[change]()
+    checkpoint.write(content, tmp_path / "update_00000012.ckpt")
+    with pytest.raises(CheckpointError, match=r"00012\.ckpt is incomplete: config, update and state_dict belong to it"):
+        checkpoint.load(tmp_path / "update_00000012.ckpt")
+
+
+def test_files_of_other_names_are_none(tmp_path, whole):
+    shutil.copytree(whole, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    for name in ("update_best.ckpt", "my_update_.ckpt", "last.ckpt"):
+        (folder / name).write_text("mine")
+    run(tmp_path / "run", updates=13, keep=1, every=1)
+    assert sorted(path.name for path in folder.glob("*.ckpt")) == [
+        *("last.ckpt", "my_update_.ckpt", "update_00000013.ckpt", "update_best.ckpt")
+    ]

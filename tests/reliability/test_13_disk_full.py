@@ -74,19 +74,32 @@ def test_at_each_write(tmp_path, monkeypatch):
     assert allowed > 10 and checkpoint.latest_valid(tmp_path) == place
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
-def test_at_the_steps_that_give_it_its_name(tmp_path, monkeypatch, step):
+@pytest.mark.parametrize(("owner", "step"), [(Path, "write_text"), (Path, "replace"), (os, "fsync")])
+def test_at_the_steps_that_give_it_its_name(tmp_path, monkeypatch, owner, step):
     checkpoint.write(small(1), tmp_path / "update_00000001.ckpt")
 
     def refuse(*arguments, **settings):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
-    monkeypatch.setattr(Path, step, refuse)
+    monkeypatch.setattr(owner, step, refuse)
     with pytest.raises(OSError):
         checkpoint.write(small(2), tmp_path / "update_00000002.ckpt")
     monkeypatch.undo()
     assert len(list(tmp_path.iterdir())) == 2
     assert checkpoint.latest_valid(tmp_path).name == "update_00000001.ckpt"
+
+
+def test_a_power_cut_finds_the_checksum_written(tmp_path, monkeypatch):
+    """Each file is on the disk before it gets its name, or an empty checksum would refuse a good checkpoint."""
+    done, fsync, replace = [], os.fsync, Path.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (done.append(str(Path(f"/proc/self/fd/{file}").readlink())), fsync(file))
+    )
+    monkeypatch.setattr(Path, "replace", lambda path, to: (done.append(("named", str(path))), replace(path, to)))
+    checkpoint.write(small(1), tmp_path / "update_00000001.ckpt")
+    named = [step[1] for step in done if isinstance(step, tuple)]
+    assert len(named) == 2 and all(done.index(path) < done.index(("named", path)) for path in named)
+    assert done[-1] == str(tmp_path)
 
 
 @pytest.fixture
@@ -123,14 +136,20 @@ def test_a_disk_that_becomes_full(disk, tmp_path, whole):
     assert_same(disk / "run", whole)
 
 
-def test_a_disk_that_is_full_at_the_start(disk):
+@pytest.mark.parametrize(
+    ("leave", "told"),
+    [(60_000, r"cannot take a checkpoint of about 0\.1 MB \(No space left on device\)"), (0, r"metrics\.csv")],
+)
+def test_a_disk_that_is_full_at_the_start(disk, leave, told):
     (disk / "run").mkdir()
     run(disk / "run", updates=1)
     (disk / "run" / "seen.jsonl").unlink()
-    fill(disk, leave=60_000)
-    with pytest.raises(CheckpointError, match=r"cannot take a checkpoint of about 0\.1 MB \(No space left on device\)"):
+    before = {path: path.read_bytes() for path in (disk / "run").rglob("*") if path.is_file()}
+    fill(disk, leave=leave)
+    with pytest.raises((CheckpointError, OSError), match=told):
         run(disk / "run")
     assert not (disk / "run" / "seen.jsonl").exists(), "a batch was trained"
+    assert {path: path.read_bytes() for path in (disk / "run").rglob("*") if path.is_file()} == before
 
 
 def test_metrics_wait_until_there_is_room(disk, caplog):

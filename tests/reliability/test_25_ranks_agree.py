@@ -1,5 +1,7 @@
 """Ranks have the same weights and buffers at every save, or no checkpoint is written. Item 25; two gloo processes."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -75,7 +77,7 @@ def test_alone_nothing_is_compared_or_averaged():
     value = torch.tensor([1.0, torch.nan])
     assert ranks.average_([value]) is None and value[0] == 1 and ranks.count() == 1
     assert ranks.gather(value).shape == (1, 2) and ranks.gather_texts("a") == ["a"]
-    RankAgreement({"a": 1}).setup(None, None, "fit")
+    RankAgreement({"a": 1}).setup(SimpleNamespace(ckpt_path=None), None, "fit")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])

@@ -5,16 +5,17 @@ Real: two processes as torchrun or srun would start them, and two gloo processes
 """
 
 import socket
+from types import SimpleNamespace
 
 from inpaint.watch import RankAgreement
 from tests.reliability.commands import SMALL, finish, start
 from tests.reliability.ranks import together
 
 
-def setup(rank, weight):
+def setup(rank, weight, checkpoints=(None, None)):
     config = {"seed": 1, "losses": {"l1": {"weight": weight if rank else 1.0}}, "paths": {"run": "runs/one"}}
     try:
-        RankAgreement(config).setup(None, None, "fit")
+        RankAgreement(config).setup(SimpleNamespace(ckpt_path=checkpoints[rank]), None, "fit")
     except ValueError as error:
         return str(error)
     return "agreed"
@@ -24,6 +25,24 @@ def test_only_differences_are_refused_and_both_ranks_say_them():
     assert together(setup, 1.0) == ["agreed", "agreed"]
     for message in together(setup, 2.0):
         assert message.splitlines()[1:] == ["losses.l1.weight: 1.0 on rank 0, 2.0 on rank 1"]
+
+
+def test_ranks_that_found_different_checkpoints_do_not_go_on():
+    """One looked before a run that was about to end had saved its last."""
+    found = [
+        f"{place}/run/checkpoints/update_0000000{update}.ckpt" for place, update in (("/a", 4), ("/b", 4), ("/b", 6))
+    ]
+    assert together(setup, 1.0, found[:2]) == ["agreed", "agreed"]
+    for message in together(setup, 1.0, found[::2]):
+        told = "resume: update_00000004.ckpt on rank 0, update_00000006.ckpt on rank 1"
+        assert message.splitlines()[1:] == [told]
+
+
+def test_a_rank_that_does_not_see_the_checkpoint_is_refused():
+    """As on machines whose folders are not one; it would begin anew, and average with what the others have learnt."""
+    for message in together(setup, 1.0, [None, "one/checkpoints/update_00000500.ckpt"]):
+        assert "one hydra.run.dir that all of them see" in message
+        assert message.splitlines()[1:] == ["resume: None on rank 0, update_00000500.ckpt on rank 1"]
 
 
 def test_two_commands_with_different_settings(tmp_path):

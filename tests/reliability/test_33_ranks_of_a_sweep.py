@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaint import checkpoint
+from inpaint import checkpoint, train
 from inpaint.sweep.grid import read_jobs
 from inpaint.train import run
 from tests.sweeps import TINY
@@ -42,6 +42,11 @@ def agreeing(folder):
     assert saved["inpaint"]["update"] == 2
     assert json.loads((folder / "summary.json").read_text())["updates"] == 2
     return saved["state_dict"]
+
+
+def test_spectral_norm_cannot_be_sent_to_spawned_ranks(command):
+    told = command(train, *TINY, *TWO[:2], "trainer.strategy=ddp_spawn", "discriminator=patch", code=2)
+    assert "trainer.strategy: ddp_spawn cannot send spectral norm" in told and "trainer.strategy=ddp " in told
 
 
 @pytest.mark.slow

@@ -30,14 +30,16 @@ def run(cfg):
     return {"hole_psnr": float(cfg.seed)}
 
 inpaint.config.conf_dir = lambda: Path("conf").resolve()
+sys.executable = os.environ["CHILD"]
 inpaint.config.command("train", run)
 """
 
 
-def begin(folder, *arguments):
+def begin(folder, *arguments, child=sys.executable):
+    """A sweep; `child` is what runs the jobs that are processes of their own."""
     (folder / "script.py").write_text(SCRIPT)
     stub_conf(folder / "conf") if not (folder / "conf").exists() else None
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "CHILD": str(child)}
     command = [sys.executable, "script.py", "-m", "hydra.sweep.dir=sweep", *arguments]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -93,6 +95,24 @@ def test_a_sweep_in_one_process_goes_on(tmp_path):
     out, _ = again.communicate(timeout=120)
     assert again.returncode == 0, out.decode()
     assert [len(runs_of(tmp_path, job)) for job in range(3)] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_a_sweep_of_processes_reaches_the_job(tmp_path, number):
+    """The job saves and ends, no other begins, and it goes on next time. Not real: the job, which is a script."""
+    child = tmp_path / "child.sh"
+    name = number.name.removeprefix("SIG")
+    child.write_text(
+        f"#!/bin/sh\ntrap 'echo saved >> saved; exit 9' {name}\ntouch begun\nwhile :; do sleep 0.1; done\n"
+    )
+    child.chmod(0o755)
+    sweep = begin(tmp_path, "+sweep=processes", "seed=range(0,2)", child=child)
+    until((tmp_path / "begun").exists)
+    sweep.send_signal(number)
+    out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 128 + number, out.decode()
+    assert (tmp_path / "saved").read_text() == "saved\n", "once: a second signal would stop it at once"
+    assert Job.read(tmp_path / "sweep/0").status == "running" and not (tmp_path / "sweep/1").exists()
 
 
 def test_a_half_trained_job_trains_to_the_same_weights(start):

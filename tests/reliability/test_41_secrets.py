@@ -16,6 +16,8 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
     "DATABASE_PASSWORD": "correct horse battery",
     "HF_TOKEN": "hf_abcdefghijklmnop",
+    "DB_PASS": "battery horse correct",
+    "SSH_PASSPHRASE": "horse correct battery",
 }
 
 
@@ -56,8 +58,8 @@ def test_references_stand_for_values(monkeypatch, tmp_path):
     monkeypatch.setenv("SHORT_KEY", "l1")
     monkeypatch.setenv("HARMLESS", "a long value that is no secret")
     rest = {"b": {"c": "a long value that is no secret"}, "losses": "l1", "n": 3}
-    config = {"a": [f"s3://{SECRETS['HF_TOKEN']}@host"], **rest}
-    expected = {"a": ["s3://${oc.env:HF_TOKEN}@host"], **rest}
+    config = {"a": [f"s3://{value}@host" for value in SECRETS.values()], **rest}
+    expected = {"a": [f"s3://${{oc.env:{name}}}@host" for name in SECRETS], **rest}
     assert without_secrets(config) == expected
     assert OmegaConf.create(expected).a[0] == config["a"][0], "with the variable set it means the same again"
 

@@ -1,8 +1,21 @@
 """Each job of a sweep is a run of its own, in the sweep's group, failed if it failed, without secrets. Items 31, 41.
 
-Real: `inpaint-train -m` with a job whose loss becomes infinite, wandb's client. Stand-in: the secrets.
+Real: `inpaint-train -m` with a job whose loss becomes infinite, wandb's client. Stand-ins: the secrets; what a
+signal or a pruner raises in the middle of training.
 """
 
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+
+from inpaint import checkpoint, train
+from inpaint.config import load_generator
+from inpaint.saving import SaveCheckpoint
+from inpaint.signals import Stopped
+from tests.sweeps import TINY
 from tests.test_commands import SMALL, run
 from tests.wandb_records import sessions
 from tests.wandb_server import ACCOUNT
@@ -23,3 +36,38 @@ def test_jobs_of_a_sweep(tmp_path):
     assert "test/hole_psnr" in good.history[-1] and "test/hole_psnr" not in failed.history[-1]
     written = b"".join(path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file())
     assert written and not [name for name, value in SECRETS.items() if value.encode() in written]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "preempted", "tags"),
+    [(Stopped(143), 1, True, []), (optuna.TrialPruned(), 0, False, ["end=pruned"]), (MemoryError(), 1, False, [])],
+)
+def test_a_job_that_did_not_fail_is_not_marked_failed(start, monkeypatch, tmp_path, error, code, preempted, tags):
+    import wandb
+
+    def ends(self, trainer, **settings):
+        raise error
+
+    monkeypatch.setattr(SaveCheckpoint, "write", ends)
+    start(train.run, *TINY, "callbacks.checkpoint.every=1", "logger=wandb", "logger.wandb.mode=offline")
+    wandb.teardown()
+    (stored,) = sessions(tmp_path / "sweep" / "0")
+    assert (stored.exit_code, stored.preempted) == (code, preempted)
+    assert [tag for tag in stored.runs[-1].tags if tag.startswith("end=")] == tags
+
+
+def test_the_trained_generator_is_an_artifact(start):
+    """What is read is the client's own copy, which `wandb sync` would send."""
+    import wandb
+
+    settings = ("logger=wandb", "logger.wandb.mode=offline", "logger.wandb.log_model=true")
+    assert start(train.run, *TINY, *settings).code == 0
+    wandb.teardown()
+    (stored,) = sessions(Path("sweep/0"))
+    (artifact,) = (artifact for artifact in stored.artifacts if artifact.type == "model")  # tables are some, too
+    kept = load_generator(checkpoint.load(artifact.manifest.contents[0].local_path))
+    trained = checkpoint.generator_state(checkpoint.load("sweep/0"))
+    assert all(torch.equal(value, trained[name]) for name, value in kept.state_dict().items())
+    metadata = json.loads(artifact.metadata)
+    assert metadata["updates"] == 2
+    assert metadata["hole_psnr"] == pytest.approx(stored.history[-1]["test/hole_psnr"])

@@ -16,6 +16,11 @@ TYPED = {
         ("callbacks.colapse.every=3", "did you mean callbacks.collapse"),
         ("module.non_finit=skip", "did you mean module.non_finite?"),
         ("callbacks.checkpoint.monitor=hole_psn", "got 'hole_psn'; did you mean hole_psnr?"),
+        (
+            "experiment=aot_gan",
+            "experiment: nothing is chosen there that could be replaced; +experiment=OPTION adds one",
+        ),
+        ("+wandb=sweep", "wandb: conf/wandb/sweep.yaml is a file for `wandb sweep`; logger=wandb logs a run there"),
     ],
     "evaluate": [("chekpoint=x", "chekpoint: no such setting; did you mean checkpoint?")],
     "predict": [("imges=x", "imges: no such setting; did you mean images?")],

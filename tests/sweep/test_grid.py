@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from inpaint.lock import only_one
 from inpaint.sweep.grid import read_jobs
-from inpaint.sweep.isolation import RUNNING, only_one
+from inpaint.sweep.isolation import RUNNING
 from inpaint.sweep.job import Job
 
 
@@ -112,24 +113,6 @@ def test_batches_and_values_from_a_config(sweep):
     jobs = read_jobs(Path("sweep"))
     assert [job.overrides for job in jobs] == [[f"seed={k}", "name=x"] for k in range(3)]
     assert [Path(job.folder).name for job in jobs] == ["0", "1", "2"]
-
-
-def test_a_job_whose_process_died_has_failed(sweep, monkeypatch):
-    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-
-    launch = BasicLauncher.launch
-
-    def dies(self, job_overrides, initial_job_idx):
-        launch(self, job_overrides[:1], initial_job_idx)
-        Job(["seed=1"], str(Path("sweep/1")), "running").write()
-        raise OSError("worker was killed")
-
-    Path("sweep/1").mkdir(parents=True)
-    monkeypatch.setattr(BasicLauncher, "launch", dies)
-    done = sweep(psnr_of_the_seed, "seed=0,1,2")
-    jobs = read_jobs(Path("sweep"))
-    assert done.code == 1 and [job.status for job in jobs] == ["finished", "failed", "failed"]
-    assert jobs[1].error == "OSError: worker was killed" and jobs[2].error.startswith("not started")
 
 
 def test_other_sweepers_hear_of_errors_as_before(sweep):

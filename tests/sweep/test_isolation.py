@@ -1,4 +1,4 @@
-"""Jobs in one process, processes in one folder, GPUs among processes."""
+"""Jobs in one process, jobs of a sweep that was killed, GPUs among processes."""
 
 import gc
 import logging
@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from inpaint import lock
+from inpaint.lock import only_one
 from inpaint.sweep import isolation
-from inpaint.sweep.isolation import RUNNING, Busy, end_with_the_sweep, isolated, only_one, own_gpu
+from inpaint.sweep.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
 
 LEAKS = {
     "environment": (lambda: os.environ.get("WANDB_MODE"), lambda: os.environ.update(WANDB_MODE="dryrun")),
@@ -69,15 +71,6 @@ def test_memory_of_a_job_is_given_back():
         trainer.itself = trainer
         del trainer
     assert not [thing for thing in gc.get_objects() if isinstance(thing, Trainer)]
-
-
-def test_one_process_at_a_time_in_a_folder(tmp_path):
-    lock = tmp_path / "x.lock", "hydra.sweep.dir: a sweep"
-    message = r"hydra.sweep.dir: a sweep in .* is at work in another process"
-    with only_one(*lock), pytest.raises(Busy, match=message), only_one(*lock):
-        pass
-    with only_one(tmp_path / "x.lock", ""):
-        pass
 
 
 CHILD = """
@@ -143,21 +136,20 @@ def test_each_process_has_a_gpu_of_its_own_by_job_number(tmp_path):
 
 
 def test_gpus_that_the_user_chose(tmp_path, monkeypatch):
-    monkeypatch.setattr(isolation, "_held", {})
+    monkeypatch.setattr(lock, "held", {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
     own_gpu(tmp_path, 1)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-7"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")
-    for lock in (held := dict(isolation._held)).values():
-        assert not lock.closed
-    monkeypatch.setattr(isolation, "_held", {})
+    by_another_process = lock.held
+    monkeypatch.setattr(lock, "held", {})
     with pytest.raises(ValueError, match=r"hydra.launcher.n_jobs: more jobs at a time than the 1 GPUs"):
         own_gpu(tmp_path, 0)
-    for lock in held.values():
-        lock.close()
+    for descriptor in by_another_process.values():
+        os.close(descriptor)
 
 
-@pytest.mark.parametrize("visible", ["", None])
+@pytest.mark.parametrize("visible", ["", "-1", None])
 def test_without_a_gpu(tmp_path, monkeypatch, visible):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

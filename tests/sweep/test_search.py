@@ -60,6 +60,8 @@ def test_proposals_depend_on_seed_and_number_alone(sweep):
     for trials in (1, 2, 4):
         sweep(quality, *SEARCH, RANDOM, f"sweep.trials={trials}", "hydra.sweep.dir=parts")
     assert proposed("sqlite:///parts/study.db") == whole and len(set(whole)) == 4
+    sweep(quality, *SEARCH, RANDOM, "sweep.trials=4", "sweep.parallel=3", "hydra.sweep.dir=together")
+    assert proposed("sqlite:///together/study.db") == whole
     sweep(quality, *SEARCH, RANDOM, "sweep.seed=1", "sweep.trials=2", "hydra.sweep.dir=other")
     assert not set(proposed("sqlite:///other/study.db")) & set(whole)
 
@@ -67,7 +69,7 @@ def test_proposals_depend_on_seed_and_number_alone(sweep):
 @pytest.mark.parametrize("address", ["sqlite:///shared.db", "folder/journal.log", "$STUDY"])
 def test_machines_share_a_study(sweep, address, monkeypatch):
     monkeypatch.setenv("STUDY", "sqlite:///hidden.db")
-    shared = (*SEARCH, f"'sweep.storage={address}'".strip("'"), "sweep.study=both", RANDOM)
+    shared = (*SEARCH, f"sweep.storage={address}", "sweep.study=both", RANDOM)
     sweep(quality, *shared, "sweep.trials=2", "hydra.sweep.dir=one")
     done = sweep(quality, *shared, "sweep.trials=5", "hydra.sweep.dir=two")
     assert done.code == 0 and len(set(proposed(address, name="both"))) == 5
@@ -155,7 +157,8 @@ BAD = {
     "argument": ("+sweep.sampler.n_startups=1", "sweep.sampler.n_startups: optuna.samplers.TPESampler takes no such"),
     "pruner": ("sweep.pruner={_target_: optuna.samplers.RandomSampler}", "sweep.pruner"),
     "count": ("sweep.trials=0", "sweep.trials: 0 is no whole number from 1 up"),
-    "password": ("'sweep.storage=postgresql://me:secret@host/db'".strip("'"), "has a password"),
+    "password": ("sweep.storage=postgresql://me:secret@host/db", "inpaint-train: sweep.storage: has a password"),
+    "variable": ("sweep.storage=$NOWHERE", "sweep.storage: the environment has no $NOWHERE"),
     "storage": ("sweep.storage=sqlite:////nowhere/study.db", "sweep.storage: sqlite:////nowhere/study.db: "),
     "value": ("trainer.max_step=choice(1,2)", "trainer.max_step: no such setting"),
     "option": ("paths=choice(default,defaults)", "paths=defaults: no such option; did you mean default?"),

@@ -27,9 +27,9 @@ function number(value, digits, signed = false) {
 }
 
 // The value of a figure of `data.columns`, as its table prints it.
-const figure = (name, value, signed) => number(value, data.columns[name].digits, signed);
+const figure = (name, value, signed, digits = data.columns[name].digits) => number(value, digits, signed);
 const withUnit = (name, text) => (data.columns[name].unit ? `${text} ${data.columns[name].unit}` : text);
-const interval = (name, bounds, signed) => `[${figure(name, bounds[0], signed)}, ${figure(name, bounds[1], signed)}]`;
+const interval = (name, bounds, signed, digits) => `[${bounds.map((bound) => figure(name, bound, signed, digits)).join(", ")}]`;
 
 function short(value) {
   const size = Math.abs(value);

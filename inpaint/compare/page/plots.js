@@ -30,14 +30,14 @@ function forestPlot(block, state) {
     });
     plot.front.append(svg("line", { x1: plot.x(0), x2: plot.x(0), y1: plot.box.y1, y2: plot.box.y2, class: "zero" }));
     for (const place of shown) {
-      const { mean, low, high, real, pictures, reference } = differences[place];
+      const { mean, low, high, real, digits, pictures, reference } = differences[place];
       const isReference = place === reference;
       if (isNumber(low) && !isReference) plot.front.append(whisker(place, plot.x(low), plot.x(high), at(place), true));
       plot.front.append(marker(block.lines[place], place, plot.x(mean), at(place)));
       plot.hits.push({
         x: plot.x(mean), y: at(place),
-        lines: [block.lines[place].name, isReference ? "the best" : withUnit(name, figure(name, mean, true)),
-          isReference || !isNumber(low) ? "" : `95 % ${interval(name, [low, high], true)}: ${real ? "a real difference" : "may be none"}`, `${pictures} pictures`],
+        lines: [block.lines[place].name, isReference ? "the best" : withUnit(name, figure(name, mean, true, digits)),
+          isReference || !isNumber(low) ? "" : `95 % ${interval(name, [low, high], true, digits)}: ${real ? "a real difference" : "may be none"}`, `${pictures} pictures`],
       });
     }
     return plot;
@@ -69,8 +69,8 @@ function choicePlot(block, state) {
       plot.hits.push({
         x: plot.x(choice.difference), y: at(choice),
         lines: [`${choice.setting}=${choice.option}`, `mean ${withUnit(name, figure(name, choice.mean))}`,
-          choice.is_best ? "the best" : withUnit(name, figure(name, choice.difference, true)),
-          isNumber(choice.low) ? `95 % ${interval(name, [choice.low, choice.high], true)}: ${choice.real ? "a real difference" : "may be none"}` : "",
+          choice.is_best ? "the best" : withUnit(name, figure(name, choice.difference, true, choice.digits)),
+          isNumber(choice.low) ? `95 % ${interval(name, [choice.low, choice.high], true, choice.digits)}: ${choice.real ? "a real difference" : "may be none"}` : "",
           `${choice.runs} runs, ${choice.pairs} pairs`],
       });
     }

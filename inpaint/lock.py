@@ -1,0 +1,141 @@
+"""One owner at a time of a folder: a run with its ranks, a job, a sweep.
+
+A lock is the system's (`flock`), and ends with the last process that holds it, however that ends; the file that stays
+behind refuses nobody and says who was the last. A process that is forked holds what its parent holds. For ranks that is
+right, as they write into the folder; readers `let_go`.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import reduction
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("inpaint.lock")
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+held: dict[Path, int] = {}  # descriptors of this process's locks, by file; here because jobs are sent to others pickled
+
+
+# Number of a process among all, or on its machine, or of that machine: from torchrun, Lightning, SLURM and LSF.
+RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+
+
+class Busy(ValueError):
+    """Another process is at work in the folder."""
+
+
+@contextmanager
+def only_one(file: Path, what: str, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock `file`. A folder that cannot be written has none, as nothing in there can be written over.
+
+    Args:
+        file: in the folder that is to have one owner.
+        what: for the message, as ``hydra.sweep.dir: a sweep``.
+        patience: seconds to wait for another process that may be about to end.
+
+    Raises:
+        Busy: another process holds it.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _open(file)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        yield
+        return
+    begin, waiting = time.monotonic(), False
+    while not _taken(descriptor, file):
+        told = f"{what} in {file.parent} is at work in another process{_owner(descriptor)}"
+        if time.monotonic() - begin >= patience:
+            os.close(descriptor)
+            raise Busy(f"{told}; wait for it, end it, or choose another folder")
+        if not waiting:
+            log.warning(f"{told}; waiting for its end, up to {patience:.0f} s")
+        waiting = True
+        time.sleep(0.2)
+    try:
+        yield
+    finally:
+        os.close(held.pop(file.resolve()))
+
+
+def first_rank() -> bool:
+    """Whether this is the one process that owns the run folder, of those that were started to train one model."""
+    return not any(int(os.environ.get(name) or 0) for name in RANKS)
+
+
+def take(file: Path) -> bool:
+    """Hold the lock `file` as long as this process lives; False if another has it."""
+    descriptor = _open(file)
+    if not (taken := _taken(descriptor, file)):
+        os.close(descriptor)
+    return taken
+
+
+def wait_until_free(file: Path) -> None:
+    """Return when no process holds the lock `file`, which is there; never, where the file system has no locks."""
+    with file.open() as lock:
+        while True:
+            with suppress(OSError):
+                return fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            time.sleep(0.5)
+
+
+def let_go() -> None:
+    """In a forked process: its parent's locks are its parent's alone."""
+    while held:
+        os.close(held.popitem()[1])
+
+
+class Held:
+    """The locks of this process. One that is spawned, and gets this with its arguments, holds them as a fork would."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _hold, ({file: reduction.DupFd(descriptor) for file, descriptor in held.items()},)
+
+
+def _hold(received: dict[Path, Any]) -> Held:
+    for file, duplicate in received.items():
+        held[file] = duplicate.detach()
+        os.set_inheritable(held[file], False)
+    return Held()
+
+
+def _open(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if error.errno in NOT_WRITABLE and file.exists():  # a lock that another user made
+            return os.open(file, os.O_RDONLY)
+        raise
+
+
+def _taken(descriptor: int, file: Path) -> bool:
+    """Take the lock, and say so in the file, unless another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter from SMB
+        return False
+    except OSError as error:
+        log.warning(f"{file}: no locks here ({error.strerror}), so nothing stops a second process in this folder")
+    with suppress(OSError):  # a full disk
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    held[file.resolve()] = descriptor
+    return True
+
+
+def _owner(descriptor: int) -> str:
+    try:
+        said = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    except OSError:
+        said = ""
+    return f" ({said})" if said else ""

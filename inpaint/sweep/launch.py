@@ -1,0 +1,106 @@
+"""Jobs through a launcher of others, and how each of them ended, even if its process died."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import open_dict
+
+from inpaint.sweep.job import Job
+
+if TYPE_CHECKING:
+    from hydra_plugins.inpaint_sweepers import GridSweeper
+
+
+def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+    """Run jobs by the launcher that the user chose and collect how they ended.
+
+    A job whose process died, for want of memory perhaps, has failed.
+
+    Args:
+        batch: the overrides of each.
+        first: number of the first.
+    """
+    try:
+        with _every_end_is_heard(sweeper.launcher):
+            results: Sequence[Any] = sweeper.launcher.launch(batch, initial_job_idx=first)
+    except Exception as error:
+        print(f"the launcher gave up: {_reason(error)}", file=sys.stderr, flush=True)
+        return _after_a_crash(sweeper, batch, first, error)
+    return [
+        Job(**result.return_value)
+        if isinstance(result, JobReturn) and result.status == JobStatus.COMPLETED
+        else _failed(_found(sweeper, batch[place], first + place), getattr(result, "_return_value", result))
+        for place, result in enumerate(results)
+    ]
+
+
+def _after_a_crash(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int, error: Exception) -> list[Job]:
+    """Go on with the jobs that a launcher, as joblib does, has ended because the process of one died.
+
+    Those that were at work go on alone, as it is one of them and may happen again; those that were waiting, together.
+    """
+    jobs = [_found(sweeper, overrides, first + place) for place, overrides in enumerate(batch)]
+    statuses = [job.status for job in jobs]
+    if len(batch) == 1 or "running" not in statuses:  # it was this one; or nothing can be launched at all
+        return [_failed(job, error) for job in jobs]
+    for status, group in groupby(range(len(batch)), statuses.__getitem__):
+        places = [*group]
+        for again in {"running": [[place] for place in places], "waiting": [places]}.get(status, []):
+            start, end = again[0], again[-1] + 1
+            jobs[start:end] = launch(sweeper, batch[start:end], first + start)
+    return jobs
+
+
+@contextmanager
+def _every_end_is_heard(launcher: Launcher) -> Iterator[None]:
+    """submitit's launcher stops listening at the first job whose process died, and leaves the others to themselves.
+
+    Here the error stands in place of what that job would have returned.
+    """
+    if "submitit" not in type(launcher).__module__:
+        yield
+        return
+    from submitit.core.core import Job as Submitted
+
+    results = Submitted.results
+
+    def heard(self: Submitted) -> list[Any]:
+        try:
+            return results(self)
+        except Exception as error:
+            return [error]
+
+    Submitted.results = heard  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Submitted.results = results  # type: ignore[method-assign]
+
+
+def _found(sweeper: "GridSweeper", overrides: Sequence[str], number: int) -> Job:
+    """A job by what its folder says."""
+    cfg = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
+    with open_dict(cfg):
+        cfg.hydra.job.num = number
+    folder = Path(cfg.hydra.sweep.dir) / str(cfg.hydra.sweep.subdir)
+    return Job.read(folder) or Job(list(overrides), str(folder))
+
+
+def _failed(job: Job, error: Exception) -> Job:
+    """The same, failed if it has not said itself how it ended."""
+    if job.status in ("waiting", "running"):
+        job.error = _reason(error) if job.status == "running" else f"not started, {_reason(error)}"
+        job.status = "failed"
+    return job
+
+
+def _reason(error: Exception) -> str:
+    """In one line; what a launcher says after the first two is a log."""
+    lines = [line for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
+    return " ".join(lines[:2]).strip()
