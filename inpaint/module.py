@@ -188,8 +188,7 @@ class InpaintingGAN(L.LightningModule):
         )
         parts = self._split(batch)
 
-        self.refused, self.figures = None, {}
-        self.latest = self.latest if batch_idx else {}
+        self.refused, self.figures, self.latest = None, {}, self.latest if batch_idx else {}
         before = self._before(judge)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
@@ -299,7 +298,8 @@ class InpaintingGAN(L.LightningModule):
                     sums[term] = sums.get(term, 0) + share * value.detach()
             gradients = [p.grad for p in network.parameters() if p.grad is not None]
             values = torch.stack(list(sums.values()))
-            own = ranks.average_([*gradients, values])
+            seen = list(self.figures.values()) if name == "discriminator" else []  # by this rank
+            own = ranks.average_([*gradients, values, *seen])
             sums = dict(zip(sums, values, strict=True))
             norm = torch.nn.utils.get_total_norm(gradients)
             finite.check(self.updates, name, sums, norm, own)
