@@ -171,7 +171,7 @@ def traffic(rank):
 
 def test_one_reduction_a_phase_of_the_stepping_networks_gradients_alone():
     for buckets, sent, sizes in together(traffic):
-        # What is logged goes along: one loss of the discriminator, three figures of its verdicts, the generator's losses.
+        # What is logged goes along: a loss and three figures of the discriminator, the generator's two losses.
         assert sent == [sizes["discriminator"] + 4, sizes["generator"] + 2] * 3
         assert buckets == 0, "DDP reduced, too"
 
