@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+# A suite in the background begins deaf to Ctrl-C, and so would the processes that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.sweeps"]
 

@@ -3,7 +3,6 @@
 import http.client
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,11 +20,6 @@ from inpaint.study.votes import Votes
 METHODS = ("lama", "ours", "original")
 PICTURES = ("hall/one", "hall/two", "three", "four", "fünf & <b>")
 HEIGHT, WIDTH = 40, 56
-
-
-def _heed_ctrl_c() -> None:
-    """As in a terminal: a suite that runs in the background ignores it, and its children would too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def pixels(seed: int) -> np.ndarray:
@@ -75,13 +69,7 @@ class Server:
 
     def __init__(self, study: Path, *arguments: str, port: int = 0) -> None:
         command = [sys.executable, "-m", "inpaint.study", "serve", str(study), "--port", str(port), *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=_heed_ctrl_c,
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.said: list[str] = []
         while not self.said or "http://" not in self.said[-1]:
             line = self.process.stdout.readline()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -240,6 +241,7 @@ def test_what_cannot_be_served_is_one_line(study: Path, server, tmp_path: Path) 
 
 def test_ctrl_c_ends_it_in_one_line(study: Path, start_server) -> None:
     server = start_server(study)
+    urlopen(server.url).close()  # it serves; before, Python itself has something to say
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(timeout=20) == 0
     assert server.process.stdout.read() == "stopped; every vote that was answered is stored\n"
