@@ -28,6 +28,13 @@ class Batch(TypedDict):
     caption: NotRequired[list[str]]
 
 
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """A batch in so many parts, or in fewer where it has fewer samples."""
+    size = -(-len(batch["index"]) // parts)
+    places = [slice(first, first + size) for first in range(0, len(batch["index"]), size)]
+    return [Batch(**{name: value[place] for name, value in batch.items()}) for place in places]  # type: ignore
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a discriminator says of a batch of pictures.

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 
 from inpaint import finite, ranks, rng
-from inpaint.batch import Batch, Outputs, Verdict
+from inpaint.batch import Batch, Outputs, Verdict, split
 from inpaint.finite import NonFiniteError, Policy
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
@@ -62,7 +62,7 @@ class InpaintingGAN(L.LightningModule):
         non_finite: what a NaN or infinite loss or gradient does: ``stop`` the run, or ``skip`` the update. Either way
             networks and optimizers are as they were before it.
         max_skipped: so many updates of a run may be skipped; one more stops it.
-        seed: keys the noise of each update, with rank and update.
+        seed: keys the noise of each sample, with update and index.
 
     Raises:
         ValueError: a discriminator without an adversarial loss or the reverse, no loss at all, an impossible number,
@@ -122,21 +122,18 @@ class InpaintingGAN(L.LightningModule):
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
                 raise ValueError(f"module.{name}: {limit!r} is no number above 0")
 
-        self.generator = generator
-        self.discriminator = discriminator
+        self.generator, self.discriminator = generator, discriminator
         judges = discriminator.modules() if discriminator is not None else ()
         self.judged_apart = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in judges)
-        self.losses = nn.ModuleDict(losses)
-        self.adversarial = adversarial
+        self.losses, self.adversarial = nn.ModuleDict(losses), adversarial
         self.ema = MovingAverage(generator, ema_decay)
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.scheduler_factories = {"generator": generator_scheduler, "discriminator": discriminator_scheduler}
         self.discriminator_every, self.generator_every = discriminator_every, generator_every
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
-        self.accumulate = accumulate
+        self.accumulate, self.seed = accumulate, seed
         self.policy = Policy(non_finite, max_skipped)
-        self.seed = seed
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
         self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
@@ -186,14 +183,14 @@ class InpaintingGAN(L.LightningModule):
         paint = update % self.generator_every == 0 and not (
             playing and update < self.adversarial_start + self.discriminator_alone
         )
-        parts = self._split(batch)
+        parts = split(batch, self.accumulate)
 
         self.refused, self.figures, self.latest = None, {}, self.latest if batch_idx else {}
         before = self._before(judge)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
         # parts it would keep the graphs of all of them alive, which is the memory that parts are meant to save.
-        shared = self(batch["image"], batch["mask"]) if paint and len(parts) == 1 else None
+        shared = self._painted(batch) if paint and len(parts) == 1 else None
 
         with self._one_clock():
             try:
@@ -212,6 +209,14 @@ class InpaintingGAN(L.LightningModule):
         for name, value in self.latest.items():
             self.log(f"train/{name}", value, prog_bar=name in self.shown)
 
+    def _painted(self, batch: Batch) -> Outputs:
+        with rng.of_samples(self._keys(batch, "generator")):
+            return self(batch["image"], batch["mask"])
+
+    def _keys(self, batch: Batch, stream: str) -> Tensor:
+        """A sample's noise depends on the update, not on the rank or the part that the sample is in."""
+        return rng.fold(batch["index"], f"{self.seed} {self.updates} {stream}")
+
     def _before(self, judge: bool) -> finite.Before:
         """What forward passes change, running statistics and vectors of spectral norm; and what steps first."""
         buffers = [b for network in (self.generator, self.discriminator) if network for b in network.buffers()]
@@ -226,12 +231,13 @@ class InpaintingGAN(L.LightningModule):
         image, mask = batch["image"], batch["mask"]
         if shared is None:
             with torch.no_grad():
-                shared = self(image, mask)
+                shared = self._painted(batch)
         fake = getattr(shared, self.adversarial.of).detach().to(image.dtype)
         judged_real, judged_fake = self._judge(image, fake, mask)
         terms = {"discriminator": self.adversarial.discriminator(judged_real, judged_fake, mask)}
-        if (penalty := self.adversarial.penalty(self.discriminator, image, fake, mask)) is not None:
-            terms["penalty"] = penalty
+        with rng.of_samples(self._keys(batch, "penalty")):
+            if (penalty := self.adversarial.penalty(self.discriminator, image, fake, mask)) is not None:
+                terms["penalty"] = penalty
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
@@ -252,7 +258,7 @@ class InpaintingGAN(L.LightningModule):
 
     def _generator_terms(self, batch: Batch, shared: Outputs | None, playing: bool) -> dict[str, Tensor]:
         """Weighted terms of the generator's loss."""
-        outputs = shared if shared is not None else self(batch["image"], batch["mask"])
+        outputs = shared if shared is not None else self._painted(batch)
         if playing:
             outputs = self._judged(outputs, batch)
         update = self.updates
@@ -336,12 +342,6 @@ class InpaintingGAN(L.LightningModule):
         yield
         before()
         after()
-
-    def _split(self, batch: Batch) -> list[Batch]:
-        """The batch in `accumulate` parts (fewer where it has fewer samples)."""
-        size = -(-len(batch["index"]) // self.accumulate)
-        places = [slice(at, at + size) for at in range(0, len(batch["index"]), size)]
-        return [Batch(**{name: value[place] for name, value in batch.items()}) for place in places]  # type: ignore
 
     # ---- optimizers -------------------------------------------------------------------------------------------------
 

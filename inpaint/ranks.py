@@ -54,16 +54,21 @@ class _Mean(torch.autograd.Function):
 
 
 def average_statistics(network: nn.Module) -> None:
-    """Running statistics of batch norm, which normalises within a rank, become means over the ranks.
+    """Running statistics become means over the ranks, so that every rank has the same network.
 
-    So every rank has the same network. The mean of the ranks' variances is a little less than the variance over all
-    their samples, by the variance of the ranks' means; `sync_batchnorm` of the trainer is exact, and slower.
+    Those are batch norm's, which normalises within a rank, and the buffers that a layer names as `running`. The mean of
+    the ranks' variances is a little less than the variance over all their samples, by the variance of the ranks' means;
+    `sync_batchnorm` of the trainer is exact, and slower.
     """
     if count() == 1:
         return
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    moved = [layer for layer in layers if layer.training and layer.track_running_stats]
-    average_([value for layer in moved for value in (layer.running_mean, layer.running_var) if value is not None])
+    moved: list[Tensor | None] = []
+    for layer in network.modules():
+        if layer.training and isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats:
+            moved += [layer.running_mean, layer.running_var]
+        elif layer.training:
+            moved += [getattr(layer, name) for name in getattr(layer, "running", ())]
+    average_([value for value in moved if value is not None])
 
 
 def gather(values: Tensor) -> Tensor:

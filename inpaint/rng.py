@@ -1,11 +1,13 @@
 """Keyed randomness: every random number is a pure function of a key, and this is the only file that seeds.
 
 Lightning seeds all ranks alike and stores no generator state, so anything drawn from the global generator is the same
-on every rank and different after a resume. Here a sample's numbers depend on (seed, epoch, index) and an update's on
-(seed, rank, update), hence not on batch size, worker count, world size or the point of a resume.
+on every rank and different after a resume. Here a sample's numbers depend on (seed, epoch, index), and those that
+networks draw for it on (seed, update, index), hence not on batch size, worker count, world size or the point of a
+resume. What others draw from the global generator depends on (seed, rank, update).
 """
 
 import hashlib
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +67,52 @@ def uniform(keys: Tensor, count: int) -> Tensor:
 def normal(keys: Tensor, count: int) -> Tensor:
     """`count` numbers of the standard normal distribution for each key: int64 ``(B,)`` to float32 ``(B, count)``."""
     return torch.special.ndtri(uniform(keys, count).double() + 2.0**-25).float()
+
+
+class _Samples:
+    """Whose numbers are being drawn: their keys, and how often they were asked for."""
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys, self.draws = keys, 0
+
+    def next(self, count: int) -> Tensor:
+        self.draws += 1
+        assert count == len(self.keys), "one number for each sample of the batch"
+        return fold(self.keys, f"draw {self.draws}")
+
+
+_samples: list[_Samples] = []
+
+
+@contextmanager
+def of_samples(keys: Tensor) -> Iterator[None]:
+    """Inside, `uniform_for` and `normal_for` draw for the samples with these keys, int64 ``(B,)``.
+
+    A network's noise is then that of its sample, whichever rank has it, in however many parts a batch goes through; and
+    the same again in a second pass under the same keys.
+    """
+    _samples.append(_Samples(keys))
+    try:
+        yield
+    finally:
+        _samples.pop()
+
+
+def uniform_for(x: Tensor, *shape: int) -> Tensor:
+    """Numbers in [0, 1), float32 ``(B, *shape)``, for a batch of B on its device; see `of_samples`.
+
+    Outside of it they are the global generator's.
+    """
+    if not _samples:
+        return torch.rand(len(x), *shape, device=x.device)
+    return uniform(_samples[-1].next(len(x)), math.prod(shape)).view(len(x), *shape)
+
+
+def normal_for(x: Tensor, *shape: int) -> Tensor:
+    """The same of the standard normal distribution."""
+    if not _samples:
+        return torch.randn(len(x), *shape, device=x.device)
+    return normal(_samples[-1].next(len(x)), math.prod(shape)).view(len(x), *shape)
 
 
 def permutation(key: int, length: int) -> list[int]:

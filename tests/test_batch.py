@@ -1,6 +1,6 @@
 import torch
 
-from inpaint.batch import Verdict, compose, from_uint8, to_uint8
+from inpaint.batch import Verdict, compose, from_uint8, split, to_uint8
 
 
 def test_every_byte_survives_the_round_trip():
@@ -33,3 +33,10 @@ def test_a_verdict_on_real_and_fake_together_splits_into_both():
     assert torch.equal(torch.cat([real.logits[0], fake.logits[0]]), logits) and fake.logits[1].shape == (3, 1, 4, 2)
     assert [len(scale) for scale in real.features] == [2, 1] == [len(scale) for scale in fake.features]
     assert torch.equal(fake.features[0][1], features[1][3:])
+
+
+def test_parts_have_the_texts_of_their_pictures(batch):
+    parts = split({**batch, "caption": ["a", "b", "c", "d"]}, 3)
+    assert [(part["index"].tolist(), part["caption"]) for part in parts] == [([0, 1], ["a", "b"]), ([2, 3], ["c", "d"])]
+    assert torch.equal(torch.cat([part["image"] for part in parts]), batch["image"])
+    assert [len(part["index"]) for part in split(batch, 9)] == [1] * 4

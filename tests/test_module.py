@@ -281,17 +281,6 @@ def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
     assert make(adversarial=False).realism(outputs, batch["mask"]) is None
 
 
-def test_parts_have_the_texts_of_their_pictures():
-    rows = [row | {"caption": f"picture {row['index']}"} for row in samples(5)]
-    (batch,) = DataLoader(rows, batch_size=5)
-    parts = make(accumulate=3)._split(batch)
-    assert [(part["index"].tolist(), part["caption"]) for part in parts] == [
-        ([0, 1], ["picture 0", "picture 1"]),
-        ([2, 3], ["picture 2", "picture 3"]),
-        ([4], ["picture 4"]),
-    ]
-
-
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
     whole, parts = make(losses={"l2": L2()}), make(losses={"l2": L2()}, accumulate=4)
     fit(whole, 3, batch_size=8)

@@ -49,6 +49,30 @@ def test_normal_is_normal():
     assert torch.equal(rng.normal(torch.tensor([rng.key(3)]), 2), numbers[3:4, :2])
 
 
+def test_numbers_of_samples_go_with_them():
+    keys, x = torch.tensor([5, -3, 8]), torch.zeros(3, 1)
+
+    def drawn(keys, x):
+        with rng.of_samples(keys):
+            return rng.normal_for(x, 2, 3), rng.uniform_for(x, 4), rng.normal_for(x, 2, 3)
+
+    whole, again = drawn(keys, x), drawn(keys, x)
+    assert all(map(torch.equal, whole, again))
+    assert [tuple(values.shape) for values in whole] == [(3, 2, 3), (3, 4), (3, 2, 3)]
+    assert not torch.equal(whole[0], whole[2]) and not torch.equal(whole[0][0], whole[0][1])
+    for order in ([2, 0], [1]):
+        part = drawn(keys[order], x[order])
+        assert all(torch.equal(values, of_all[order]) for values, of_all in zip(part, whole, strict=True))
+
+
+def test_without_samples_the_global_generator_draws():
+    for draw, theirs in ((rng.normal_for, torch.randn), (rng.uniform_for, torch.rand)):
+        rng.seed_all(3)
+        found = draw(torch.zeros(2, 5), 4)
+        rng.seed_all(3)
+        assert torch.equal(found, theirs(2, 4))
+
+
 def test_permutation():
     assert sorted(rng.permutation(5, 100)) == list(range(100))
     assert rng.permutation(5, 100) == rng.permutation(5, 100) != rng.permutation(6, 100)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaint import ranks
+from inpaint import ranks, rng
 from inpaint.batch import Verdict
 from inpaint.losses.blur import gaussian_blur
 from inpaint.losses.term import Weight
@@ -248,13 +248,12 @@ class Wasserstein(Adversarial):
     def penalty(self, discriminator: nn.Module, image: Tensor, fake: Tensor, mask: Tensor) -> Tensor | None:
         """`gp_weight` times the mean of ``(|gradient| - 1)^2`` over the samples.
 
-        Where between real and fake is drawn for each sample, from the global generator, which `module.py` seeds anew
-        for every update.
+        Where between real and fake is drawn for each sample.
         """
         if self.gp_weight == 0:
             return None
         with torch.autocast(image.device.type, enabled=False):
-            share = torch.rand(len(image), 1, 1, 1, device=image.device)
+            share = rng.uniform_for(image, 1, 1, 1)
             between = torch.lerp(fake.detach().float(), image.float(), share).requires_grad_(True)
             scores = discriminator(between, mask).scores()
             (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)

@@ -10,9 +10,10 @@ from lightning.pytorch.callbacks import Callback
 from inpaint import checkpoint
 from inpaint.batch import Batch
 from inpaint.data.datamodule import PhotosData
-from inpaint.losses.adversarial import RelativisticAverage, SoftMask
+from inpaint.losses.adversarial import RelativisticAverage, SoftMask, Wasserstein
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.masks import Boxes
+from inpaint.networks.generators.mat import MAT
 from tests.gan import tiny
 from tests.reliability.commands import SMALL, finish, start
 from tests.reliability.ranks import fit, loader, rows, state, together
@@ -62,10 +63,17 @@ def test_equal_in_parts():
     assert_close(together(in_two, {"accumulate": 2}), alone(loader(rows(), 8), accumulate=2))
 
 
-PARTS = {  # what divides by something of the whole batch: pixels of holes, or means of verdicts
+def mat():
+    sizes = {"width": 8, "heads": 2, "depths": (1, 1, 1), "windows": (4, 4, 4), "halvings": 1}
+    return MAT(**sizes, base=4, most=8, latent=4, mapping=1, style=4)
+
+
+PARTS = {  # what divides by something of the whole batch: pixels of holes, or means of verdicts; and what draws noise
     "hole": lambda: {"losses": {"hole": L1(region="hole"), "known": L2(region="known"), "per": L1(per="hole")}},
     "soft mask": lambda: {"adversarial": SoftMask(weight=0.1, kernel=5, sigma=1.0)},
     "relativistic": lambda: {"adversarial": RelativisticAverage(weight=0.1)},
+    "penalty": lambda: {"adversarial": Wasserstein(weight=0.1)},
+    "noise": lambda: {"generator": mat()},
 }
 
 
@@ -84,7 +92,7 @@ def in_two_by_parts(rank, name):
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_equal_whatever_a_loss_divides_by(name):
+def test_equal_whatever_is_divided_or_drawn(name):
     assert_close(together(in_two_by_parts, name), alone(loader(unlike(rows()), 8), **PARTS[name]()))
 
 

@@ -113,7 +113,7 @@ class ContextEncoder(nn.Module):
         """Standard normal: ``(B, noise, h, w)`` for the places of `x`."""
         batch, _, height, width = x.shape
         if self.training:
-            return torch.randn(batch, self.noise, height, width, device=x.device)
+            return rng.normal_for(x, self.noise, height, width)
         rows = rng.fold(torch.arange(height, device=x.device), "bottleneck")
         drawn = rng.normal(rows, width * self.noise).view(height, width, self.noise)
         return drawn.permute(2, 0, 1).expand(batch, -1, -1, -1)

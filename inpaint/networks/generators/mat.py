@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple, white_noise
 
@@ -188,7 +189,7 @@ class _StyledConv(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             power = F.conv2d(scale.float().square(), (self.conv.weight * self.conv.scale).square().sum((2, 3), True))
         x = self.conv.linear(x * scale) * (power + 1e-8).rsqrt().to(x.dtype)
-        noise = torch.randn_like(x[:, :1]) if self.training else white_noise(x)
+        noise = rng.normal_for(x, 1, *x.shape[2:]).to(x.dtype) if self.training else white_noise(x)
         x = _leaky(x + self.noise * noise + self.conv.bias)
         return x if skip is None else _sum(x, skip)
 
@@ -245,7 +246,8 @@ class _Manipulation(nn.Module):
     def forward(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         made = _leaky(self.to_map(code)).view(-1, 1, self.SIDE, self.SIDE)
         made = F.interpolate(made, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        keep = F.dropout(torch.full_like(x, 0.5), 0.5, self.training)  # 0 or 1 in training, 1/2 in evaluation
+        # Half of the places, of each channel its own; in evaluation half of each.
+        keep = (rng.uniform_for(x, *x.shape[1:]) < 0.5).to(x.dtype) if self.training else 0.5
         x = keep * x + (1 - keep) * made
         pooled = _leaky(self.to_style(self.shrink(x).mean(dim=(2, 3))))
         return x, torch.cat([code, pooled], dim=1)
@@ -293,6 +295,7 @@ class MAT(nn.Module):
     """
 
     returns = ("coarse",)
+    running = ("mean_code",)  # what training moves besides the parameters
     mean_code: Tensor
 
     def __init__(
@@ -388,7 +391,7 @@ class MAT(nn.Module):
         """A style code for each sample, ``(B, latent)``."""
         if latent is None and not self.training:
             return self.mean_code.expand(len(like), -1)
-        code = latent if latent is not None else torch.randn(len(like), self.latent, device=like.device)
+        code = latent if latent is not None else rng.normal_for(like, self.latent)
         code = code * (code.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.mapping:
             code = _leaky(layer(code))

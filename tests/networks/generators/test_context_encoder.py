@@ -144,7 +144,7 @@ def test_noise_is_drawn_anew_in_training_and_stands_in_evaluation():
     torch.manual_seed(4)
     third = network._noise(x)
     torch.manual_seed(4)
-    assert torch.equal(network._noise(x), third)  # the module seeds the global generator for every update
+    assert torch.equal(network._noise(x), third)
 
     network.eval()
     fixed = network._noise(x)
