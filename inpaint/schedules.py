@@ -58,6 +58,17 @@ class Ramp:
         return self.first + done * (self.last - self.first)
 
 
+def checked_weight(what: str, weight: float | Callable[[int], float]) -> float | Callable[[int], float]:
+    """`weight`, a number or a function of the update.
+
+    Raises:
+        ValueError: it is neither; the message begins with `what`.
+    """
+    if not (callable(weight) or isinstance(weight, int | float)):
+        raise ValueError(f"{what}: {weight!r} is neither a number nor a ramp (inpaint.schedules.Ramp)")
+    return weight
+
+
 def weight_at(weight: float | Callable[[int], float], update: int) -> float:
     """A weight that is a number, or a function of the update."""
     return weight(update) if callable(weight) else weight

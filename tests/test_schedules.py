@@ -3,6 +3,8 @@ import math
 import pytest
 import torch
 
+from inpaint.losses.adversarial import Hinge
+from inpaint.losses.reconstruction import L1
 from inpaint.schedules import Ramp, cosine, linear, weight_at
 
 
@@ -54,3 +56,13 @@ def test_constant_then_a_straight_line():
     for wrong in ({"steps": 0}, {"steps": 5, "constant": 1.0}):
         with pytest.raises(ValueError, match="scheduler"):
             linear(optimizer, **wrong)
+
+
+@pytest.mark.parametrize("weight", ["0.1", None, [1.0]])
+def test_a_weight_is_a_number_or_a_ramp(weight):
+    with pytest.raises(ValueError, match=r"losses, the weight of L1: .* is neither a number nor a ramp"):
+        L1(weight)
+    with pytest.raises(ValueError, match=r"adversarial\.weight: .* is neither a number nor a ramp"):
+        Hinge(weight)
+    ramp = Ramp(0, 1, 0, 10)
+    assert L1(ramp).weight is ramp and Hinge(2).weight == 2

@@ -18,6 +18,7 @@ from inpaint import ranks, rng
 from inpaint.batch import Verdict
 from inpaint.losses.blur import gaussian_blur
 from inpaint.losses.term import Weight
+from inpaint.schedules import checked_weight
 from inpaint.settings import choice
 
 
@@ -35,7 +36,8 @@ class Adversarial(nn.Module, ABC):
 
     def __init__(self, weight: Weight = 1.0, of: str = "composite") -> None:
         super().__init__()
-        self.weight, self.of = weight, choice("adversarial.of", of, ("output", "composite"))
+        self.weight = checked_weight("adversarial.weight", weight)
+        self.of = choice("adversarial.of", of, ("output", "composite"))
 
     def discriminator(self, real: Verdict, fake: Verdict, mask: Tensor) -> Tensor:
         """What the discriminator minimises; mask ``(B, 1, H, W)``."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 
 from inpaint.batch import Batch, Outputs
+from inpaint.schedules import checked_weight
 
 Weight = float | Callable[[int], float]  # a number, or a function of the update (`schedules.Ramp`)
 
@@ -21,7 +22,8 @@ class Term(nn.Module, ABC):
 
     def __init__(self, weight: Weight, needs: Iterable[str]) -> None:
         super().__init__()
-        self.weight, self.needs = weight, frozenset(needs)
+        self.weight = checked_weight(f"losses, the weight of {type(self).__name__}", weight)
+        self.needs = frozenset(needs)
 
     @abstractmethod
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
