@@ -49,6 +49,11 @@ class Row:
     high: dict[str, float] = field(default_factory=dict)
 
 
+def leaves_out_zero(low: float, high: float) -> bool:
+    """Whether a difference with this interval is real; one without an interval (NaN) is not."""
+    return low > 0 or high < 0
+
+
 class Difference(NamedTuple):
     """How far a method's average is above a reference's, over the pictures where all methods have the figure.
 
@@ -67,7 +72,7 @@ class Difference(NamedTuple):
     @property
     def real(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        return leaves_out_zero(self.low, self.high)
 
     def reversed(self) -> "Difference":
         """The reference against the method."""

@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from inpaint.compare.configs import STORAGE
 from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
+from inpaint.statistics import leaves_out_zero
 
 DEFAULT = "(default)"
 TRIAL = "sweep.trial"  # set in each run of a search
@@ -50,7 +51,7 @@ class Choice:
     @property
     def is_real(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        return leaves_out_zero(self.low, self.high)
 
 
 def choices(runs: Sequence[Run], figure: str) -> list[Choice]:

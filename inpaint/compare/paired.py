@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inpaint.statistics import drawn_units, interval, resampled_means
+from inpaint.statistics import drawn_units, interval, leaves_out_zero, resampled_means
 
 FINEST = 6  # digits after the point
 
@@ -35,13 +35,13 @@ class Difference:
     @property
     def is_real(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        return leaves_out_zero(self.low, self.high)
 
 
 def shown_digits(low: float, high: float, usual: int) -> int:
     """Digits after the point of a difference with its interval: `usual`, or more where an end would read as the zero
     that the interval leaves out."""
-    nearest = min(abs(low), abs(high)) if low * high > 0 else math.inf
+    nearest = min(abs(low), abs(high)) if leaves_out_zero(low, high) else math.inf
     return next((digits for digits in range(usual, FINEST) if round(nearest, digits)), FINEST)
 
 
