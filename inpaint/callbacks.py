@@ -20,12 +20,16 @@ from inpaint import checkpoint
 from inpaint.batch import Batch
 from inpaint.progress import Reporter
 from inpaint.sheet import panel
+from inpaint.validation import Validation
 from inpaint.wandb_logger import WandbLogger
 from inpaint.writing import write_whole
 
 
 class ProgressBar(Callback):
     """Updates done, updates a second, remaining time and the named losses; see `progress.Reporter`.
+
+    Each validation is a line of its own, the model's figures beside those of the harmonic fill; from then on the
+    progress shows by how much the model is better.
 
     Args:
         seconds: between two lines where the output is no terminal.
@@ -46,10 +50,19 @@ class ProgressBar(Callback):
     ) -> None:
         """Move on. Reading a loss waits for the device, so only when there is something to show."""
         if self.reporter is not None and (self.reporter.due or trainer.global_step == trainer.max_steps):
-            losses = "  ".join(
+            notes = [
                 f"{name.removeprefix('train/')} {value:.4f}" for name, value in trainer.progress_bar_metrics.items()
-            )
-            self.reporter.show(trainer.global_step, losses)
+            ]
+            validation: Validation = pl_module.validation  # type: ignore[assignment]
+            if validation.figures:
+                notes.append(f"hole PSNR {validation.gain('hole_psnr'):+.2f} dB on the harmonic fill")
+            self.reporter.show(trainer.global_step, "  ".join(notes))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say what was measured, beside the fill."""
+        validation: Validation = pl_module.validation  # type: ignore[assignment]
+        if self.reporter is not None and not trainer.sanity_checking:
+            self.reporter.say(f"validation at update {trainer.global_step}: {validation.line()}")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the bar."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from torch import nn
 
     from inpaint.data.datamodule import InpaintingData
+    from inpaint.metrics.deep import Deep
     from inpaint.module import InpaintingGAN
 
 # What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
@@ -46,7 +47,7 @@ SUPPLIED = {
     "data": {"masks", "validation_masks"},
     "module": {
         *("generator", "generator_optimizer", "generator_scheduler", "losses", "adversarial"),
-        *("discriminator", "discriminator_optimizer", "discriminator_scheduler"),
+        *("discriminator", "discriminator_optimizer", "discriminator_scheduler", "validation"),
     },
     "trainer": {"callbacks", "logger"},
 }
@@ -205,6 +206,8 @@ def build(cfg: DictConfig) -> Parts:
     """A checked config as module, data and trainer; the networks' initial weights are keyed by the seed."""
     from inpaint import rng
     from inpaint.callbacks import RunRecord
+    from inpaint.data import automatic
+    from inpaint.validation import Validation
     from inpaint.watch import RankAgreement
 
     def make(node: Any, **supplied: Any) -> Any:
@@ -213,6 +216,9 @@ def build(cfg: DictConfig) -> Parts:
 
     data = build_data(cfg)
     data.setup("fit")
+    if cfg.trainer.get("val_check_interval") == automatic.AUTO:
+        batches = len(data.evaluation_dataloader())
+        cfg.trainer.val_check_interval = automatic.validation_interval(batches, cfg.trainer.max_steps)
     rng.seed_all(rng.key(cfg.seed, "weights"))
     module = make(
         cfg.module,
@@ -225,6 +231,7 @@ def build(cfg: DictConfig) -> Parts:
             for network in ("generator", "discriminator")
             for part in ("optimizer", "scheduler")
         },
+        validation=Validation(next(iter(build_lpips(cfg).lpips.values()), None)),
     )
     record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
     trainer = make(
@@ -239,12 +246,31 @@ def build(cfg: DictConfig) -> Parts:
 
 
 def build_data(cfg: DictConfig) -> "InpaintingData":
-    """The data module with its masks."""
+    """The data module with its masks; settings that were automatic have their values in `cfg` from then on."""
+    from inpaint.data.automatic import AUTO
+
     masks = {
         name: hydra.utils.instantiate(cfg[name], _convert_="all") if _chosen(cfg.get(name)) else None
         for name in ("masks", "validation_masks")
     }
-    return hydra.utils.instantiate(cfg.data, **masks, _convert_="all")
+    data = hydra.utils.instantiate(cfg.data, **masks, _convert_="all")
+    for setting in ("crop", "crops_per_image", "validation_crops"):
+        if cfg.data.get(setting) == AUTO:
+            cfg.data[setting] = getattr(data, setting)
+    return data
+
+
+def build_lpips(cfg: DictConfig, device: str = "cpu") -> "Deep":
+    """LPIPS as a training run has it, in validation and in its final table: one variant, or none.
+
+    Raises:
+        ConfigError: more than one.
+    """
+    from inpaint.metrics.deep import Deep
+
+    if not isinstance(cfg.lpips, str | None):
+        raise ConfigError(f"lpips: a training run has one variant, or null; got {cfg.lpips}")
+    return Deep([cfg.lpips] if cfg.lpips else [], lpips_weights=cfg.lpips_weights, device=device)
 
 
 def build_fill(node: Any) -> "nn.Module":

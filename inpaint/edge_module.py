@@ -84,7 +84,7 @@ class EdgeConnectGAN(InpaintingGAN):
         return edges_of(grey, self.generator.sigma)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget what the sanity check left behind."""
+        """Begin anew."""
         super().on_validation_epoch_start()
         self.edge_scores.reset()
 
@@ -98,7 +98,8 @@ class EdgeConnectGAN(InpaintingGAN):
     def on_validation_epoch_end(self) -> None:
         """Log both."""
         super().on_validation_epoch_end()
-        self.log_dict({f"val/{name}": value for name, value in self.edge_scores.compute().items()})
+        if not self.trainer.sanity_checking:
+            self.log_dict({f"val/{name}": value for name, value in self.edge_scores.compute().items()})
 
 
 def _edge_picture(edges: Tensor, grey: Tensor) -> Tensor:

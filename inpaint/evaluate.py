@@ -165,7 +165,7 @@ def _deep(cfg: DictConfig, device: str) -> "Deep | None":
     from inpaint.metrics.deep import Deep
 
     lpips = [cfg.lpips] if isinstance(cfg.lpips, str) else list(cfg.lpips or ())
-    return Deep(lpips, cfg.features, cfg.recogniser, device, cfg.set_draws)
+    return Deep(lpips, cfg.features, cfg.recogniser, cfg.lpips_weights, device, cfg.set_draws)
 
 
 def choose_device(device: str) -> str:

@@ -16,22 +16,20 @@ from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_clos
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric, MetricCollection
 
 from inpaint import finite, ranks, rng
 from inpaint.batch import Batch, Outputs, Verdict, split
 from inpaint.finite import NonFiniteError, Policy
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
-from inpaint.metrics.image import measure
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
 from inpaint.settings import whole
+from inpaint.validation import Validation
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 PhaseName = Literal["discriminator", "generator"]
-VALIDATED = ("hole_l1", "hole_psnr", "psnr", "ssim")  # of `metrics.image.MEASURES`
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
 
 
@@ -63,6 +61,7 @@ class InpaintingGAN(L.LightningModule):
             networks and optimizers are as they were before it.
         max_skipped: so many updates of a run may be skipped; one more stops it.
         seed: keys the noise of each sample, with update and index.
+        validation: what validation measures; None is `Validation` without LPIPS.
 
     Raises:
         ValueError: a discriminator without an adversarial loss or the reverse, no loss at all, an impossible number,
@@ -92,6 +91,7 @@ class InpaintingGAN(L.LightningModule):
         non_finite: Literal["stop", "skip"] = "stop",
         max_skipped: int = 10,
         seed: int = 0,
+        validation: Validation | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -138,7 +138,7 @@ class InpaintingGAN(L.LightningModule):
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
         self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
         self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
-        self.validation_means = MetricCollection({name: MeanMetric("ignore") for name in VALIDATED})
+        self.validation = validation or Validation()
 
     # ---- the networks -----------------------------------------------------------------------------------------------
 
@@ -373,18 +373,17 @@ class InpaintingGAN(L.LightningModule):
     # ---- validation -------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
-        """Forget what the sanity check left behind."""
-        self.validation_means.reset()
+        """Begin anew."""
+        self.validation.start()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the moving average's composites, as `metrics/image.py` defines it."""
-        outputs = self.repair(batch["image"], batch["mask"])
-        for name, values in measure(outputs, batch["image"], batch["mask"], VALIDATED).items():
-            self.validation_means[name].update(torch.where(values.isfinite(), values, torch.nan))
+        """Measure the moving average's composites."""
+        self.validation.update(self.repair(batch["image"], batch["mask"]), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all ranks' samples."""
-        self.log_dict({f"val/{name}": value for name, value in self.validation_means.compute().items()})
+        """Log the means over all ranks' samples; the sanity check has seen some of them only."""
+        if not self.trainer.sanity_checking:
+            self.log_dict({f"val/{name}": value for name, value in self.validation.compute().items()})
 
 
 @contextmanager

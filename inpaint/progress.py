@@ -71,6 +71,10 @@ class Reporter:
         line = f"{self.label} {done}{of}  {rate:.1f} {self.unit}/s{left}  {notes}".rstrip()
         self.console.print(line, soft_wrap=True)
 
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the bar where there is one."""
+        self.console.print(line, soft_wrap=True)
+
     def close(self) -> None:
         """Give the terminal back."""
         if self.bar is not None:

@@ -76,6 +76,7 @@ class Start:
                 f"resume: {shown(self.path)} holds a generator alone, of which no run can go on; "
                 f"init_from={shown(self.path)} begins one with it"
             )
+        self._settle()
         self._compare()
 
     @property
@@ -87,6 +88,17 @@ class Start:
     def validation_due(self) -> bool:
         """Whether the run was stopped before the last of them was validated."""
         return bool(self.checkpoint) and self.checkpoint["inpaint"].get("validation_due", False)
+
+    def _settle(self) -> None:
+        """Settings that are automatic are what the run began with, whatever the machine is now."""
+        from inpaint import checkpoint
+        from inpaint.data.automatic import AUTO, SETTINGS
+
+        before = checkpoint.config_of(self.checkpoint)
+        for key in SETTINGS:
+            group, setting = key.split(".")
+            if self.cfg[group].get(setting) == AUTO and setting in before.get(group, {}):
+                self.cfg[group][setting] = before[group][setting]
 
     def _compare(self) -> None:
         from inpaint import checkpoint

@@ -72,7 +72,7 @@ class SaveCheckpoint(Callback):
         """Find out before the first batch whether the folder takes a checkpoint, and validation measures the figure."""
         if stage == "fit":
             if self.best:
-                choice("callbacks.checkpoint.monitor", self.monitor, pl_module.validation_means)
+                choice("callbacks.checkpoint.monitor", self.monitor, pl_module.validation.names)
             tensors = [*pl_module.state_dict().values(), *(p for p in pl_module.parameters() if p.requires_grad)]
             # Adam has two moments for each trained parameter.
             size = sum(t.nbytes for t in tensors) + sum(p.nbytes for p in pl_module.parameters() if p.requires_grad)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from inpaint.config import Parts, build, build_baseline, check, command
+from inpaint.config import Parts, build, build_baseline, build_lpips, check, command
 from inpaint.evaluate import about_data
 from inpaint.lock import Held, first_rank, only_one
 from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
@@ -228,11 +228,13 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     if not parts.trainer.is_global_zero:
         return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
-    pictures = ValidationCrops(parts.data)
+    device = str(module.device)
+    pictures, deep = ValidationCrops(parts.data), build_lpips(cfg, device)
     manifest = Manifest.of(pictures.crops())
-    measured = evaluate(methods, pictures, str(module.device), chosen={*manifest.spread(SHOWN)})
+    measured = evaluate(methods, pictures, device, deep=deep, chosen={*manifest.spread(SHOWN)})
+    columns = [*table.SHOWN, *deep.columns]
     results = table.aggregate(measured.records)
-    write(folder, results, measured, manifest, about_data(cfg))
+    write(folder, results, measured, manifest, about_data(cfg) | {"networks": deep.networks}, columns)
     mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
     figures = {
         **mine.means,
@@ -256,7 +258,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
             checkpoint.save_generator(path, module.ema.network, record.config, updates)
             logger.log_generator(path, {"updates": updates, **mine.means})
 
-    table.print_table(results)
+    table.print_table(results, columns, measured.notes)
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")

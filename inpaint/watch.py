@@ -18,6 +18,8 @@ from torch import Tensor
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
 from inpaint.callbacks import flat
+from inpaint.settings import whole
+from inpaint.validation import Validation
 from inpaint.wandb_logger import WandbLogger
 
 log = logging.getLogger("inpaint.watch")
@@ -131,6 +133,10 @@ class NonFiniteBatches(Callback):
 
 # Shares and factors beyond which `CollapseWatch` speaks.
 WON = 0.05  # of the discriminator's loss where it has no opinion
+APART = 0.98  # pictures whose truth scores above their repair
+RETURNED = 0.05  # of what separates the initial fill from the truth
+LONG = 2  # windows in a row, for what may be so for a while
+STILL = 0.002  # of the first validation's hole L1
 LOST = 0.55  # pictures whose truth scores above their repair; 1/2 is chance
 DEAD = 0.02  # differences between painted pictures, of those between the true ones
 EXPLODED = 100.0  # times the median of the windows before
@@ -143,31 +149,42 @@ class CollapseWatch(Callback):
     It looks at means over windows of `every` updates:
 
     - The discriminator has won: its loss is below 5 % of what it pays without an opinion (`Adversarial.blind`).
+    - It tells practically all apart: it scores the truth above its repair in 98 % of the pictures, two windows long.
     - It has lost: it scores the truth above its repair in less than 55 % of the pictures.
+    - The generator returns what it started from, if it has an initial fill: over the hole, its output is less than 5 %
+      as far from that as the truth is, as root mean square, two windows long.
     - The generator is dead: over the hole, what it paints differs between pictures by less than 2 % of what the truth
       does, as root mean square deviations from the mean picture of a batch. Batches of one picture are not looked at.
     - A gradient exploded: its norm is 100 times the median of the windows before. R1 exploded: it is more than ten
       times the discriminator's loss without an opinion.
 
-    Each is said when it begins, and again if it went away in between. Figures add up on the device, which is waited
-    for once a window.
+    And it looks at the validations, of which the first stands for the beginning, from the one after `validations` on:
+
+    - The model is not better than the harmonic fill, neither in hole PSNR nor in LPIPS (where that is not measured, the
+      texture error).
+    - The loss has not moved: the hole's L1 is within 0.2 % of what it was at first.
+
+    Each is said when it begins, and again if it went away in between, with its figure and settings to try. Figures add
+    up on the device, which is waited for once a window.
 
     Args:
         every: updates a window.
+        validations: how many may pass before one has to show something.
 
     Raises:
-        ValueError: `every` is less than 1.
+        ValueError: a number that is less than 1.
     """
 
-    def __init__(self, every: int = 500) -> None:
-        if every < 1:
-            raise ValueError(f"callbacks.collapse.every: {every} is less than 1")
-        self.every = every
+    def __init__(self, every: int = 500, validations: int = 5) -> None:
+        self.every = whole("callbacks.collapse.every", every, 1)
+        self.validations = whole("callbacks.collapse.validations", validations, 1)
+        self.lasting = {"told_apart": 0, "change": 0}  # windows in a row beyond `APART`, below `RETURNED`
+        self.validated: list[float] = []  # the hole's L1 in each validation
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.updates = 0
         self.past: dict[str, list[float]] = {}
-        self.known: set[str] = set()
+        self.known: dict[str, set[str]] = {}
         self.hook: Any = None
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
@@ -175,7 +192,10 @@ class CollapseWatch(Callback):
 
         def keep(module: Any, given: Any, outputs: Any) -> None:
             if isinstance(outputs, Outputs):  # DDP sends whole training steps through the module's call, too
-                self._add("spread", spread(outputs.output.detach().float(), *given))
+                output, (image, mask) = outputs.output.detach().float(), given
+                self._add("spread", spread(output, image, mask))
+                if (initial_fill := getattr(module.generator, "initial_fill", None)) is not None:
+                    self._add("change", change(output, initial_fill(image * (1 - mask), mask), image, mask))
 
         if (trainer.global_step + 1) % self.every == 0:
             self.hook = pl_module.register_forward_hook(keep)
@@ -211,14 +231,50 @@ class CollapseWatch(Callback):
             return
         totals = torch.stack([value.float() for value in self.sums.values()]).tolist()
         means = {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
+        for name, so in (
+            ("told_apart", means.get("told_apart", 0.0) >= APART),
+            ("change", means.get("change", 1.0) < RETURNED),
+        ):
+            self.lasting[name] = self.lasting[name] + 1 if so else 0
         found = self.verdicts(means, pl_module)
         for name in ("generator_gradient", "discriminator_gradient"):
             if name in means:
                 self.past.setdefault(name, []).append(means[name])
+        self._say(trainer, "window", found, f"updates {trainer.global_step - self.every} to {trainer.global_step}")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Judge what was validated, once there were enough validations to show something."""
+        if trainer.sanity_checking:
+            return
+        validation: Validation = pl_module.validation
+        self.validated.append(validation.figures["hole_l1"])
+        if len(self.validated) > self.validations:
+            found = self.verdicts_on(validation, pl_module)
+            self._say(trainer, "validation", found, f"validation at update {trainer.global_step}")
+
+    def _say(self, trainer: L.Trainer, source: str, found: dict[str, str], when: str) -> None:
+        """Each kind of verdict of a source when it begins."""
         for kind, text in found.items():
-            if kind not in self.known:
-                _warn(trainer, kind, f"updates {trainer.global_step - self.every} to {trainer.global_step}: {text}")
-        self.known = set(found)
+            if kind not in self.known.get(source, ()):
+                _warn(trainer, kind, f"{when}: {text}")
+        self.known[source] = set(found)
+
+    def verdicts_on(self, validation: Validation, module: Any) -> dict[str, str]:
+        """What is wrong with a validation, beside the fill and beside the first one."""
+        found = {}
+        if validation.gain("hole_psnr") <= 0 and validation.gain(validation.seen) <= 0:
+            calmer = "losses.l1.weight=10 or adversarial=none show what is reached with less of a game, or none"
+            found["the model is not better than the harmonic fill"] = (
+                f"{validation.line()}, after {len(self.validated)} validations; "
+                f"{calmer if module.adversarial is not None else _faster(module)}"
+            )
+        first, now = self.validated[0], self.validated[-1]
+        if abs(now - first) <= STILL * first:
+            found["the loss has not moved"] = (
+                f"the hole's L1 is {now:.4g} %, and was {first:.4g} % {len(self.validated) - 1} validations ago; "
+                f"{_faster(module)}"
+            )
+        return found
 
     def verdicts(self, means: dict[str, float], module: Any) -> dict[str, str]:
         """What is wrong with a window, by its means of `InpaintingGAN.figures` and of `spread`."""
@@ -227,8 +283,13 @@ class CollapseWatch(Callback):
         if blind is not None and means.get("discriminator", blind) < WON * blind:
             found["the discriminator has won"] = (
                 f"its loss is {means['discriminator']:.3g}, without an opinion it would be {blind:.3g}; it may have "
-                "nothing left to teach. module.r1_gamma=10, a lower discriminator_optimizer.lr or "
-                "module.discriminator_every=2 hold it back"
+                f"nothing left to teach; {_calmer(module)}"
+            )
+        elif self.lasting["told_apart"] >= LONG:
+            found["the discriminator tells practically all apart"] = (
+                f"it scores the truth above its repair in {means['told_apart']:.1%} of the pictures, "
+                f"{self.lasting['told_apart']} windows in a row, and a generator that cannot win gives up; "
+                f"{_calmer(module)}"
             )
         if means.get("told_apart", 1.0) < LOST:
             found["the discriminator has lost"] = (
@@ -238,6 +299,11 @@ class CollapseWatch(Callback):
         if means.get("spread", 1.0) < DEAD:
             found["the generator does not depend on its input"] = (
                 f"what it paints in holes differs between pictures by {means['spread']:.2%} of what the truth does"
+            )
+        if self.lasting["change"] >= LONG:
+            found["the generator returns what it started from"] = (
+                f"in holes it is {means['change']:.1%} as far from its initial fill as the truth is; "
+                f"{_faster(module) if module.adversarial is None else _calmer(module)}"
             )
         for name, earlier in self.past.items():
             if means.get(name, 0.0) > EXPLODED * median(earlier) > 0:
@@ -271,6 +337,34 @@ def spread(output: Tensor, image: Tensor, mask: Tensor) -> Tensor:
 
     true = variation(image)
     return torch.where(true > 0, variation(output) / true.clamp_min(1e-12), 1.0)
+
+
+def change(output: Tensor, fill: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    """How far painted pictures are from an initial fill over the hole, relative to how far the truth is.
+
+    output, fill, image ``(B, 3, H, W)``; mask ``(B, 1, H, W)``, 1 = hole. The ratio of the root mean squares, a scalar:
+    0 where nothing was changed, 1 where nothing separates the fill from the truth.
+    """
+    true = ((image - fill) * mask).square().sum().sqrt()
+    return torch.where(true > 0, ((output - fill) * mask).square().sum().sqrt() / true.clamp_min(1e-12), 1.0)
+
+
+def _calmer(module: Any) -> str:
+    """Two settings that hold a discriminator back."""
+    rate = _rate(module, "discriminator") / 3
+    return f"module.r1_gamma={max(10.0, 3 * module.r1_gamma):g} or discriminator_optimizer.lr={rate:.0e} hold it back"
+
+
+def _faster(module: Any) -> str:
+    """Two settings that let a generator learn more."""
+    return f"generator_optimizer.lr={3 * _rate(module, 'generator'):.0e} or a larger generator.width may help"
+
+
+def _rate(module: Any, network: str) -> float:
+    """The learning rate that a network's schedule began with."""
+    optimizer, _ = module._optimizer_of(network)
+    group = optimizer.param_groups[0]
+    return float(group.get("initial_lr", group["lr"]))
 
 
 @rank_zero_only

@@ -47,6 +47,7 @@ FLOORS = {
     "inpaint.sweep.pruning": 2,
     "inpaint.sweep": 3,
     "inpaint.watch": 2,
+    "inpaint.validation": 2,
     "inpaint.explain": 3,
     "inpaint.wandb_client": 1,
     "inpaint.wandb_logger": 2,

@@ -378,7 +378,8 @@ def test_validation_measures_the_moving_average():
         parameter.data.add_(1.0)
     (after,) = trainer.validate(module, DataLoader(rows, batch_size=3), verbose=False)
     assert before == pytest.approx(after, rel=1e-5)
-    assert set(before) == {"val/hole_l1", "val/hole_psnr", "val/psnr", "val/ssim"}
+    names = {"hole_l1", "hole_psnr", "psnr", "ssim", "texture"}
+    assert set(before) == {f"val/{kind}{name}" for kind in ("", "harmonic_") for name in names}
 
 
 # ---- what must not happen ---------------------------------------------------------------------------------------

@@ -3,13 +3,15 @@
 import logging
 
 import hydra
+import lightning as L
 import pytest
 import torch
+import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import nn
 
 from inpaint import rng
-from inpaint.batch import Verdict
+from inpaint.batch import Verdict, compose
 from inpaint.config import conf_dir
 from inpaint.data.datamodule import PhotosData
 from inpaint.losses.adversarial import LeastSquares, SoftMask
@@ -18,7 +20,7 @@ from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.wandb_logger import WandbLogger
-from inpaint.watch import CollapseWatch, spread
+from inpaint.watch import CollapseWatch, change, spread
 from tests.gan import tiny
 from tests.reliability.ranks import fit, loader, rows
 
@@ -42,6 +44,11 @@ def watched(module, caplog, data=None, **settings):
     return [record.args[0] for record in caplog.records if record.name == "inpaint.watch"]
 
 
+def game(**parts):
+    """A generator without an initial fill, so that nothing is to be said of returning it."""
+    return tiny(**({"generator": ContextEncoder(width=4, levels=2, bottleneck=8)} | parts))
+
+
 ALONE = {"discriminator": None, "adversarial": None, "discriminator_optimizer": None}
 
 
@@ -57,7 +64,7 @@ def test_a_healthy_run_is_silent(caplog):
 
 
 def test_without_a_discriminator_there_is_less_to_say(caplog):
-    assert watched(tiny(**ALONE), caplog) == []
+    assert watched(game(**ALONE), caplog) == []
 
 
 class Knows(Patch):
@@ -82,15 +89,15 @@ def marked(module, caplog, **settings):
 
 
 def test_a_discriminator_that_has_won_is_said_once(caplog):
-    assert marked(tiny(discriminator=Knows(8.0)), caplog) == ["the discriminator has won"]
+    assert marked(game(discriminator=Knows(8.0)), caplog) == ["the discriminator has won"]
     assert f"updates 0 to {EVERY}: its loss is " in caplog.text and "without an opinion it would be 1.39" in caplog.text
     caplog.clear()
-    assert marked(tiny(discriminator=Knows(0.5)), caplog) == []
+    assert "the discriminator has won" not in marked(game(discriminator=Knows(0.5)), caplog)
 
 
 @pytest.mark.parametrize("verdict", [0.0, -0.5])
 def test_a_discriminator_that_has_lost(verdict, caplog):
-    assert marked(tiny(discriminator=Knows(verdict)), caplog) == ["the discriminator has lost"]
+    assert marked(game(discriminator=Knows(verdict)), caplog) == ["the discriminator has lost"]
 
 
 def test_a_dead_generator(caplog):
@@ -102,6 +109,72 @@ def test_a_dead_generator(caplog):
     assert "differs between pictures by 0.00% of what the truth does" in caplog.text
 
 
+@pytest.mark.parametrize(("verdict", "said"), [(0.5, True), (-0.5, False)])
+def test_a_discriminator_that_tells_all_apart_for_long(verdict, said, caplog):
+    """Its loss is far from nothing, as its verdicts are weak; one window alone says nothing."""
+    title = "the discriminator tells practically all apart"
+    assert (title in marked(game(discriminator=Knows(verdict)), caplog)) == said
+    if said:
+        text = caplog.text[caplog.text.index(title) :]
+        assert f"updates {EVERY} to {2 * EVERY}: it scores the truth above its repair in 100.0% of the pictures" in text
+        assert "module.r1_gamma=10 or discriminator_optimizer.lr=2e-02 hold it back" in text
+
+
+@pytest.mark.parametrize(("optimizer", "said"), [(still, True), (adam, False)])
+def test_a_generator_that_returns_its_initial_fill(optimizer, said, caplog):
+    title = "the generator returns what it started from"
+    assert (title in watched(tiny(generator_optimizer=optimizer, **ALONE), caplog)) == said
+    if said:
+        text = caplog.text[caplog.text.index(title) :]
+        assert (
+            f"updates {EVERY} to {2 * EVERY}: in holes it is 0.0% as far from its initial fill as the truth is" in text
+        )
+
+
+def validated(module, caplog, updates=10, **settings):
+    """What was said of validations on smooth pictures after every second update, from the third on."""
+    found = rows()
+    for row in found:
+        row["image"] = F.avg_pool2d(row["image"], 5, 1, 2)
+    watch, data = CollapseWatch(validations=2), loader(found, 4)
+    trainer = L.Trainer(
+        max_steps=updates, val_check_interval=2, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[watch], **settings,
+    )  # fmt: skip
+    with caplog.at_level(logging.WARNING, "inpaint.watch"):
+        trainer.fit(module, data, data)
+    return [record.getMessage() for record in caplog.records if record.name == "inpaint.watch"]
+
+
+def test_a_loss_that_does_not_move(caplog):
+    """A generator that is not trained is as good as the fill that it starts from, and not better."""
+    worse, still_there = validated(tiny(generator_optimizer=still, **ALONE), caplog)
+    assert worse.startswith("the model is not better than the harmonic fill: validation at update 6: hole PSNR ")
+    assert still_there.startswith("the loss has not moved: validation at update 6: the hole's L1 is ")
+    assert "generator_optimizer.lr=0e+00 or a larger generator.width may help" in still_there
+
+
+class Noise(ContextEncoder):
+    """Paints something wild whatever it has learnt."""
+
+    def forward(self, image, mask):
+        painted = super().forward(image, mask).output
+        return compose(3 * torch.sin(1e4 * painted), image, mask)
+
+
+def test_a_model_that_is_worse_than_the_fill(caplog):
+    """Noise has neither a better hole PSNR nor a better texture; the fill's figures are in what is said."""
+    generator = Noise(width=4, levels=2, bottleneck=8)
+    (said,) = [text for text in validated(game(generator=generator), caplog) if "not better" in text]
+    assert "(harmonic fill " in said and "losses.l1.weight=10 or adversarial=none show what is reached" in said
+
+
+def test_a_run_that_learns_hears_nothing_of_its_validations(caplog):
+    module = tiny(generator_optimizer=adam, ema_decay=0.0, **ALONE)
+    assert validated(module, caplog, updates=20) == []
+    assert module.validation.gain("hole_psnr") > 0 and module.validation.gain("texture") != 0
+
+
 class Exploding(L1):
     """A million times as steep from an update on."""
 
@@ -111,7 +184,7 @@ class Exploding(L1):
 
 
 def test_exploding_gradients(caplog):
-    module = tiny(losses={"l1": Exploding()}, generator_clip=0.01, **ALONE)
+    module = game(losses={"l1": Exploding()}, generator_clip=0.01, **ALONE)
     assert watched(module, caplog) == ["the gradient of the generator exploded"]
     assert f"updates {2 * EVERY} to {3 * EVERY}" in caplog.text
 
@@ -138,7 +211,7 @@ def test_what_went_away_is_said_again(caplog):
 
 
 def test_windows_that_a_resume_cut_short_are_not_judged(caplog):
-    module, watch = tiny(discriminator=Knows(-8.0)), CollapseWatch(EVERY)
+    module, watch = game(discriminator=Knows(-8.0)), CollapseWatch(EVERY)
     watch.updates = -3  # as if the first three had been before
     with caplog.at_level(logging.WARNING, "inpaint.watch"):
         fit(module, loader(rows(), 4), 2 * EVERY, [watch])
@@ -152,7 +225,7 @@ def test_weights_and_biases_is_told(caplog, monkeypatch, tmp_path):
         monkeypatch.setattr(WandbLogger, name, lambda self, *arguments, **settings: None)
     monkeypatch.setattr(WandbLogger, "alert", lambda self, title, text: alerts.append(title))
     logger = WandbLogger(str(tmp_path), mode="offline")
-    assert marked(tiny(discriminator=Knows(8.0)), caplog, logger=logger) == [*alerts]
+    assert marked(game(discriminator=Knows(8.0)), caplog, logger=logger) == [*alerts]
     assert alerts == ["the discriminator has won"]
 
 
@@ -188,9 +261,22 @@ def test_spread_by_hand():
     assert spread(*one) == 1 and spread(image, image, torch.zeros_like(mask)) == 1
 
 
+def test_change_by_hand():
+    image = rng.uniform(torch.arange(2), 3 * 8 * 8).view(2, 3, 8, 8)
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[:, :, 2:5, 2:6] = 1
+    fill = torch.zeros_like(image)
+    assert change(image, fill, image, mask).item() == pytest.approx(1) and change(fill, fill, image, mask) == 0
+    painted = torch.where(mask > 0, 0.25 * image, 7 * image)
+    assert change(painted, fill, image, mask).item() == pytest.approx(0.25), "known pixels do not count"
+    assert change(image, image, image, mask) == 1, "the fill is right already"
+
+
 def test_a_window_has_updates():
-    with pytest.raises(ValueError, match=r"callbacks\.collapse\.every: 0 is less than 1"):
+    with pytest.raises(ValueError, match=r"callbacks\.collapse\.every: 0 is no whole number from 1 up"):
         CollapseWatch(0)
+    with pytest.raises(ValueError, match=r"callbacks\.collapse\.validations: 0 is no whole number from 1 up"):
+        CollapseWatch(validations=0)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from torch.utils.data import default_collate
 
 from inpaint import rng
 from inpaint.batch import Batch, from_uint8
+from inpaint.data import automatic
 from inpaint.data.augmentation import Augmentation
+from inpaint.data.automatic import AUTO
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
 from inpaint.data.shards import Shards
@@ -38,7 +40,7 @@ class InpaintingData(L.LightningDataModule):
         source: where the photographs come from.
         masks: draws and paints the holes, ``masks(keys, size)``; None takes those that the photographs come with.
         validation_masks: the same for validation; None takes `masks`.
-        crop: side of the training and validation crops in pixels.
+        crop: side of the training and validation crops in pixels; ``auto`` here and below: see `automatic`.
         augmentation: how training crops are made.
         ramp: early in training, smaller pictures: pairs [until which update, side in pixels], both rising; the same
             windows are shown with fewer pixels. Validation crops always have `crop` pixels.
@@ -61,12 +63,12 @@ class InpaintingData(L.LightningDataModule):
         source: Source,
         masks: Masks | None,
         validation_masks: Masks | None = None,
-        crop: int = 64,
+        crop: int | Literal["auto"] = 64,
         augmentation: Augmentation | None = None,
         ramp: Sequence[tuple[int, int]] = (),
         batch_size: int = 16,
-        crops_per_image: int = 64,
-        validation_crops: int = 32,
+        crops_per_image: int | Literal["auto"] = 64,
+        validation_crops: int | Literal["auto"] = 32,
         workers: int = 0,
         cache: Literal["device", "ram", "none", "auto"] = "auto",
         on_bad_image: Literal["raise", "skip"] = "raise",
@@ -74,6 +76,9 @@ class InpaintingData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        crop = automatic.crop(source) if crop == AUTO else crop
+        crops_per_image = automatic.crops(source, "train") if crops_per_image == AUTO else crops_per_image
+        validation_crops = automatic.crops(source, "validation") if validation_crops == AUTO else validation_crops
         for name, number, least in (
             ("crop", crop, 2),
             ("batch_size", batch_size, 1),
@@ -96,6 +101,7 @@ class InpaintingData(L.LightningDataModule):
         if masks is not None and source.masked:
             say("masks: drawn, not those that the photographs come with; masks=paired takes those")
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
+        self.crops_per_image, self.validation_crops = crops_per_image, validation_crops
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
         self.checked: set[Split] = set()

@@ -69,6 +69,12 @@ COLUMNS: dict[str, Column] = {
         "mean difference of the lengths of the Sobel gradients (per pixel, 255 = 100 %) of composite and truth over "
         "RGB and the hole dilated by one pixel; lower is better",
     ),
+    "texture": Column(
+        *("texture error", "dB", 2, False),
+        "mean |10 log10| of the ratio of local energies of fine structure, composite to truth, over the hole's pixels: "
+        "the squared Laplacian of grey, averaged under SSIM's window, above that of noise of one level, at the "
+        "picture's size and at half of it; 0 is as rough as the truth at every place, blur and noise raise it",
+    ),
     "band_l1": Column(
         *("band L1", "%", 2, False),
         "mean |raw output - truth| over the known pixels at most 8 from the hole, where a seam would show; "

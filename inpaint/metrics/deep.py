@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from inpaint.metrics.features import FeatureNetwork, feature_network
 from inpaint.metrics.foreign import sha256
 from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.metrics.recognition import Recogniser
+from inpaint.networks.backbones import in_cache
 from inpaint.progress import track
 from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 
@@ -32,12 +34,13 @@ class Deep:
         lpips: variants of LPIPS.
         features: network of the figures of sets, see `features.feature_network`.
         recogniser: file of a classifier, see `recognition.Recogniser`.
+        lpips_weights: file of the network of the one variant of LPIPS that is asked for, as `LPIPS` takes it.
         device: where they work.
         draws: resamples for the intervals of figures of sets, which are computed anew for each; 0 for none.
 
     Raises:
         ValueError: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
-            there and notes what is not.
+            there, downloads nothing, and notes what is not there.
     """
 
     def __init__(
@@ -45,18 +48,22 @@ class Deep:
         lpips: Sequence[str] = (),
         features: str | None = None,
         recogniser: str | None = None,
+        lpips_weights: str | None = None,
         device: str = "cpu",
         draws: int = 100,
     ) -> None:
         self.device, self.draws = device, draws
         self.notes: list[str] = []
         self.networks: dict[str, str] = {}
-        self.lpips: dict[str, nn.Module] = {}
+        self.lpips: dict[str, LPIPS] = {}
+        if lpips_weights is not None and len(lpips) > 1:
+            raise ValueError(f"lpips_weights: one file is of one network, but lpips asks for {', '.join(lpips)}")
         for variant in lpips:
             if variant not in (*VARIANTS, "auto"):
                 raise ValueError(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
             name = "alex" if variant == "auto" else variant
-            if (network := self._made("lpips", LPIPS, variant, name)) is not None:
+            make = partial(_lpips, weights=lpips_weights)
+            if (network := self._made("lpips", make, variant, variant)) is not None:
                 self.lpips[f"lpips_{name}"] = network.to(device).eval()
                 self.networks[f"lpips_{name}"] = f"{VARIANTS[name][0]}, linear heads of version 0.1"
         self.features: FeatureNetwork | None = None
@@ -152,3 +159,10 @@ class Deep:
             self.notes.append(f"{figure} of {method}, hole area {area}: not computed, {error}")
             return SetFigure(area, method, figure, math.nan, np.empty(0))
         return SetFigure(area, method, figure, value, np.array(drawn))
+
+
+def _lpips(variant: str, weights: str | None) -> LPIPS:
+    """The network; ``auto`` is alex, where its weights are there without a download."""
+    if variant == "auto" and weights is None and not in_cache("alexnet").is_file():
+        raise ValueError(f"put torchvision's AlexNet at {in_cache('alexnet')}, or give lpips_weights=FILE")
+    return LPIPS("alex" if variant == "auto" else variant, weights)

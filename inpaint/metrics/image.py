@@ -14,12 +14,15 @@ from inpaint.batch import Outputs, to_uint8
 
 MEASURES = (
     *("hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr", "ssim", "hole_ssim", "ms_ssim", "gradient"),
+    "texture",
     *("band_l1", "band_psnr", "raw_l1", "raw_psnr"),
 )
 
 BAND = 8  # pixels around the hole
 WINDOW, SIGMA = 11, 1.5  # pixels; of SSIM's Gaussian
 LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+TEXTURE_SCALES = 2  # the picture and half of it
+TEXTURE_FLOOR = 20.0  # squared levels: noise of one level has 20
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents, from fine to coarse
 
 
@@ -80,6 +83,8 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         found |= _similarities(painted, truth, hole, "ms_ssim" in names)
     if "gradient" in names:
         found["gradient"] = _gradient_error(painted, truth, _dilate(hole, 1))
+    if "texture" in names:
+        found["texture"] = _texture_error(painted, truth, hole)
     return {name: found[name].float() for name in names}
 
 
@@ -140,6 +145,31 @@ def _gradient(picture: Tensor) -> Tensor:
     beside = beside[..., :-2, :].add(beside[..., 1:-1, :], alpha=2).add_(beside[..., 2:, :])
     above = above[..., :-2].add(above[..., 1:-1], alpha=2).add_(above[..., 2:])
     return beside.square_().add_(above.square_()).sqrt_().div_(8)
+
+
+# ---- texture --------------------------------------------------------------------------------------------------------
+
+
+def _texture_error(painted: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
+    """Mean |dB| between the local energies of fine structure over the hole: 8-bit ``(B, 3, H, W)`` to ``(B,)``."""
+    height, width = hole.shape[1:]
+    total = torch.zeros(len(truth), device=truth.device)
+    pair = [picture.float().mean(dim=1, keepdim=True) for picture in (painted, truth)]
+    for scale in range(TEXTURE_SCALES):
+        mine, theirs = (_energy(picture) + TEXTURE_FLOOR for picture in pair)
+        decibels = (10 * torch.log10(mine / theirs)).abs()
+        decibels = decibels.repeat_interleave(2**scale, 2).repeat_interleave(2**scale, 3)[:, 0, :height, :width]
+        total += (decibels * hole).sum(dim=(1, 2)) / hole.sum(dim=(1, 2))
+        pair = [F.avg_pool2d(picture, 2, ceil_mode=True) for picture in pair]
+    return total / TEXTURE_SCALES
+
+
+def _energy(picture: Tensor) -> Tensor:
+    """Squared Laplacian in squared levels, averaged under SSIM's window: ``(B, 1, H, W)`` to the same shape."""
+    x = F.pad(picture, (1,) * 4, mode="replicate")
+    beside, above = x[..., 1:-1, :-2] + x[..., 1:-1, 2:], x[..., :-2, 1:-1] + x[..., 2:, 1:-1]
+    squares = (beside + above - 4 * picture).square()
+    return _window_mean(F.pad(squares, (WINDOW // 2,) * 4, mode="replicate"))
 
 
 # ---- structural similarity ------------------------------------------------------------------------------------------

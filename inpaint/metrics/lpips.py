@@ -32,8 +32,8 @@ class LPIPS(HoldsBackbone):
     Args:
         variant: `alex` (what most papers report), `vgg` or `squeeze`.
         weights: of the backbone, see `backbones.Backbone`; None is torch's hub cache or a download.
-        heads: the authors' file of linear heads (``weights/v0.1/alex.pth`` in richzhang/PerceptualSimilarity); None
-            is ``lpips_v0.1_<variant>.pth`` in torch's hub cache.
+        heads: a file of linear heads; None is the authors', which come with this package (``lpips_v0.1``, with their
+            licence).
 
     Raises:
         ValueError: a variant that does not exist, or files that are nowhere to be found or do not fit.
@@ -44,6 +44,7 @@ class LPIPS(HoldsBackbone):
         if variant not in VARIANTS:
             raise ValueError(f"lpips.variant: {variant!r} is none of {tuple(VARIANTS)}")
         network, channels = VARIANTS[variant]
+        self.variant = variant
         self.layers = tuple(channels)
         self.hold(shared(network, weights, "torchvision", self.layers, "lpips"))
         for place, head in enumerate(_heads(variant, heads)):
@@ -78,12 +79,9 @@ def _directions(features: Tensor) -> Tensor:
 
 def _heads(variant: str, file: str | None) -> list[Tensor]:
     """The weights of each layer's channels, ``(1, C, 1, 1)``."""
-    path = Path(file) if file is not None else Path(torch.hub.get_dir()) / "checkpoints" / f"lpips_v0.1_{variant}.pth"
+    path = Path(file) if file is not None else Path(__file__).parent / "lpips_v0.1" / f"{variant}.pth"
     if not path.is_file():
-        raise ValueError(
-            f"lpips.heads: there is no {path}; put weights/v0.1/{variant}.pth of richzhang/PerceptualSimilarity there, "
-            "or give its path"
-        )
+        raise ValueError(f"lpips.heads: there is no file {path}")
     state = torch.load(path, map_location="cpu", weights_only=True)
     channels = list(VARIANTS[variant][1].values())
     heads = [state.get(f"lin{place}.model.1.weight") for place in range(len(channels))]

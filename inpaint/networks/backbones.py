@@ -228,8 +228,8 @@ def _find(network: str, weights: str | None, key: str) -> Path:
             log.warning("%s.weights: %s is not torchvision's %s, and taken as it is", key, weights, FILES[network])
         return Path(weights)
     is_loss = key.startswith("losses.")  # figures have no such setting: theirs are torchvision's
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    file = folder / FILES[network]
+    file = in_cache(network)
+    folder = file.parent
     if file.is_file():
         if (found := _digest(file)) != DIGESTS[network]:
             raise ValueError(
@@ -249,6 +249,11 @@ def _find(network: str, weights: str | None, key: str) -> Path:
                 + f"; {ADDRESS}{file.name} could not be fetched ({error})"
             ) from None
     return file
+
+
+def in_cache(network: str) -> Path:
+    """Where torchvision's file is, or would be, in torch's hub cache."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILES[network]
 
 
 def _digest(file: Path) -> str:

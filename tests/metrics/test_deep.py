@@ -156,7 +156,7 @@ def test_recognition_is_in_percent(means):
 
 def test_lpips_is_asked_by_variant(monkeypatch):
     class Distance(nn.Module):
-        def __init__(self, variant):
+        def __init__(self, variant, weights):
             super().__init__()
 
         def forward(self, painted, truth):
@@ -173,7 +173,7 @@ def test_lpips_is_asked_by_variant(monkeypatch):
 def test_what_is_not_there_is_an_error_or_left_out_aloud(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
-    def nothing(variant):
+    def nothing(variant, weights):
         raise ValueError("lpips.heads: there is no file")
 
     monkeypatch.setattr(module, "LPIPS", nothing)
@@ -188,3 +188,20 @@ def test_what_is_not_there_is_an_error_or_left_out_aloud(monkeypatch, tmp_path):
     deep = Deep(["auto"], "auto")
     assert deep.columns == () and deep.networks == {}
     assert [note.split(",")[0] for note in deep.notes] == ["lpips=auto: left out", "features=auto: left out"]
+    assert "put torchvision's AlexNet at" in deep.notes[0], "auto downloads nothing"
+
+
+def test_lpips_takes_the_file_that_is_named(monkeypatch):
+    made = []
+
+    class Distance(nn.Module):
+        def __init__(self, variant, weights):
+            super().__init__()
+            made.append((variant, weights))
+
+    monkeypatch.setattr(module, "LPIPS", Distance)
+    assert Deep(["auto"], lpips_weights="alexnet.pth").columns == ("lpips_alex",)
+    assert Deep(["squeeze"], lpips_weights="squeeze.pth").columns == ("lpips_squeeze",)
+    assert made == [("alex", "alexnet.pth"), ("squeeze", "squeeze.pth")]
+    with pytest.raises(ValueError, match=r"^lpips_weights: one file is of one network, but lpips asks for alex, vgg"):
+        Deep(["alex", "vgg"], lpips_weights="alexnet.pth")

@@ -304,6 +304,36 @@ def test_autocast_does_not_blur_the_figures() -> None:
         assert torch.equal(values.nan_to_num(), expected[name].nan_to_num()), name
 
 
+def test_texture_error_is_that_of_scipy() -> None:
+    """The definition once more, in numpy and scipy, one picture at a time; odd sides, a hole at the border."""
+    composite, image, mask = pictures()
+    figures = measure(composite, image, mask)["texture"]
+    for row in range(len(image)):
+        errors = []
+        pair = [to_uint8(picture)[row].double().mean(0).numpy() for picture in (composite, image)]
+        hole = mask[row, 0].numpy() > 0.5
+        for scale in (1, 2):
+            energies = []
+            for picture in pair:
+                squares = ndimage.laplace(picture, mode="nearest") ** 2
+                window = {"sigma": 1.5, "truncate": 5 / 1.5, "mode": "nearest"}
+                energies.append(ndimage.gaussian_filter(squares, **window) + 20)
+            decibels = abs(10 * np.log10(energies[0] / energies[1])).repeat(scale, 0).repeat(scale, 1)
+            errors.append(decibels[: hole.shape[0], : hole.shape[1]][hole].mean())
+            pair = [torch.nn.functional.avg_pool2d(torch.tensor(p)[None], 2, ceil_mode=True)[0].numpy() for p in pair]
+        assert figures[row].item() == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_texture_error_sees_what_psnr_does_not() -> None:
+    """Noise like the truth's, but elsewhere, is a better texture than its mean, and has the worse PSNR."""
+    generator = torch.Generator().manual_seed(0)
+    image, other = (0.3 * torch.randn(1, 3, 64, 64, generator=generator) for _ in range(2))
+    mask = torch.ones(1, 1, 64, 64)
+    noise, flat = (measure(painted, image, mask) for painted in (other, torch.zeros_like(image)))
+    assert noise["texture"] < 2 < 10 < flat["texture"] and noise["psnr"] < flat["psnr"] - 2
+    assert measure(3 * other, image, mask)["texture"] > 2 * noise["texture"], "too rough is wrong as well"
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_measures_the_same() -> None:
     _, image, mask = large_pictures()

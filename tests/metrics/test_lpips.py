@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchmetrics
 from PIL import Image
 
 from inpaint.batch import from_uint8, to_uint8
@@ -82,15 +83,25 @@ def test_pixels_are_those_of_a_stored_picture(tmp_path):
     assert torch.equal(metric(painted + 0.3 / 127.5, truth), metric(painted, truth))
 
 
-def test_a_file_that_does_not_fit(tmp_path, monkeypatch):
+def test_a_file_that_does_not_fit(tmp_path):
     network, file, _ = save_files(tmp_path, "alex")
     with pytest.raises(ValueError, match=r"lpips\.variant: 'vgg16' is none of"):
         LPIPS("vgg16")
     with pytest.raises(ValueError, match=r"lpips\.heads: .* does not hold the 7 heads of squeeze"):
         LPIPS("squeeze", "random", file)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(ValueError, match=r"lpips\.heads: there is no .*lpips_v0.1_alex.pth; put weights/v0.1/alex.pth"):
-        LPIPS("alex", network)
+    with pytest.raises(ValueError, match=r"lpips\.heads: there is no file .*none.pth"):
+        LPIPS("alex", network, str(tmp_path / "none.pth"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_authors_heads_come_with_the_package(variant):
+    """Those that torchmetrics has as well, number by number."""
+    theirs = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models" / f"{variant}.pth"
+    state = torch.load(theirs, map_location="cpu", weights_only=True)
+    heads = list(dict(LPIPS(variant, "random").named_buffers()).values())
+    assert len(heads) == len(state)
+    for place, head in enumerate(heads):
+        assert torch.equal(head, state[f"lin{place}.model.1.weight"])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +116,7 @@ def test_the_authors_example(variant, weights, published):
     if "INPAINT_TEST_WEIGHTS" not in os.environ:
         pytest.skip("INPAINT_TEST_WEIGHTS names no folder with weights/ and lpips_reference/")
     folder = Path(os.environ["INPAINT_TEST_WEIGHTS"])
-    metric = LPIPS(variant, str(folder / "weights" / weights), str(folder / f"weights/lpips_heads_v0.1/{variant}.pth"))
+    metric = LPIPS(variant, str(folder / "weights" / weights))
     images = {}
     for name in ("ref", "p0", "p1"):
         pixels = np.asarray(Image.open(folder / "lpips_reference" / f"ex_{name}.png").convert("RGB"))

@@ -139,6 +139,10 @@ class ResidualUNet(nn.Module):
         output = fill + hole * contrast * self.head(x)
         return compose(output[..., :height, :width], image, mask)
 
+    def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What it paints before anything is learnt, ``(B, 3, H, W)``: the harmonic fill."""
+        return harmonic(image, mask)
+
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the lowest level knows before anything is painted: ``(B, C, h, w)``."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)

@@ -1,0 +1,88 @@
+"""What validation measures: the model's composites and, once, the harmonic fill's on the same crops."""
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, MetricCollection
+
+from inpaint.batch import Batch, Outputs
+from inpaint.fills import Harmonic
+from inpaint.metrics.columns import COLUMNS
+from inpaint.metrics.image import measure
+from inpaint.metrics.lpips import LPIPS
+
+FIGURES = ("hole_l1", "hole_psnr", "psnr", "ssim", "texture")  # of `metrics.image.MEASURES`
+FILL = "harmonic_"  # begins the names of the fill's figures
+
+
+class Validation(nn.Module):
+    """Means over the validation crops of all ranks, as `metrics.columns` defines each figure.
+
+    A curve means something beside what costs nothing, so the figures of the harmonic fill of the same holes stand
+    beside the model's at each validation. The crops never change, so the fill is measured at the first one only.
+
+    Args:
+        lpips: a variant of LPIPS that is measured too; None is none.
+    """
+
+    def __init__(self, lpips: LPIPS | None = None) -> None:
+        super().__init__()
+        self.lpips = lpips
+        self.names = (*FIGURES, *((f"lpips_{lpips.variant}",) if lpips is not None else ()))
+        self.fill = Harmonic()
+        self.of_model, self.of_fill = (
+            MetricCollection({name: MeanMetric("ignore") for name in self.names}) for _ in range(2)
+        )
+        self.fill_figures: dict[str, float] = {}  # once they are measured
+        self.figures: dict[str, float] = {}  # of the model, in the latest validation
+
+    @property
+    def seen(self) -> str:
+        """The figure that tells best what people see: LPIPS, or texture error where there is none."""
+        return self.names[-1]
+
+    def start(self) -> None:
+        """Begin a validation; forget what the sanity check left behind."""
+        self.of_model.reset()
+        self.of_fill.reset()
+
+    def update(self, outputs: Outputs, batch: Batch) -> None:
+        """Measure a batch: composites ``(B, 3, H, W)`` of the model and, the first time, of the fill."""
+        self._take(self.of_model, outputs, batch)
+        if not self.fill_figures:
+            image, mask = batch["image"], batch["mask"]
+            self._take(self.of_fill, self.fill(image * (1 - mask), mask), batch)
+
+    def compute(self) -> dict[str, float]:
+        """The figures of the model and, with names that begin with ``harmonic_``, of the fill."""
+        self.figures = _values(self.of_model)
+        if not self.fill_figures:
+            self.fill_figures = _values(self.of_fill)
+        return self.figures | {f"{FILL}{name}": value for name, value in self.fill_figures.items()}
+
+    def gain(self, name: str) -> float:
+        """By how much the model is better than the fill in a figure; positive is better, whichever way it counts."""
+        difference = self.figures[name] - self.fill_figures[name]
+        return difference if COLUMNS[name].higher_is_better else -difference
+
+    def line(self) -> str:
+        """The latest validation beside the fill, for a reader: ``hole PSNR 26.10 dB (harmonic 25.66), ...``."""
+        parts = []
+        for name in ("hole_psnr", self.seen):
+            column, mine, fill = COLUMNS[name], self.figures[name], self.fill_figures[name]
+            unit = f" {column.unit}" if column.unit else ""
+            parts.append(f"{column.title} {mine:.{column.digits}f}{unit} (harmonic fill {fill:.{column.digits}f})")
+        return ", ".join(parts)
+
+    def _take(self, means: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+        image = batch["image"]
+        values = measure(outputs, image, batch["mask"], FIGURES)
+        if self.lpips is not None:
+            values[self.seen] = self.lpips(outputs.composite, image)
+        for name, value in values.items():
+            means[name].update(torch.where(value.isfinite(), value, torch.nan))
+
+
+def _values(means: MetricCollection) -> dict[str, float]:
+    """Over all ranks."""
+    values: dict[str, Tensor] = means.compute()
+    return {name: float(value) for name, value in values.items()}
