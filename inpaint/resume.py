@@ -90,14 +90,22 @@ class Start:
         return bool(self.checkpoint) and self.checkpoint["inpaint"].get("validation_due", False)
 
     def _settle(self) -> None:
-        """Settings that are automatic are what the run began with, whatever the machine is now."""
+        """Settings that are automatic are what the run began with, whatever the machine is now.
+
+        How often a run of another length is validated is decided anew.
+        """
         from inpaint import checkpoint
         from inpaint.data.automatic import AUTO, SETTINGS
 
         before = checkpoint.config_of(self.checkpoint)
+        longer = before.get("trainer", {}).get("max_steps") != self.cfg.trainer.max_steps
         for key in SETTINGS:
             group, setting = key.split(".")
-            if self.cfg[group].get(setting) == AUTO and setting in before.get(group, {}):
+            if (
+                (group != "trainer" or not longer)
+                and self.cfg[group].get(setting) == AUTO
+                and setting in before.get(group, {})
+            ):
                 self.cfg[group][setting] = before[group][setting]
 
     def _compare(self) -> None:

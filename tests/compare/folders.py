@@ -96,7 +96,10 @@ def add_pictures(folder: Path, kinds: Sequence[str], indices: Sequence[int], sid
             Image.fromarray((noise + 40 * number).astype("u1")).save(path)
 
 
-def add_curves(folder: Path, rows: int, columns: Sequence[str] = ("train/l1", "val/hole_psnr")) -> None:
+CURVES = ("train/l1", "val/hole_psnr", "val/harmonic_hole_psnr")
+
+
+def add_curves(folder: Path, rows: int, columns: Sequence[str] = CURVES) -> None:
     """`metrics.csv` as the logger writes it: training columns in most rows, validation in every tenth alone."""
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -124,7 +124,7 @@ def test_the_slider_moves_all_pictures_by_key_and_one_alone_by_pointer(opened) -
 
 def test_the_legend_hides_a_method_in_plots_and_pictures(opened) -> None:
     marks = lambda: len(opened.find_elements(By.CSS_SELECTOR, "#set-1 .mark.c0"))  # noqa: E731
-    lines = lambda: len(opened.find_elements(By.CSS_SELECTOR, "#set-1 .curves .line"))  # noqa: E731
+    lines = lambda: len(opened.find_elements(By.CSS_SELECTOR, "#set-1 .curves .line:not(.fill)"))  # noqa: E731
     frames = lambda: len(opened.find_elements(By.CSS_SELECTOR, ".frame input"))  # noqa: E731
     assert marks() >= 4 and lines() == 2 * 4 and frames() == 16
     chip = opened.find_element(By.CSS_SELECTOR, "#set-1 .chip.c0")
@@ -133,6 +133,12 @@ def test_the_legend_hides_a_method_in_plots_and_pictures(opened) -> None:
     assert (marks(), lines(), frames()) == (0, 2 * 3, 12)
     chip.click()
     assert marks() >= 4 and frames() == 16
+
+
+def test_the_harmonic_fill_is_a_dashed_line_beside_the_models_curves(opened) -> None:
+    headings = [heading.text for heading in opened.find_elements(By.CSS_SELECTOR, "#set-1 .curves h4")]
+    assert len(headings) == 2 and not any("harmonic" in heading for heading in headings)
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#set-1 .curves .line.fill")) == 1, "not in training's chart"
 
 
 def test_another_figure_changes_the_plots(opened) -> None:

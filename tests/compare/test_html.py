@@ -12,6 +12,7 @@ import pytest
 from inpaint.compare import compare, main, write_html
 from inpaint.compare.html import POINTS
 from tests.compare.folders import (
+    CURVES,
     add_curves,
     add_pictures,
     add_records,
@@ -67,7 +68,7 @@ def test_what_the_page_holds(runs: Path, tmp_path: Path) -> None:
 
     assert [curve["run"] for curve in block["curves"]] == ["1", "2", "0"]
     series = block["curves"][0]["series"]
-    assert list(series) == ["train/l1", "val/hole_psnr"] and len(series["val/hole_psnr"]) == 200
+    assert list(series) == [*CURVES] and len(series["val/hole_psnr"]) == 200
     assert len(series["train/l1"]) <= POINTS
     first = [1 / (row + 1) for row in range(2000) if row % 10 != 9][:5]
     assert series["train/l1"][0] == [5, pytest.approx(sum(first) / 5)]

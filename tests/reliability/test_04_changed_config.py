@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import yaml
 
 from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError, check_fit
@@ -59,6 +60,25 @@ def test_a_generator_alone_is_no_run(stopped, tmp_path, capfd):
     assert f"generator.ckpt holds a generator alone, of which no run can go on; init_from={file} " in (
         capfd.readouterr().err
     )
+
+
+def test_what_was_automatic_stays_as_it_was(photo_folder, tmp_path, capfd, monkeypatch):
+    """A run that began on a machine without a GPU goes on where there is one, on crops of the same size."""
+    folder = tmp_path / "run"
+    parts = [part for part in SMALL if not part.startswith(("data.crop", "data.validation", "trainer.val_check"))]
+    settings = [*parts, "data=folder", f"data.root={photo_folder}", "data.validation=0.3", f"hydra.run.dir={folder}"]
+    assert command(train, *settings) == 0
+    said = capfd.readouterr().out
+    for line in ("data.crop=auto: 64 px", "data.validation_crops=auto: ", "trainer.val_check_interval=auto: "):
+        assert line in said
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["data"]["crop"] == 64 and config["data"]["validation_crops"] == 32
+    assert config["trainer"]["val_check_interval"] == config["callbacks"]["checkpoint"]["every"] == 3
+    monkeypatch.setattr("inpaint.data.automatic.crop", lambda source: 32)
+    assert command(train, *settings) == 0 and "is finished, nothing to do" in capfd.readouterr().out
+    assert command(train, *settings, "trainer.max_steps=4") == 0
+    assert "changed since: trainer.val_check_interval 3 -> auto" in capfd.readouterr().out
+    assert yaml.safe_load((folder / "config.yaml").read_text())["data"]["crop"] == 64
 
 
 def test_what_may_change_is_said(stopped, capfd):

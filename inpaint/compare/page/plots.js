@@ -166,12 +166,16 @@ function areaPlot(block, state) {
 }
 
 // One curve of metrics.csv for every run.
+const FILL = "val/harmonic_";  // begins the names of the figures of the harmonic fill
+
 function curvePlot(block, state, series) {
   return chart(`${series} by update`, (width) => {
     const shown = new Set(state.shown());
     const curves = block.curves.filter((curve) => shown.has(curve.line) && curve.series[series]);
-    const points = curves.flatMap((curve) => curve.series[series]);
-    if (!points.length) return empty(width, "All runs with this curve are switched off.");
+    if (!curves.length) return empty(width, "All runs with this curve are switched off.");
+    // Beside the model's figure stands, once for all runs of a block, that of the harmonic fill on the same crops.
+    const fill = series.startsWith("val/") ? curves.map((curve) => curve.series[series.replace("val/", FILL)]).find((own) => own) : undefined;
+    const points = [...curves.flatMap((curve) => curve.series[series]), ...(fill ?? [])];
     const plot = frame(width, 220, {
       xLabel: "updates", top: 10, bottom: 38,
       x: (from, to) => scale(points.map((point) => point[0]), from, to, { count: Math.max(2, (to - from) / 80) }),
@@ -183,6 +187,12 @@ function curvePlot(block, state, series) {
       if (own.length === 1) plot.front.append(marker(line, curve.line, plot.x(own[0][0]), plot.y(own[0][1])));
       const name = line.seeds.length > 1 ? `${line.name}, ${curve.run}` : line.name;
       for (const [x, y] of own) plot.hits.push({ x: plot.x(x), y: plot.y(y), lines: [name, `${series} ${short(y)}`, `update ${x.toLocaleString("en")}`] });
+    }
+    if (fill) {
+      const updates = points.map((point) => point[0]), value = fill.at(-1)[1];
+      const [left, right] = [Math.min(...updates), Math.max(...updates)].map((update) => plot.x(update).toFixed(1)), height = plot.y(value);
+      plot.front.append(svg("path", { class: "line fill", d: `M${left} ${height.toFixed(1)}L${right} ${height.toFixed(1)}` }));
+      plot.hits.push({ x: Number(right), y: height, lines: ["harmonic fill", `${series} ${short(value)}`] });
     }
     return plot;
   });
