@@ -21,9 +21,8 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.explain import conf_dir, config_folder, explain, refuse_namesakes, shortened, too_long
-from inpaint.settings import nearest
+from inpaint.settings import OPTIMIZATION, ConfigError, SweepError, nearest
 from inpaint.sweep import job as sweep_job
-from inpaint.sweep.grid import SweepError
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
@@ -44,10 +43,7 @@ FUNCTIONS_OF = "inpaint.schedules"  # the only functions among them
 # Arguments that `build` makes of groups of their own.
 SUPPLIED = {
     "data": {"masks", "validation_masks"},
-    "module": {
-        *("generator", "generator_optimizer", "generator_scheduler", "losses", "adversarial"),
-        *("discriminator", "discriminator_optimizer", "discriminator_scheduler"),
-    },
+    "module": {"generator", "discriminator", "losses", "adversarial", *OPTIMIZATION},
     "trainer": {"callbacks", "logger"},
 }
 DISK = (
@@ -58,10 +54,6 @@ DISK = (
     errno.ENOTDIR,
 )  # what a user's folder can be at fault for
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
-
-
-class ConfigError(ValueError):
-    """Everything that is wrong with a config, one line each."""
 
 
 # ---- what is wrong with a config ------------------------------------------------------------------------------------
@@ -220,13 +212,9 @@ def build(cfg: DictConfig) -> Parts:
         discriminator=make(cfg.discriminator),
         losses={name: make(node) for name, node in cfg.losses.items()},
         adversarial=make(cfg.adversarial),
-        **{
-            f"{network}_{part}": make(cfg[f"{network}_{part}"])
-            for network in ("generator", "discriminator")
-            for part in ("optimizer", "scheduler")
-        },
+        **{group: make(cfg[group]) for group in OPTIMIZATION},
     )
-    record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+    record = RunRecord(cfg.paths.run, plain(cfg))
     trainer = make(
         cfg.trainer,
         callbacks=[  # panel=null: without it
@@ -291,6 +279,26 @@ def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
     cfg = OmegaConf.create({"generator": config_of(checkpoint)["generator"]})
     check(cfg)
     return hydra.utils.instantiate(cfg.generator, _convert_="all")
+
+
+def choose_device(device: str) -> str:
+    """`auto` is the GPU if there is one.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device: {device} was asked for, but no GPU is available; device=cpu works everywhere")
+    return device
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """A config with every reference resolved, as dicts and lists."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------

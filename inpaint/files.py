@@ -13,6 +13,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
+from inpaint.settings import listed
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
@@ -157,11 +159,6 @@ def find_by_name(root: Path, setting: str) -> dict[str, Path]:
         if by_name.setdefault(name, path) != path:
             raise ValueError(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
     return by_name
-
-
-def listed(names: Sequence[object]) -> str:
-    """The first five of several names, for a message."""
-    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
 
 
 # ---- opened and decoded ---------------------------------------------------------------------------------------------

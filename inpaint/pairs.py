@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, from_uint8
-from inpaint.files import SUFFIXES, BadImage, find_by_name, find_images, listed, match_masks, read_image, read_mask
+from inpaint.files import SUFFIXES, BadImage, find_by_name, find_images, match_masks, read_image, read_mask
 from inpaint.masks.frozen import Crop, Frozen, digest
 from inpaint.progress import in_threads
+from inpaint.settings import listed
 
 Polarity = Literal["white", "black"]
 MOSTLY = 0.6  # mean share of white above which white may well be what is known

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from inpaint.config import ConfigError, build_baseline, check, command, load_generator
+from inpaint.config import build_baseline, check, choose_device, command, load_generator
+from inpaint.settings import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,7 +82,6 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint import checkpoint
-    from inpaint.evaluate import choose_device
     from inpaint.files import read_mask
     from inpaint.progress import track
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from inpaint.config import ConfigError, build_data, check, command
+from inpaint.config import build_data, check, command
+from inpaint.settings import ConfigError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from inpaint.config import ConfigError, build_data, check, command, load_generator, untrained_generator
-from inpaint.evaluate import choose_device
+from inpaint.config import build_data, check, choose_device, command, load_generator, untrained_generator
+from inpaint.settings import ConfigError, listed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -131,7 +131,6 @@ def check_classes(pictures: Pictures, share: float, neighbours: int) -> None:
     Raises:
         ValueError: one class only, or classes with too few pictures, by name.
     """
-    from inpaint.files import listed
     from inpaint.metrics.probing import held_out
 
     counts = pictures.labels.bincount().tolist()

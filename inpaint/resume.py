@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint import __version__
+from inpaint.folder import shown
+from inpaint.provenance import flat, without_secrets
+from inpaint.settings import OPTIMIZATION, listed
 
 if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
@@ -17,7 +20,6 @@ log = logging.getLogger("inpaint.resume")
 LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
 
 # What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
-OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
 SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
 MAY_CHANGE = (
     "name",
@@ -90,7 +92,6 @@ class Start:
 
     def _compare(self) -> None:
         from inpaint import checkpoint
-        from inpaint.callbacks import flat, without_secrets
 
         before = flat(checkpoint.config_of(self.checkpoint))
         now = flat(without_secrets(OmegaConf.to_container(self.cfg, resolve=True)))
@@ -136,12 +137,6 @@ def _may_change(key: str) -> bool:
     return group in MAY_CHANGE or key in MAY_CHANGE_IN_DATA
 
 
-def shown(folder: str | Path) -> Path:
-    """Relative to where the user is, if it is below."""
-    path = Path(folder)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def named(network: object) -> str:
     """A network and its size."""
     parameters = sum(p.numel() for p in network.parameters())  # type: ignore[attr-defined]
@@ -158,7 +153,6 @@ def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
         ValueError: no weight of the generator fits.
     """
     from inpaint import checkpoint
-    from inpaint.files import listed
 
     loaded = checkpoint.load(path)
     for name, state in (

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from inpaint.config import Parts, build, build_baseline, check, command
-from inpaint.evaluate import about_data
-from inpaint.lock import Held, first_rank, only_one
-from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
+from inpaint.config import Parts, build, build_baseline, check, command, plain
+from inpaint.folder import Held, first_rank, only_one, shown, write_whole
+from inpaint.provenance import without_secrets
+from inpaint.resume import LOCK, Start, begin_with, finished, named
 from inpaint.sweep.job import is_pruned
-from inpaint.writing import write_whole
 
 if TYPE_CHECKING:
     import lightning as L
@@ -214,9 +213,9 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import checkpoint, table
-    from inpaint.callbacks import RunRecord, without_secrets
+    from inpaint.callbacks import RunRecord
     from inpaint.measuring import ValidationCrops, evaluate
-    from inpaint.results import Manifest, write
+    from inpaint.results import Manifest, about_data, write
     from inpaint.wandb_logger import WandbLogger
 
     module = parts.module
@@ -232,7 +231,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     manifest = Manifest.of(pictures.crops())
     measured = evaluate(methods, pictures, str(module.device), chosen={*manifest.spread(SHOWN)})
     results = table.aggregate(measured.records)
-    write(folder, results, measured, manifest, about_data(cfg))
+    write(folder, results, measured, manifest, about_data(plain(cfg)))
     mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
     figures = {
         **mine.means,

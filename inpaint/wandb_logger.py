@@ -20,9 +20,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from inpaint.batch import to_uint8
+from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.wandb_client import leave_client, led_by_agent, no_reports, why_no_account, why_unreachable, within
-from inpaint.writing import write_whole
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
-from inpaint.callbacks import flat
+from inpaint.provenance import flat
 from inpaint.wandb_logger import WandbLogger
 
 log = logging.getLogger("inpaint.watch")

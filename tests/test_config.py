@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from inpaint import checkpoint
 from inpaint.config import (
-    ConfigError,
     _for_the_user,
     build_baseline,
     build_fill,
@@ -17,7 +16,7 @@ from inpaint.config import (
     load_generator,
 )
 from inpaint.files import BadImage
-from inpaint.settings import nearest
+from inpaint.settings import ConfigError, nearest
 
 LAPLACE = "inpaint.fills.Harmonic"
 UNET = "inpaint.networks.generators.residual_unet.ResidualUNet"

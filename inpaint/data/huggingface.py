@@ -11,8 +11,8 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from inpaint.data.sources import Picture, Split, check_reading, check_share, place, read_picture
-from inpaint.files import BadImage, Encoded, File, find_images, fit, image_size, listed, paired_size
-from inpaint.settings import choice
+from inpaint.files import BadImage, Encoded, File, find_images, fit, image_size, paired_size
+from inpaint.settings import choice, listed
 
 FORMATS = ("imagefolder", "parquet", "saved")
 OWN_VALIDATION = ("validation", "test")  # splits of the set itself that validate, the first that it has

@@ -12,9 +12,10 @@ from typing import Any
 
 from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
 from inpaint.data.tar import Reader, Sample
-from inpaint.files import BadImage, Encoded, listed
+from inpaint.files import BadImage, Encoded
+from inpaint.folder import write_whole
 from inpaint.progress import in_threads
-from inpaint.writing import write_whole
+from inpaint.settings import listed
 
 
 class Shards:

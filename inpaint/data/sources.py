@@ -18,12 +18,12 @@ from inpaint.files import (
     find_images,
     fit,
     image_size,
-    listed,
     pair_masks,
     paired_size,
     read_image,
     read_mask,
 )
+from inpaint.settings import listed
 
 Split = Literal["train", "validation"]
 say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why

@@ -15,7 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from inpaint.lock import Busy, only_one
+from inpaint.folder import Busy, only_one
+from inpaint.settings import SweepError
 from inpaint.sweep.isolation import DONE, RUNNING, visible_gpus
 from inpaint.sweep.job import Job, settings, write_json
 from inpaint.sweep.launch import launch
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from hydra_plugins.inpaint_sweepers import GridSweeper
 
 JOBS = "jobs.json"
-
-
-class SweepError(ValueError):
-    """A sweep that cannot begin."""
 
 
 def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:

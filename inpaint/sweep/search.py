@@ -22,9 +22,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inpaint import rng
-from inpaint.config import ConfigError, check, nearest
+from inpaint.config import check
 from inpaint.metrics.columns import COLUMNS
-from inpaint.sweep.grid import SweepError, folder_of, parse, read_jobs, say_how_many, session, write_jobs
+from inpaint.settings import ConfigError, SweepError, nearest
+from inpaint.sweep.grid import folder_of, parse, read_jobs, say_how_many, session, write_jobs
 from inpaint.sweep.job import Job
 from inpaint.sweep.launch import launch
 from inpaint.sweep.pruning import open_storage

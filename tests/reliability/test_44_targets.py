@@ -10,7 +10,8 @@ import torch
 from omegaconf import OmegaConf
 
 from inpaint import checkpoint
-from inpaint.config import ConfigError, check, conf_dir, load_generator
+from inpaint.config import check, conf_dir, load_generator
+from inpaint.settings import ConfigError
 from tests.reliability.commands import finish, start
 
 OUTSIDE = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inpaint.lock import only_one
+from inpaint.folder import only_one
 from inpaint.sweep.grid import read_jobs
 from inpaint.sweep.isolation import RUNNING
 from inpaint.sweep.job import Job

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from inpaint import lock
-from inpaint.lock import only_one
+from inpaint import folder
+from inpaint.folder import only_one
 from inpaint.sweep import isolation
 from inpaint.sweep.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
 
@@ -136,13 +136,13 @@ def test_each_process_has_a_gpu_of_its_own_by_job_number(tmp_path):
 
 
 def test_gpus_that_the_user_chose(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "held", {})
+    monkeypatch.setattr(folder, "held", {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
     own_gpu(tmp_path, 1)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-7"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")
-    by_another_process = lock.held
-    monkeypatch.setattr(lock, "held", {})
+    by_another_process = folder.held
+    monkeypatch.setattr(folder, "held", {})
     with pytest.raises(ValueError, match=r"hydra.launcher.n_jobs: more jobs at a time than the 1 GPUs"):
         own_gpu(tmp_path, 0)
     for descriptor in by_another_process.values():
