@@ -15,7 +15,7 @@ from inpaint.batch import Batch
 from inpaint.folder import write_whole
 from inpaint.progress import Reporter
 from inpaint.provenance import flat, versions, without_secrets
-from inpaint.settings import OPTIMIZATION
+from inpaint.settings import OPTIMIZATION, Refused
 from inpaint.sheet import panel
 from inpaint.wandb_logger import WandbLogger
 
@@ -74,7 +74,7 @@ class ImagePanel(Callback):
 
     def __init__(self, folder: str, every: int = 500, samples: int = 8) -> None:
         if every < 1:
-            raise ValueError(f"callbacks.panel.every: {every} is less than 1")
+            raise Refused(f"callbacks.panel.every: {every} is less than 1")
         self.folder, self.every, self.samples = Path(folder), every, samples
         self.batch: Batch | None = None
 

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, open_dict
 
+from inpaint.cli.command import command
 from inpaint.config import (
     build_baseline,
     build_data,
     build_fill,
     check,
     choose_device,
-    command,
     load_generator,
     plain,
 )

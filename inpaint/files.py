@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
-from inpaint.settings import listed
+from inpaint.settings import Refused, listed
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -33,7 +33,7 @@ TURNS = {
 SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 
-class BadImage(ValueError):
+class BadImage(Refused):
     """A picture or mask that cannot be read or is refused; the message begins with its name."""
 
 
@@ -61,11 +61,11 @@ def find_images(root: Path, setting: str) -> list[Path]:
     """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
 
     Raises:
-        ValueError: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it or lead
+        Refused: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it or lead
             nowhere. Links to folders inside are not followed, as what they hold is found anyway.
     """
     if not root.is_dir():
-        raise ValueError(f"{setting}: {root} is not a folder")
+        raise Refused(f"{setting}: {root} is not a folder")
     found, leaving, home = [], [], root.resolve()
     try:
         for entry in _entries(root):
@@ -78,14 +78,14 @@ def find_images(root: Path, setting: str) -> list[Path]:
             if is_image and entry.is_file():
                 found.append(entry.path)
     except OSError as error:
-        raise ValueError(f"{setting}: {error.filename} cannot be opened ({error.strerror})") from None
+        raise Refused(f"{setting}: {error.filename} cannot be opened ({error.strerror})") from None
     if leaving:
-        raise ValueError(
+        raise Refused(
             f"{setting}: {len(leaving)} links in {root} leave it or lead nowhere: {listed(sorted(leaving))}; "
             "copy the files into it, or give the folder that holds them"
         )
     if not found:
-        raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
+        raise Refused(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
     return [Path(path) for path in sorted(found)]
 
 
@@ -105,11 +105,11 @@ def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) 
     """The mask of each picture, as `match_masks` finds them.
 
     Raises:
-        ValueError: naming `setting`, if pictures have no mask (with counts and names) or a mask is there twice.
+        Refused: naming `setting`, if pictures have no mask (with counts and names) or a mask is there twice.
     """
     pairs, lacking = match_masks(pictures, root, masks, setting)
     if lacking:
-        raise ValueError(
+        raise Refused(
             f"{setting}: {len(lacking)} of {len(lacking) + len(pairs)} pictures have no mask of their name in {masks}: "
             f"{listed(lacking)}"
         )
@@ -126,7 +126,7 @@ def match_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str)
         The pairs, and the names of the pictures that have none.
 
     Raises:
-        ValueError: naming `setting`, if a mask is there twice.
+        Refused: naming `setting`, if a mask is there twice.
     """
     by_name = find_by_name(masks, setting)
     if masks.resolve() == root.resolve():
@@ -151,13 +151,13 @@ def find_by_name(root: Path, setting: str) -> dict[str, Path]:
     """What `find_images` finds, by the relative name without suffix.
 
     Raises:
-        ValueError: as there, or naming `setting`, if two files have one name.
+        Refused: as there, or naming `setting`, if two files have one name.
     """
     by_name: dict[str, Path] = {}
     for path in find_images(root, setting):
         name = path.relative_to(root).with_suffix("").as_posix()
         if by_name.setdefault(name, path) != path:
-            raise ValueError(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
+            raise Refused(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
     return by_name
 
 

@@ -17,7 +17,7 @@ from inpaint.batch import Batch, from_uint8
 from inpaint.files import SUFFIXES, BadImage, find_by_name, find_images, match_masks, read_image, read_mask
 from inpaint.masks.frozen import Crop, Frozen, digest
 from inpaint.progress import in_threads
-from inpaint.settings import listed
+from inpaint.settings import Refused, listed
 
 Polarity = Literal["white", "black"]
 MOSTLY = 0.6  # mean share of white above which white may well be what is known
@@ -66,7 +66,7 @@ class Pairs:
         lacking: problems that are known before.
 
     Raises:
-        ValueError: files that do not fit, by setting and kind, with counts and the first names.
+        Refused: files that do not fit, by setting and kind, with counts and the first names.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Pairs:
         lacking: Sequence[Problem] = (),
     ) -> None:
         if polarity not in (None, "white", "black"):
-            raise ValueError(f"polarity: give white or black, what the hole is in the masks; got {polarity!r}")
+            raise Refused(f"polarity: give white or black, what the hole is in the masks; got {polarity!r}")
         self.polarity, self.threshold, self.batch_size = polarity, threshold, batch_size
         problems = list(lacking)
         self.results = {name: _results(name, folder, pairs, problems) for name, folder in results.items()}
@@ -89,14 +89,14 @@ class Pairs:
         self.pairs = {pair.index: pair for pair in pairs if pair.index in self.sizes}
         self.total = len(pairs) + len(lacking)
         if (problems and not skip) or not self.pairs:
-            raise ValueError(_refusal(problems))
+            raise Refused(_refusal(problems))
         self.problems = _grouped(problems)
 
     def _check(self, pairs: Sequence[Pair]) -> tuple[list[Problem], dict[int, tuple[int, int]]]:
         """Decode everything; what does not fit, and height and width of each picture that does, by its number.
 
         Raises:
-            ValueError: white covers most of the masks.
+            Refused: white covers most of the masks.
         """
         problems: list[Problem] = []
         sizes, white = {}, []
@@ -108,7 +108,7 @@ class Pairs:
             if share is not None:
                 white.append(share)
         if white and self.polarity is None and (mean := sum(white) / len(white)) > MOSTLY:
-            raise ValueError(
+            raise Refused(
                 f"polarity: white covers {mean:.0%} of the masks, and white is the hole here; give polarity=black if "
                 "black is the hole in these files, or polarity=white if the holes are that large"
             )
@@ -195,7 +195,7 @@ def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:
     """Pictures of a folder with the masks of another, and those that have none.
 
     Raises:
-        ValueError: a folder is missing or empty, holds links that leave it, or two files of one name.
+        Refused: a folder is missing or empty, holds links that leave it, or two files of one name.
     """
     find_by_name(images, "images")
     found, lacking = match_masks(find_images(images, "images"), images, holes, "holes")
@@ -210,7 +210,7 @@ def frozen_pairs(root: Path) -> list[Pair]:
     """The crops of a frozen set; results are called like its image files, ``000007``.
 
     Raises:
-        ValueError: no frozen set, or one without images.
+        Refused: no frozen set, or one without images.
     """
     frozen = Frozen(root, "frozen")
     pairs = [
@@ -222,7 +222,7 @@ def frozen_pairs(root: Path) -> list[Pair]:
         if crop.image is not None
     ]
     if len(pairs) < len(frozen.crops):
-        raise ValueError(
+        raise Refused(
             f"frozen: {root} holds masks only; freeze it with images=true (inpaint-preview), or give data=..."
         )
     return pairs

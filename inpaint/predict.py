@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from inpaint.config import build_baseline, check, choose_device, command, load_generator
-from inpaint.settings import ConfigError
+from inpaint.cli.command import command
+from inpaint.config import build_baseline, check, choose_device, load_generator
+from inpaint.settings import ConfigError, Refused
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +33,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Raises:
-        ValueError: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
+        Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
     from inpaint.files import find_images, pair_masks, paired_size
@@ -46,9 +47,9 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     written: dict[Path, Path] = {}
     for job in jobs:
         if job.output.resolve() in inputs:
-            raise ValueError(f"output: {job.output} is an input and would be overwritten; give another folder")
+            raise Refused(f"output: {job.output} is an input and would be overwritten; give another folder")
         if written.setdefault(job.output, job.image) != job.image:
-            raise ValueError(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
+            raise Refused(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
         paired_size(job.image, job.mask)
     return jobs
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from inpaint.config import build_data, check, command
+from inpaint.cli.command import command
+from inpaint.config import build_data, check
 from inpaint.settings import ConfigError
 
 if TYPE_CHECKING:

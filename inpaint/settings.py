@@ -43,11 +43,11 @@ def choice(key: str, value: str, choices: Iterable[str]) -> str:
 
 
 def whole(key: str, value: int, least: int) -> int:
-    """`value`, a whole number from `least` up.
+    """`value`, a whole number from `least` up; `true` is none, though Python counts it as 1.
 
     Raises:
         Refused: it is not; the message begins with `key`.
     """
-    if not isinstance(value, int) or value < least:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise Refused(f"{key}: {value!r} is no whole number from {least} up")
     return value

@@ -23,6 +23,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from inpaint.saving import SaveCheckpoint
+from inpaint.settings import Refused
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 log = logging.getLogger("inpaint.signals")
@@ -52,7 +53,7 @@ class StopOnSignal(Callback):
 
     def __init__(self, grace: float = 120.0) -> None:
         if grace <= 0:
-            raise ValueError(f"callbacks.signals.grace: {grace} is not more than 0")
+            raise Refused(f"callbacks.signals.grace: {grace} is not more than 0")
         self.grace = grace
         self.received = self.agreed = 0
         self.former: dict[signal.Signals, Any] = {}

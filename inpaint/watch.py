@@ -18,6 +18,7 @@ from torch import Tensor
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
 from inpaint.provenance import flat
+from inpaint.settings import Refused
 from inpaint.wandb_logger import WandbLogger
 
 log = logging.getLogger("inpaint.watch")
@@ -33,7 +34,7 @@ class RankAgreement(Callback):
         config: the resolved config as a plain dict.
 
     Raises:
-        ValueError: in `setup`, with every setting that differs.
+        Refused: in `setup`, with every setting that differs.
         RuntimeError: before a checkpoint is written, with the first tensor that differs.
     """
 
@@ -51,7 +52,7 @@ class RankAgreement(Callback):
             if first.get(key) != other.get(key)
         ]
         if differences:
-            raise ValueError(
+            raise Refused(
                 "trainer.devices: the ranks were started with different settings; start all of them by one command "
                 "(and, from torchrun or srun, with one hydra.run.dir that all of them see):\n" + "\n".join(differences)
             )
@@ -156,12 +157,12 @@ class CollapseWatch(Callback):
         every: updates a window.
 
     Raises:
-        ValueError: `every` is less than 1.
+        Refused: `every` is less than 1.
     """
 
     def __init__(self, every: int = 500) -> None:
         if every < 1:
-            raise ValueError(f"callbacks.collapse.every: {every} is less than 1")
+            raise Refused(f"callbacks.collapse.every: {every} is less than 1")
         self.every = every
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}

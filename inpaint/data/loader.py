@@ -17,6 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from inpaint import rng
 from inpaint.folder import let_go
+from inpaint.settings import Refused
 
 
 class KeyedSampler(Sampler[tuple[int, int]]):
@@ -214,11 +215,11 @@ class ResumableLoader(DataLoader):
         """Go on after the batches of `state`.
 
         Raises:
-            ValueError: the epoch had other batches then, so the position means nothing now.
+            Refused: the epoch had other batches then, so the position means nothing now.
         """
         for what, now in self._epoch().items():
             if (then := state.get(what, now)) != now:  # 0.1.0 wrote down the batches alone
-                raise ValueError(
+                raise Refused(
                     f"resume: an epoch had {then} {what} when the checkpoint was written and has {now} now; restore "
                     "data, batch size and number of devices"
                 )

@@ -16,6 +16,7 @@ from inpaint.metrics.foreign import sha256
 from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.metrics.recognition import Recogniser
 from inpaint.progress import track
+from inpaint.settings import Refused
 from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 
 Made = TypeVar("Made", bound=nn.Module)
@@ -36,7 +37,7 @@ class Deep:
         draws: resamples for the intervals of figures of sets, which are computed anew for each; 0 for none.
 
     Raises:
-        ValueError: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
+        Refused: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
             there and notes what is not.
     """
 
@@ -54,7 +55,7 @@ class Deep:
         self.lpips: dict[str, nn.Module] = {}
         for variant in lpips:
             if variant not in (*VARIANTS, "auto"):
-                raise ValueError(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
+                raise Refused(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
             name = "alex" if variant == "auto" else variant
             if (network := self._made("lpips", LPIPS, variant, name)) is not None:
                 self.lpips[f"lpips_{name}"] = network.to(device).eval()
@@ -82,7 +83,7 @@ class Deep:
         """The network, or None where ``auto`` finds no weights, which is noted."""
         try:
             return make(name)
-        except ValueError as error:
+        except Refused as error:
             if asked != "auto":
                 raise
             self.notes.append(f"{setting}=auto: left out, {error}")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.networks.backbones import HoldsBackbone, shared
+from inpaint.settings import Refused
 
 # Of each variant: the backbone, the layers that are compared, and their channels, which a file of heads must fit.
 VARIANTS: dict[str, tuple[str, dict[str, int]]] = {
@@ -36,13 +37,13 @@ class LPIPS(HoldsBackbone):
             is ``lpips_v0.1_<variant>.pth`` in torch's hub cache.
 
     Raises:
-        ValueError: a variant that does not exist, or files that are nowhere to be found or do not fit.
+        Refused: a variant that does not exist, or files that are nowhere to be found or do not fit.
     """
 
     def __init__(self, variant: str = "alex", weights: str | None = None, heads: str | None = None) -> None:
         super().__init__()
         if variant not in VARIANTS:
-            raise ValueError(f"lpips.variant: {variant!r} is none of {tuple(VARIANTS)}")
+            raise Refused(f"lpips.variant: {variant!r} is none of {tuple(VARIANTS)}")
         network, channels = VARIANTS[variant]
         self.layers = tuple(channels)
         self.hold(shared(network, weights, "torchvision", self.layers, "lpips"))
@@ -80,7 +81,7 @@ def _heads(variant: str, file: str | None) -> list[Tensor]:
     """The weights of each layer's channels, ``(1, C, 1, 1)``."""
     path = Path(file) if file is not None else Path(torch.hub.get_dir()) / "checkpoints" / f"lpips_v0.1_{variant}.pth"
     if not path.is_file():
-        raise ValueError(
+        raise Refused(
             f"lpips.heads: there is no {path}; put weights/v0.1/{variant}.pth of richzhang/PerceptualSimilarity there, "
             "or give its path"
         )
@@ -89,5 +90,5 @@ def _heads(variant: str, file: str | None) -> list[Tensor]:
     heads = [state.get(f"lin{place}.model.1.weight") for place in range(len(channels))]
     for head, count in zip(heads, channels, strict=True):
         if head is None or head.shape != (1, count, 1, 1):
-            raise ValueError(f"lpips.heads: {path} does not hold the {len(channels)} heads of {variant}")
+            raise Refused(f"lpips.heads: {path} does not hold the {len(channels)} heads of {variant}")
     return [head.float() for head in heads]

@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 
 from inpaint import rng
-from inpaint.files import SUFFIXES, decode, open_image, read_mask
+from inpaint.files import SUFFIXES, BadImage, decode, open_image, read_mask
 from inpaint.progress import track
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file
 
 BOARD = 8  # squares on a side of the board that destroys a picture; every second one is painted over
@@ -69,7 +69,7 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
         skip: leave out the pictures that do not fit, and other files, instead of refusing all.
 
     Raises:
-        ValueError: with a line for each file that does not fit, or because no picture is left.
+        Refused: with a line for each file that does not fit, or because no picture is left.
     """
     problems: list[Problem] = []
     found = {name: _find(name, folder, problems) for name, folder in folders.items()}
@@ -85,7 +85,7 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
     for name, picture in track(jobs, "checking", "pictures"):
         try:
             pixels = _read(found[name][picture])
-        except ValueError as error:
+        except BadImage as error:
             problems.append(Problem("unreadable", name, picture, str(error)))
             continue
         sizes.setdefault(picture, {})[name] = pixels.shape
@@ -103,11 +103,11 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
     paired = _pair_masks(masks, shapes, problems) if masks else {}
 
     if problems and not skip:
-        raise ValueError(_refusal(problems))
+        raise Refused(_refusal(problems))
     unfit = {problem.picture for problem in problems}
     fitting = {name: {p: path for p, path in files.items() if p not in unfit} for name, files in found.items()}
     if not fitting[next(iter(folders))]:
-        raise ValueError(f"no picture is left that every contestant has; left out: {count(problems)}")
+        raise Refused(f"no picture is left that every contestant has; left out: {count(problems)}")
     return Sources(fitting, digests, paired, problems)
 
 
@@ -125,7 +125,7 @@ def count(problems: Iterable[Problem]) -> str:
 def _find(name: str, folder: Path, problems: list[Problem]) -> dict[str, Path]:
     """Picture to file; what is no picture by its suffix, and a second file of one name, is a problem."""
     if not folder.is_dir():
-        raise ValueError(f"{name}: {folder} is not a folder")
+        raise Refused(f"{name}: {folder} is not a folder")
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
@@ -167,7 +167,7 @@ def _pair_masks(folder: Path, shapes: Mapping[str, tuple[int, ...]], problems: l
             continue
         try:
             mask = read_mask(path)
-        except ValueError as error:
+        except BadImage as error:
             problems.append(Problem("unreadable", "masks", picture, str(error)))
             continue
         if tuple(mask.shape[1:]) != tuple(shape[:2]):
@@ -288,31 +288,29 @@ def build(
         skip: as of `collect`.
 
     Raises:
-        ValueError: bad input, beginning with what to change.
+        Refused: bad input, beginning with what to change.
     """
     if taken := [name for name in methods if name in RESERVED or not name.strip()]:
-        raise ValueError(f"METHOD: {taken[0]!r} is no name for a method; give NAME=DIR with another")
+        raise Refused(f"METHOD: {taken[0]!r} is no name for a method; give NAME=DIR with another")
     folders = dict(methods) | ({ORIGINAL: original} if original else {})
     if len(folders) < 2:
-        raise ValueError(f"METHOD: {len(folders)} contestant; give two folders of results, or one and --original")
+        raise Refused(f"METHOD: {len(folders)} contestant; give two folders of results, or one and --original")
     if against is not None:
         choice("--against", against, folders)
     if participants < 2 or participants % 2:
-        raise ValueError(
-            f"--participants: give an even number, two see the same with sides exchanged; got {participants}"
-        )
+        raise Refused(f"--participants: give an even number, two see the same with sides exchanged; got {participants}")
     if catch < 0 or (trials is not None and trials < 1):
-        raise ValueError(f"--trials, --catch: give 1 or more, and 0 or more; got {trials} and {catch}")
+        raise Refused(f"--trials, --catch: give 1 or more, and 0 or more; got {trials} and {catch}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"--output: {output} is there already and not an empty folder; give another")
+        raise Refused(f"--output: {output} is there already and not an empty folder; give another")
 
     sources = collect(folders, masks, skip=skip)
     pairs = [pair for pair in combinations(folders, 2) if against is None or against in pair]
     comparisons = deck(sources.pictures, pairs, sources.digests, seed)
     if not comparisons:
-        raise ValueError("METHOD: the pictures of all contestants are equal, there is nothing to compare")
+        raise Refused("METHOD: the pictures of all contestants are equal, there is nothing to compare")
     if trials is not None and trials > len(comparisons):
-        raise ValueError(f"--trials: there are {len(comparisons)} comparisons; got {trials}")
+        raise Refused(f"--trials: there are {len(comparisons)} comparisons; got {trials}")
     intact = ORIGINAL if original else next(iter(folders))
     schedules = schedule(
         comparisons, sources.pictures, intact,

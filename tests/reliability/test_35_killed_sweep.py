@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from inpaint.cli.job import Job
 from inpaint.sweep.grid import read_jobs
-from inpaint.sweep.job import Job
 from inpaint.train import run
 from tests.sweeps import TINY, stub_conf
 

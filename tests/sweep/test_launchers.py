@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hydra.core.plugins import Plugins
 
+from inpaint.cli.job import Job
 from inpaint.sweep.grid import read_jobs
-from inpaint.sweep.job import Job
 from inpaint.sweep.launch import _every_end_is_heard
 from tests.sweeps import TINY, stub_conf
 

@@ -18,8 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
+from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
 from inpaint.folder import Busy, first_rank, only_one, write_whole
-from inpaint.sweep.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
 
 RECORD = "job.json"
 STATUSES = ("waiting", "running", "finished", "pruned", "failed")

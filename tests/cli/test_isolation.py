@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from inpaint import folder
+from inpaint.cli import isolation
+from inpaint.cli.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
 from inpaint.folder import only_one
-from inpaint.sweep import isolation
-from inpaint.sweep.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
 
 LEAKS = {
     "environment": (lambda: os.environ.get("WANDB_MODE"), lambda: os.environ.update(WANDB_MODE="dryrun")),
@@ -76,7 +76,7 @@ def test_memory_of_a_job_is_given_back():
 CHILD = """
 import sys, time
 from pathlib import Path
-from inpaint.sweep.isolation import end_with_the_sweep
+from inpaint.cli.isolation import end_with_the_sweep
 end_with_the_sweep(Path(sys.argv[1]))
 print("up", flush=True)
 time.sleep(3)
@@ -107,7 +107,7 @@ GPU = """
 import sys, torch
 from pathlib import Path
 torch.cuda.device_count = lambda: 3
-from inpaint.sweep.isolation import own_gpu
+from inpaint.cli.isolation import own_gpu
 import os
 own_gpu(Path(sys.argv[1]), int(sys.argv[2]))
 own_gpu(Path(sys.argv[1]), 99)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from inpaint import folder
+from inpaint.settings import Refused
 
 RUNNING = "sweep.lock"  # in the sweep's folder, held by the process that launches the jobs
 DONE = "done\n"  # in there: the sweep gave its lock back itself
@@ -140,7 +141,7 @@ def own_gpu(sweep: Path, number: int) -> None:
         number: of the job.
 
     Raises:
-        ValueError: more jobs at a time than GPUs.
+        Refused: more jobs at a time than GPUs.
     """
     gpus = visible_gpus()
     if not gpus or any(file.parent == sweep and file.name.startswith("gpu_") for file in folder.held):
@@ -150,4 +151,4 @@ def own_gpu(sweep: Path, number: int) -> None:
         if folder.take(sweep / f"gpu_{gpu}.lock"):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
             return
-    raise ValueError(f"hydra.launcher.n_jobs: more jobs at a time than the {len(gpus)} GPUs; give each job one")
+    raise Refused(f"hydra.launcher.n_jobs: more jobs at a time than the {len(gpus)} GPUs; give each job one")
