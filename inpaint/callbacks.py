@@ -13,10 +13,10 @@ from lightning.pytorch.callbacks import Callback
 from inpaint import checkpoint
 from inpaint.batch import Batch
 from inpaint.folder import write_whole
+from inpaint.pictures.sheet import panel
 from inpaint.progress import Reporter
 from inpaint.provenance import flat, versions, without_secrets
 from inpaint.settings import OPTIMIZATION, Refused
-from inpaint.sheet import panel
 from inpaint.wandb_logger import WandbLogger
 
 

@@ -36,7 +36,8 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
         Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.files import find_images, pair_masks, paired_size
+    from inpaint.pictures.pairing import find_images, pair_masks
+    from inpaint.pictures.reading import paired_size
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
@@ -60,7 +61,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     from PIL import Image
 
     from inpaint.batch import from_uint8, to_uint8
-    from inpaint.files import decode, open_image, read_mask
+    from inpaint.pictures.reading import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
         mode, profile = picture.mode, picture.info.get("icc_profile")
@@ -83,7 +84,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint import checkpoint
-    from inpaint.files import read_mask
+    from inpaint.pictures.reading import read_mask
     from inpaint.progress import track
 
     check(cfg)

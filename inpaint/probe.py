@@ -158,7 +158,7 @@ def read_pictures(data: "InpaintingData") -> Pictures:
 
     from inpaint.data.sources import Split
     from inpaint.features import centre_square
-    from inpaint.files import BadImage
+    from inpaint.pictures.reading import BadImage
     from inpaint.progress import in_threads
 
     source = data.source

@@ -15,7 +15,7 @@ ROOT = Path(inpaint.__file__).parents[1]
 
 FLOORS = [
     ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance"],  # words
-    ["files", "sheet", "fills"],  # pictures
+    ["pictures", "fills"],
     ["networks", "masks"],
     ["losses", "metrics", "data", "statistics"],
     [

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from inpaint.data.sources import Picture, Split, check_reading, check_share, place, read_picture
-from inpaint.files import BadImage, Encoded, File, find_images, fit, image_size, paired_size
+from inpaint.pictures.pairing import find_images
+from inpaint.pictures.reading import BadImage, Encoded, File, fit, image_size, paired_size
 from inpaint.settings import Refused, choice, listed
 
 FORMATS = ("imagefolder", "parquet", "saved")

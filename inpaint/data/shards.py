@@ -12,8 +12,8 @@ from typing import Any
 
 from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
 from inpaint.data.tar import Reader, Sample
-from inpaint.files import BadImage, Encoded
 from inpaint.folder import write_whole
+from inpaint.pictures.reading import BadImage, Encoded
 from inpaint.progress import in_threads
 from inpaint.settings import Refused, listed
 

@@ -12,17 +12,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from inpaint.files import (
-    BadImage,
-    File,
-    find_images,
-    fit,
-    image_size,
-    pair_masks,
-    paired_size,
-    read_image,
-    read_mask,
-)
+from inpaint.pictures.pairing import find_images, pair_masks
+from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image, read_mask
 from inpaint.settings import Refused, listed
 
 Split = Literal["train", "validation"]

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from inpaint import rng
 from inpaint.data.sources import Picture, Source, Split, say
 from inpaint.data.store import Store
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
 from inpaint.settings import Refused
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import BadImage, find_images, read_mask
 from inpaint.masks.frozen import MANIFEST, Frozen
 from inpaint.masks.kind import EVERY_AREA, Masks, between, sine, span, whole
 from inpaint.masks.pool import Pool, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
+from inpaint.pictures.pairing import find_images
+from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.progress import track
 from inpaint.settings import Refused
 

@@ -23,8 +23,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaint.files import BadImage, read_mask
 from inpaint.masks.shapes import Size
+from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.settings import Refused
 
 MANIFEST = "manifest.csv"

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import LARGEST, decode, find_images, open_image
 from inpaint.masks.kind import EVERY_AREA, Masks, between, span, whole
 from inpaint.masks.pool import Pool, Resident, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
+from inpaint.pictures.pairing import find_images
+from inpaint.pictures.reading import LARGEST, decode, open_image
 from inpaint.progress import track
 from inpaint.settings import Refused
 

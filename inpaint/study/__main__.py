@@ -50,7 +50,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from inpaint.study.build import build, count
+    from inpaint.study.build import build
 
     methods: dict[str, Path] = {}
     for given in arguments.methods:
@@ -68,7 +68,7 @@ def _build(arguments: argparse.Namespace) -> None:
     print(f"{len(sources.pictures)} pictures by {', '.join(study.contestants)}")
     print(f"{len(study.schedules)} schedules of {len(study.schedules[0]) - catch} comparisons and {catch} catch trials")
     if sources.left_out:
-        print(f"left out: {count(sources.left_out)}")
+        print(f"left out: {'; '.join(sources.left_out)}")
     print(f"next: inpaint-study serve {arguments.output}")
 
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from inpaint.cli.command import _for_the_user
 from inpaint.config import conf_dir
-from inpaint.files import BadImage
 from inpaint.folder import Busy
+from inpaint.pictures.reading import BadImage
 from inpaint.settings import ConfigError, Refused, SweepError
 
 BUG = "[*zip([1], [1, 2], strict=True)]"  # of ours, last raised in a file of this package

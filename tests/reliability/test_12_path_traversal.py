@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from inpaint.data.sources import Folder
-from inpaint.files import find_images, pair_masks
 from inpaint.masks.frozen import Crop, Frozen, write_frozen
+from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.predict import plan
 from tests.conftest import smooth_picture
 
