@@ -198,7 +198,7 @@ class Folder:
         root: the folder, searched with its sub-folders.
         train: a sub-folder or a list file; None takes all.
         validation: a share between 0 and 1, a sub-folder or a list file.
-        masks_root: a folder with a mask for each picture, of the same relative name and size (`files.pair_masks`).
+        masks_root: a folder with a mask for each picture, of the same relative name and size (`pairing.pair_masks`).
         mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
         label: ``folder`` makes the first sub-folder (of the root, or of the split's own folder) the class; classes are
             numbered in the order of their names, which `classes` holds.

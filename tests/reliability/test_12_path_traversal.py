@@ -1,7 +1,7 @@
 """Names in lists, links, tables of masks and outputs that lead out of their folder. Item 12.
 
-The errors of lists and links are in tests/data/test_sources.py and tests/test_files.py; here are hostile names at each
-door, by the same words.
+The errors of lists and links are in tests/data/test_sources.py and tests/pictures/test_pairing.py; here are hostile
+names at each door, by the same words.
 """
 
 import tarfile

@@ -38,7 +38,7 @@ THROUGH_ALLOWED = [
 FUNCTIONS_OF_ALLOWED = [  # each would run, load or fetch something by its arguments
     "inpaint.config.build_baseline",
     "inpaint.config.build_fill",
-    "inpaint.config.command",
+    "inpaint.cli.command.command",
     "inpaint.train.main",
     "inpaint.checkpoint.load",
     "torch.nn.init.zeros_",
