@@ -1,13 +1,7 @@
 """What watches a run: progress, pictures, the record of it."""
 
 import json
-import os
-import platform
-import re
-import subprocess
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +12,13 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint import checkpoint
 from inpaint.batch import Batch
+from inpaint.folder import write_whole
+from inpaint.pictures.sheet import panel
 from inpaint.progress import Reporter
-from inpaint.sheet import panel
+from inpaint.provenance import flat, versions, without_secrets
+from inpaint.settings import OPTIMIZATION, Refused
 from inpaint.validation import Validation
 from inpaint.wandb_logger import WandbLogger
-from inpaint.writing import write_whole
 
 
 class ProgressBar(Callback):
@@ -91,7 +87,7 @@ class ImagePanel(Callback):
 
     def __init__(self, folder: str, every: int = 500, samples: int = 8) -> None:
         if every < 1:
-            raise ValueError(f"callbacks.panel.every: {every} is less than 1")
+            raise Refused(f"callbacks.panel.every: {every} is less than 1")
         self.folder, self.every, self.samples = Path(folder), every, samples
         self.batch: Batch | None = None
 
@@ -130,9 +126,6 @@ class ImagePanel(Callback):
     def _fixed_samples(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Batch:
         data = trainer.datamodule  # type: ignore[attr-defined]
         return data.validation_batch(self.samples, pl_module.device)
-
-
-OPTIMIZATION = tuple(f"{net}_{part}" for net in ("generator", "discriminator") for part in ("optimizer", "scheduler"))
 
 
 class RunRecord(Callback):
@@ -184,58 +177,3 @@ class RunRecord(Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Say in the file what it is."""
         checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
-
-
-def flat(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {path: node}
-    return {k: v for key, value in node.items() for k, v in flat(value, f"{path}.{key}" if path else str(key)).items()}
-
-
-def versions() -> dict[str, Any]:
-    """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
-    packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
-
-    def version(package: str) -> str:
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return "not installed"
-
-    here = Path(__file__).resolve().parent
-    checkout = (here.parent / "pyproject.toml").is_file()  # once installed, it may lie in another repository
-
-    def git(*arguments: str) -> str | None:
-        if not checkout:
-            return None
-        try:
-            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    changes = git("status", "--porcelain", "--untracked-files=no")
-    return {
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": None if changes is None else bool(changes),
-        "command": without_secrets(sys.argv),
-    }
-
-
-SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
-
-
-def without_secrets(node: Any) -> Any:
-    """Dicts, lists and texts in which ``${oc.env:NAME}`` stands for the value of a secret variable, where it occurs."""
-    if isinstance(node, dict):
-        return {key: without_secrets(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [without_secrets(value) for value in node]
-    if isinstance(node, str):
-        for name, value in os.environ.items():
-            if SECRET.search(name) and len(value) >= 8:  # a shorter one could be any word
-                node = node.replace(value, f"${{oc.env:{name}}}")
-    return node

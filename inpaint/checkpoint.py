@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from inpaint import __version__
+from inpaint.settings import Refused
 
 if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
@@ -35,7 +36,7 @@ ASIDE = ".aside"
 AVERAGE = "ema.network."  # before the names of the weights of the generator's moving average
 
 
-class CheckpointError(ValueError):
+class CheckpointError(Refused):
     """A file that cannot be used as a checkpoint, or a folder that takes none; the message names it and says why."""
 
 

@@ -1,29 +1,14 @@
-"""Hydra lives here: where the configs are, what is wrong with one, and how it becomes objects.
+"""Where the configs are, what is wrong with one, and how it becomes objects."""
 
-A command is `main = lambda: command("train", run)`: Hydra's grammar, and one clear line with exit code 2 for bad input.
-"""
-
-import errno
 import inspect
-import os
-import re
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
-from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
-from omegaconf.errors import OmegaConfBaseException
 
-from inpaint.explain import conf_dir, config_folder, explain, refuse_namesakes, shortened, too_long
-from inpaint.settings import nearest
-from inpaint.sweep import job as sweep_job
-from inpaint.sweep.grid import SweepError
+from inpaint.settings import OPTIMIZATION, ConfigError, Refused, nearest
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
@@ -45,24 +30,31 @@ FUNCTIONS_OF = "inpaint.schedules"  # the only functions among them
 # Arguments that `build` makes of groups of their own.
 SUPPLIED = {
     "data": {"masks", "validation_masks"},
-    "module": {
-        *("generator", "generator_optimizer", "generator_scheduler", "losses", "adversarial"),
-        *("discriminator", "discriminator_optimizer", "discriminator_scheduler", "validation"),
-    },
+    "module": {"generator", "discriminator", "losses", "adversarial", "validation", *OPTIMIZATION},
     "trainer": {"callbacks", "logger"},
 }
-DISK = (
-    errno.EACCES,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-)  # what a user's folder can be at fault for
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
-class ConfigError(ValueError):
-    """Everything that is wrong with a config, one line each."""
+# ---- where the configs are ------------------------------------------------------------------------------------------
+
+
+def conf_dir() -> Path:
+    """The folder of the configs: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        FileNotFoundError: in neither place.
+    """
+    here = Path(__file__).resolve().parent
+    for place in (here / "conf", here.parent / "conf"):
+        if (place / "train.yaml").is_file():
+            return place
+    raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
+
+
+def config_folder(name: str) -> Path:
+    """Where a command's config is: ``conf``, or a folder of its own in there."""
+    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
 
 
 # ---- what is wrong with a config ------------------------------------------------------------------------------------
@@ -226,14 +218,10 @@ def build(cfg: DictConfig) -> Parts:
         discriminator=make(cfg.discriminator),
         losses={name: make(node) for name, node in cfg.losses.items()},
         adversarial=make(cfg.adversarial),
-        **{
-            f"{network}_{part}": make(cfg[f"{network}_{part}"])
-            for network in ("generator", "discriminator")
-            for part in ("optimizer", "scheduler")
-        },
+        **{group: make(cfg[group]) for group in OPTIMIZATION},
         validation=Validation(next(iter(build_lpips(cfg).lpips.values()), None)),
     )
-    record = RunRecord(cfg.paths.run, cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+    record = RunRecord(cfg.paths.run, plain(cfg))
     trainer = make(
         cfg.trainer,
         callbacks=[  # panel=null: without it
@@ -319,78 +307,21 @@ def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
     return hydra.utils.instantiate(cfg.generator, _convert_="all")
 
 
-# ---- commands -------------------------------------------------------------------------------------------------------
+def choose_device(device: str) -> str:
+    """`auto` is the GPU if there is one.
+
+    Raises:
+        Refused: a GPU is asked for and there is none.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise Refused(f"device: {device} was asked for, but no GPU is available; device=cpu works everywhere")
+    return device
 
 
-def command(name: str, run: Callable[[DictConfig], Any]) -> None:
-    """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
-    folder = config_folder(name)
-    if message := too_long(sys.argv[1:]):
-        _leave(name, message)
-
-    def chosen(cfg: DictConfig) -> Any:
-        refuse_namesakes()
-        return run(cfg)
-
-    def task(cfg: DictConfig) -> Any:
-        if sweep_job.ours():
-            return sweep_job.run_job(name, cfg, chosen, lambda error: _told(name, error))
-        try:
-            return chosen(cfg)
-        except Exception as error:
-            # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
-            message = _for_the_user(error)
-            if message and HydraConfig.get().mode == RunMode.MULTIRUN:
-                print(f"inpaint-{name}: job {HydraConfig.get().job.num} failed: {message}", file=sys.stderr)  # noqa: T201
-            if message is None and isinstance(error, InstantiationException):
-                message = explain(name, error)
-            if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
-            _leave(name, message)
-
-    shown = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
-    try:
-        hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
-    except Exception as error:
-        if shown:
-            raise
-        if message := _for_the_user(error):
-            _leave(name, message, code=2 if isinstance(error, SweepError) or not HydraConfig.initialized() else 1)
-        if not isinstance(error, HydraException | OmegaConfBaseException):
-            raise
-        _leave(name, explain(name, error))
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if shown is not None:
-            os.environ["HYDRA_FULL_ERROR"] = shown
-
-
-def _told(name: str, error: Exception) -> str:
-    """What to say of an error in a job of a sweep, whoever raised it."""
-    if message := _for_the_user(error):
-        return message
-    return explain(name, error) if isinstance(error, InstantiationException) else f"{type(error).__name__}: {error}"
-
-
-def _for_the_user(error: BaseException) -> str | None:
-    """The message of a ValueError that our own code raised, or of a disk; None for what a library below it raised."""
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__  # `instantiate` wraps what a constructor raises
-    if isinstance(error, ValueError) and re.match(r"Caught \w+ in DataLoader worker", str(error)):
-        return str(error).strip().splitlines()[-1].partition(": ")[2]
-    if isinstance(error, OSError) and error.errno in DISK:
-        return f"{error.filename or 'the disk'}: {error.strerror}"
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return f"{Path(str(error.filename)).name[:40]}...: no file can have a name of that length"
-    if isinstance(error, RecursionError):
-        return "config: nested more deeply than can be followed"
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    ours = bool(last) and Path(last[0].filename).resolve().is_relative_to(Path(__file__).resolve().parent)
-    return str(error) if ours and isinstance(error, ValueError) else None
-
-
-def _leave(name: str, message: str, code: int = 2) -> None:
-    for line in shortened(message):
-        print(f"inpaint-{name}: {line}", file=sys.stderr)  # noqa: T201
-    sys.exit(code)
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """A config with every reference resolved, as dicts and lists."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))

@@ -15,7 +15,7 @@ from torchmetrics.classification import BinaryPrecision, BinaryRecall
 from inpaint.batch import Batch, Outputs, compose
 from inpaint.module import InpaintingGAN
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 STAGES = ("edge", "canny", "predicted")
 
@@ -41,14 +41,14 @@ class EdgeConnectGAN(InpaintingGAN):
         settings: as for `InpaintingGAN`.
 
     Raises:
-        ValueError: another generator, a stage that does not exist, and what `InpaintingGAN` raises.
+        Refused: another generator, a stage that does not exist, and what `InpaintingGAN` raises.
     """
 
     generator: EdgeConnect
 
     def __init__(self, generator: EdgeConnect, stage: str = "edge", **settings: Any) -> None:
         if not isinstance(generator, EdgeConnect):
-            raise ValueError(f"generator: {type(generator).__name__} draws no edges; choose generator=edge_connect")
+            raise Refused(f"generator: {type(generator).__name__} draws no edges; choose generator=edge_connect")
         choice("module.stage", stage, STAGES)
         still = generator.painter if stage == "edge" else generator.edges
         still.requires_grad_(False)

@@ -17,18 +17,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, open_dict
 
+from inpaint.cli.command import command
 from inpaint.config import (
-    ConfigError,
     build_baseline,
     build_data,
     build_fill,
     check,
-    command,
+    choose_device,
     load_generator,
+    plain,
 )
-from inpaint.settings import nearest
+from inpaint.settings import ConfigError, nearest
 
 if TYPE_CHECKING:
     from inpaint.measuring import ValidationCrops
@@ -128,13 +129,14 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
     """What is measured, and what results.json says about it."""
     from inpaint.measuring import ValidationCrops, validation_crops
     from inpaint.pairs import Pairs, find_pairs, frozen_pairs
+    from inpaint.results import about_data
 
     if not _paired(cfg):
         data = build_data(cfg)
         data.setup("validate")
         if data.validation_masks is not None and (frozen := data.validation_masks.frozen) is not None:
             frozen.check(validation_crops(data))
-        return ValidationCrops(data), about_data(cfg)
+        return ValidationCrops(data), about_data(plain(cfg))
     pairs, lacking = (
         (frozen_pairs(Path(cfg.frozen)), []) if cfg.frozen else find_pairs(Path(cfg.images), Path(cfg.holes))
     )
@@ -149,15 +151,6 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
     return pictures, given | {"results": {name: str(path) for name, path in results.items()}, "missing": missing}
 
 
-def about_data(cfg: DictConfig) -> dict[str, Any]:
-    """The configs of data and validation masks, for results.json."""
-    masks = cfg.get("validation_masks") or cfg.masks
-    return {
-        "data": OmegaConf.to_container(cfg.data, resolve=True),
-        "masks": OmegaConf.to_container(masks, resolve=True),
-    }
-
-
 def _deep(cfg: DictConfig, device: str) -> "Deep | None":
     """The figures that need a network, if any is asked for."""
     if not (cfg.lpips or cfg.features or cfg.recogniser):
@@ -166,21 +159,6 @@ def _deep(cfg: DictConfig, device: str) -> "Deep | None":
 
     lpips = [cfg.lpips] if isinstance(cfg.lpips, str) else list(cfg.lpips or ())
     return Deep(lpips, cfg.features, cfg.recogniser, cfg.lpips_weights, device, cfg.set_draws)
-
-
-def choose_device(device: str) -> str:
-    """`auto` is the GPU if there is one.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device: {device} was asked for, but no GPU is available; device=cpu works everywhere")
-    return device
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from inpaint.progress import in_threads
+from inpaint.settings import Refused
 
 CELL, BLOCK, ORIENTATIONS = 8, 2, 9  # HOG: pixels, cells, directions
 PIXELS = 16  # side to which pictures are shrunk for the features "pixels"
@@ -44,7 +45,7 @@ def pooled_features(network: nn.Module, image: Tensor, layer: str | None = None)
         float32 ``(B, C)``.
 
     Raises:
-        ValueError: it declares none, or has no such layer; with the layers it has.
+        Refused: it declares none, or has no such layer; with the layers it has.
     """
     known = torch.zeros_like(image[:, :1])
     declared = getattr(network, "features", None)
@@ -60,7 +61,7 @@ def pooled_features(network: nn.Module, image: Tensor, layer: str | None = None)
         problem = f"{type(network).__name__} declares no features"
     maps = _observed(network, image[:1], known[:1], (name for name, _ in network.named_modules()))
     offered = ", ".join(f"{name} ({'x'.join(map(str, found.shape))})" for name, found in maps.items())
-    raise ValueError(f"layer: {problem}; give layer=NAME, one of {offered or 'none, as no layer puts out a map'}")
+    raise Refused(f"layer: {problem}; give layer=NAME, one of {offered or 'none, as no layer puts out a map'}")
 
 
 def _observed(network: nn.Module, image: Tensor, mask: Tensor, names: Iterable[str]) -> dict[str, _Map]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from inpaint.batch import Outputs, compose, from_uint8, to_uint8
+from inpaint.settings import Refused, whole
 
 
 def _clear(image: Tensor, mask: Tensor) -> Tensor:
@@ -253,9 +254,7 @@ class Harmonic(nn.Module):
 
     def __init__(self, cycles: int = 2, sweeps: int = 2) -> None:
         super().__init__()
-        if cycles < 0 or sweeps < 1:
-            raise ValueError(f"cycles must be 0 or more and sweeps 1 or more, not {cycles} and {sweeps}")
-        self.cycles, self.sweeps = cycles, sweeps
+        self.cycles, self.sweeps = whole("generator.cycles", cycles, 0), whole("generator.sweeps", sweeps, 1)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Fill the hole; shapes and ranges as in the module's docstring."""
@@ -358,16 +357,16 @@ class NearestPatch(nn.Module):
 
     def __init__(self, patch: int = 7) -> None:
         super().__init__()
-        if patch < 3 or patch % 2 == 0:
-            raise ValueError(f"patch must be an odd number of pixels, at least 3, not {patch}")
+        if whole("generator.patch", patch, 3) % 2 == 0:
+            raise Refused(f"generator.patch: give an odd number of pixels; got {patch}")
         self.patch = patch
 
     def _fill(self, picture: Tensor, hole: Tensor) -> Tensor:
         for patch in range(self.patch, 1, -2):
             if min(hole.shape) >= patch:
-                whole = F.unfold((~hole).float()[None, None], patch)[0].amin(0) > 0.5
-                if whole.any():
-                    return _copy_patches(picture, hole, F.unfold(picture[None], patch)[0].T[whole], patch)
+                known = F.unfold((~hole).float()[None, None], patch)[0].amin(0) > 0.5
+                if known.any():
+                    return _copy_patches(picture, hole, F.unfold(picture[None], patch)[0].T[known], patch)
         return harmonic(picture[None], hole[None, None].float())[0]
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:

@@ -79,7 +79,7 @@ class Policy:
         most: updates that may be skipped; one more stops the run.
 
     Raises:
-        ValueError: another word, or no whole number from 1 up.
+        Refused: another word, or no whole number from 1 up.
     """
 
     def __init__(self, non_finite: Literal["stop", "skip"], most: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from inpaint.writing import write_whole
+from inpaint.folder import write_whole
 
 log = logging.getLogger("inpaint.metrics_file")
 

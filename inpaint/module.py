@@ -24,7 +24,7 @@ from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
-from inpaint.settings import whole
+from inpaint.settings import Refused, whole
 from inpaint.validation import Validation
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -64,7 +64,7 @@ class InpaintingGAN(L.LightningModule):
         validation: what validation measures; None is `Validation` without LPIPS.
 
     Raises:
-        ValueError: a discriminator without an adversarial loss or the reverse, no loss at all, an impossible number,
+        Refused: a discriminator without an adversarial loss or the reverse, no loss at all, an impossible number,
             or a loss that needs what `Outputs` does not have.
     """
 
@@ -96,22 +96,22 @@ class InpaintingGAN(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         if (discriminator is None) != (adversarial is None):
-            raise ValueError(
+            raise Refused(
                 "discriminator, adversarial: a discriminator needs an adversarial loss and the reverse; choose both, "
                 "or discriminator=none adversarial=none"
             )
         if discriminator is not None and discriminator_optimizer is None:
-            raise ValueError("discriminator_optimizer: missing, and the discriminator cannot learn without one")
+            raise Refused("discriminator_optimizer: missing, and the discriminator cannot learn without one")
         if not losses and adversarial is None:
-            raise ValueError("losses: empty, and adversarial=none: there is nothing to train by")
+            raise Refused("losses: empty, and adversarial=none: there is nothing to train by")
         painter = type(generator).__name__
         if not any(p.requires_grad for p in generator.parameters()):
-            raise ValueError(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
+            raise Refused(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
         for name, term in losses.items():
             given = {"output", "composite", *getattr(generator, "returns", ()), *(VERDICTS if discriminator else ())}
             if missing := set(term.needs) - given:
                 without = "" if discriminator is not None else " without a discriminator"
-                raise ValueError(f"losses.{name}: needs {sorted(missing)}, which {painter}{without} does not give")
+                raise Refused(f"losses.{name}: needs {sorted(missing)}, which {painter}{without} does not give")
         every = {"discriminator_every": discriminator_every, "generator_every": generator_every, "r1_every": r1_every}
         for name, number in (every | {"accumulate": accumulate}).items():
             whole(f"module.{name}", number, 1)
@@ -120,7 +120,7 @@ class InpaintingGAN(L.LightningModule):
         self.clips = {"generator": generator_clip, "discriminator": discriminator_clip}
         for name, limit in ({f"{n}_clip": c for n, c in self.clips.items()} | {"r1_gamma": r1_gamma or None}).items():
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
-                raise ValueError(f"module.{name}: {limit!r} is no number above 0")
+                raise Refused(f"module.{name}: {limit!r} is no number above 0")
 
         self.generator, self.discriminator = generator, discriminator
         judges = discriminator.modules() if discriminator is not None else ()
@@ -355,7 +355,7 @@ class InpaintingGAN(L.LightningModule):
                 try:
                     entry: dict[str, Any] = {"optimizer": optimizer(parameters)}
                 except (TypeError, ValueError) as error:
-                    raise ValueError(f"{name}_optimizer: {error}") from None
+                    raise Refused(f"{name}_optimizer: {error}") from None
                 if scheduler is not None:
                     entry["lr_scheduler"] = scheduler(entry["optimizer"])
                 configured.append(entry)

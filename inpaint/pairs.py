@@ -1,36 +1,38 @@
 """Pictures with their holes and what other tools made of them: folders paired by name, checked before any work.
 
-A picture's name is its path relative to its folder, without the suffix: ``a/b`` for ``a/b.png``. Its hole is the mask
-of that name, or of ``a/b_mask``, and a tool's result the file of that name in the tool's folder.
+The hole of the picture ``a/b`` (`pictures.pairing`) is the mask of that name, or of ``a/b_mask``, and a tool's result
+the file of that name in the tool's folder.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, from_uint8
-from inpaint.files import SUFFIXES, BadImage, find_by_name, find_images, listed, match_masks, read_image, read_mask
 from inpaint.masks.frozen import Crop, Frozen, digest
+from inpaint.pictures.pairing import (
+    Problem,
+    find_by_name,
+    find_images,
+    find_results,
+    grouped,
+    match_masks,
+    refusal,
+    unmatched,
+)
+from inpaint.pictures.reading import BadImage, read_image, read_mask
 from inpaint.progress import in_threads
+from inpaint.settings import Refused
 
 Polarity = Literal["white", "black"]
 MOSTLY = 0.6  # mean share of white above which white may well be what is known
 AT_ONCE = 2**21  # pixels of the pictures that are measured together, at most
 THREADS = 4
-
-
-class Problem(NamedTuple):
-    """A file that does not fit: whose (a setting), what is wrong, the picture or file, and why."""
-
-    setting: str
-    kind: str
-    name: str
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Pairs:
         lacking: problems that are known before.
 
     Raises:
-        ValueError: files that do not fit, by setting and kind, with counts and the first names.
+        Refused: files that do not fit, by setting and kind, with counts and the first names.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Pairs:
         lacking: Sequence[Problem] = (),
     ) -> None:
         if polarity not in (None, "white", "black"):
-            raise ValueError(f"polarity: give white or black, what the hole is in the masks; got {polarity!r}")
+            raise Refused(f"polarity: give white or black, what the hole is in the masks; got {polarity!r}")
         self.polarity, self.threshold, self.batch_size = polarity, threshold, batch_size
         problems = list(lacking)
         self.results = {name: _results(name, folder, pairs, problems) for name, folder in results.items()}
@@ -88,14 +90,14 @@ class Pairs:
         self.pairs = {pair.index: pair for pair in pairs if pair.index in self.sizes}
         self.total = len(pairs) + len(lacking)
         if (problems and not skip) or not self.pairs:
-            raise ValueError(_refusal(problems))
-        self.problems = _grouped(problems)
+            raise refusal(problems, "missing: error; missing=skip leaves these out, for all methods alike")
+        self.problems = grouped(problems)
 
     def _check(self, pairs: Sequence[Pair]) -> tuple[list[Problem], dict[int, tuple[int, int]]]:
         """Decode everything; what does not fit, and height and width of each picture that does, by its number.
 
         Raises:
-            ValueError: white covers most of the masks.
+            Refused: white covers most of the masks.
         """
         problems: list[Problem] = []
         sizes, white = {}, []
@@ -107,7 +109,7 @@ class Pairs:
             if share is not None:
                 white.append(share)
         if white and self.polarity is None and (mean := sum(white) / len(white)) > MOSTLY:
-            raise ValueError(
+            raise Refused(
                 f"polarity: white covers {mean:.0%} of the masks, and white is the hole here; give polarity=black if "
                 "black is the hole in these files, or polarity=white if the holes are that large"
             )
@@ -194,7 +196,7 @@ def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:
     """Pictures of a folder with the masks of another, and those that have none.
 
     Raises:
-        ValueError: a folder is missing or empty, holds links that leave it, or two files of one name.
+        Refused: a folder is missing or empty, holds links that leave it, or two files of one name.
     """
     find_by_name(images, "images")
     found, lacking = match_masks(find_images(images, "images"), images, holes, "holes")
@@ -209,7 +211,7 @@ def frozen_pairs(root: Path) -> list[Pair]:
     """The crops of a frozen set; results are called like its image files, ``000007``.
 
     Raises:
-        ValueError: no frozen set, or one without images.
+        Refused: no frozen set, or one without images.
     """
     frozen = Frozen(root, "frozen")
     pairs = [
@@ -221,7 +223,7 @@ def frozen_pairs(root: Path) -> list[Pair]:
         if crop.image is not None
     ]
     if len(pairs) < len(frozen.crops):
-        raise ValueError(
+        raise Refused(
             f"frozen: {root} holds masks only; freeze it with images=true (inpaint-preview), or give data=..."
         )
     return pairs
@@ -230,32 +232,11 @@ def frozen_pairs(root: Path) -> list[Pair]:
 def _results(method: str, folder: Path, pairs: Sequence[Pair], problems: list[Problem]) -> dict[str, Path]:
     """The result of each picture; what is missing, too much or no picture is noted."""
     setting = f"results.{method}"
-    files = find_by_name(folder, setting)
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and path.suffix.lower() not in SUFFIXES:
-            problems.append(Problem(setting, "of another type than jpg, png, webp", path.name))
+    files, others = find_results(folder, setting)
     names = {pair.name for pair in pairs}
-    problems += [Problem(setting, "missing", pair.name) for pair in pairs if pair.name not in files]
-    problems += [Problem(setting, "extra, no picture is called so", name) for name in files if name not in names]
+    problems += others + unmatched(files, (pair.name for pair in pairs), setting)
     return {name: path for name, path in files.items() if name in names}
 
 
 def _sizes(found: Sequence[int], expected: Sequence[int]) -> str:
     return f"{found[1]} x {found[0]} pixels, its picture {expected[1]} x {expected[0]}"
-
-
-def _grouped(problems: Sequence[Problem]) -> list[str]:
-    """A line for each setting and kind, with the number, the first names and the first reason."""
-    groups: dict[tuple[str, str], list[Problem]] = {}
-    for problem in problems:
-        groups.setdefault((problem.setting, problem.kind), []).append(problem)
-    return [
-        f"{setting}: {len(same)} {kind}: {listed([problem.name for problem in same])}"
-        + (f" ({same[0].reason})" if same[0].reason else "")
-        for (setting, kind), same in groups.items()
-    ]
-
-
-def _refusal(problems: Sequence[Problem]) -> str:
-    return "\n".join([*_grouped(problems), "missing: error; missing=skip leaves these out, for all methods alike"])

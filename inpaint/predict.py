@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from inpaint.config import ConfigError, build_baseline, check, command, load_generator
+from inpaint.cli.command import command
+from inpaint.config import build_baseline, check, choose_device, load_generator
+from inpaint.settings import ConfigError, Refused
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,10 +33,11 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Raises:
-        ValueError: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
+        Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.files import find_images, pair_masks, paired_size
+    from inpaint.pictures.pairing import find_images, pair_masks
+    from inpaint.pictures.reading import paired_size
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
@@ -45,9 +48,9 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     written: dict[Path, Path] = {}
     for job in jobs:
         if job.output.resolve() in inputs:
-            raise ValueError(f"output: {job.output} is an input and would be overwritten; give another folder")
+            raise Refused(f"output: {job.output} is an input and would be overwritten; give another folder")
         if written.setdefault(job.output, job.image) != job.image:
-            raise ValueError(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
+            raise Refused(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
         paired_size(job.image, job.mask)
     return jobs
 
@@ -58,7 +61,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     from PIL import Image
 
     from inpaint.batch import from_uint8, to_uint8
-    from inpaint.files import decode, open_image, read_mask
+    from inpaint.pictures.reading import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
         mode, profile = picture.mode, picture.info.get("icc_profile")
@@ -81,8 +84,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint import checkpoint
-    from inpaint.evaluate import choose_device
-    from inpaint.files import read_mask
+    from inpaint.pictures.reading import read_mask
     from inpaint.progress import track
 
     check(cfg)

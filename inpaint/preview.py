@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from inpaint.config import ConfigError, build_data, check, command
+from inpaint.cli.command import command
+from inpaint.config import build_data, check
+from inpaint.settings import ConfigError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,7 +132,7 @@ class Statistics:
 def draw(shown: "Batch", names: list[str], statistics: Statistics) -> "Image.Image":
     """The sheet: image, mask and masked image of each sample, and the histogram below."""
     from inpaint.metrics.image import hole_area
-    from inpaint.sheet import chart, panel, stacked
+    from inpaint.pictures.sheet import chart, panel, stacked
 
     image, mask = shown["image"], shown["mask"]
     scale = -(-SIDE // min(image.shape[2:]))

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from inpaint.config import ConfigError, build_data, check, command, load_generator, untrained_generator
-from inpaint.evaluate import choose_device
+from inpaint.cli.command import command
+from inpaint.config import build_data, check, choose_device, load_generator, untrained_generator
+from inpaint.settings import ConfigError, Refused, listed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -129,20 +130,19 @@ def check_classes(pictures: Pictures, share: float, neighbours: int) -> None:
     """Refuse what cannot be split.
 
     Raises:
-        ValueError: one class only, or classes with too few pictures, by name.
+        Refused: one class only, or classes with too few pictures, by name.
     """
-    from inpaint.files import listed
     from inpaint.metrics.probing import held_out
 
     counts = pictures.labels.bincount().tolist()
     if len(counts) < 2:
-        raise ValueError(f"data.label: all {sum(counts)} pictures are of class {pictures.classes[0]}; give two or more")
+        raise Refused(f"data.label: all {sum(counts)} pictures are of class {pictures.classes[0]}; give two or more")
     # One is held out; of the others one chooses the penalty and one is learnt from.
     needed = next(number for number in count(3) if number - held_out(number, share) >= 2)
     if few := [f"{name} ({number})" for name, number in zip(pictures.classes, counts, strict=True) if number < needed]:
-        raise ValueError(f"data.label: with test={share} each class needs {needed} pictures; too few in {listed(few)}")
+        raise Refused(f"data.label: with test={share} each class needs {needed} pictures; too few in {listed(few)}")
     if neighbours > (train := sum(number - held_out(number, share) for number in counts)):
-        raise ValueError(f"neighbours: {neighbours} of {train} training pictures; give fewer")
+        raise Refused(f"neighbours: {neighbours} of {train} training pictures; give fewer")
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
@@ -152,13 +152,13 @@ def read_pictures(data: "InpaintingData") -> Pictures:
     """All pictures of both splits, in the order of their names, or of their shards.
 
     Raises:
-        ValueError: pictures that cannot be read, more than `data.on_bad_image` allows, or no classes.
+        Refused: pictures that cannot be read, more than `data.on_bad_image` allows, or no classes.
     """
     import torch
 
     from inpaint.data.sources import Split
     from inpaint.features import centre_square
-    from inpaint.files import BadImage
+    from inpaint.pictures.reading import BadImage
     from inpaint.progress import in_threads
 
     source = data.source
@@ -182,7 +182,7 @@ def read_pictures(data: "InpaintingData") -> Pictures:
     kept = [what for what in found if not isinstance(what, str)]
     numbers = [label for _, label in kept if label is not None]
     if len(numbers) < len(kept):
-        raise ValueError("data.label: a probe needs classes; data.label=folder takes the first sub-folder's name")
+        raise Refused("data.label: a probe needs classes; data.label=folder takes the first sub-folder's name")
     present, labels = torch.tensor(numbers).unique(return_inverse=True)
     names = getattr(source, "classes", [])
     classes = [names[number] if number < len(names) else str(number) for number in present.tolist()]
@@ -198,7 +198,7 @@ def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
     Checkpoints of the same network share its random weights.
 
     Raises:
-        ValueError: a checkpoint that cannot be used, or without such features.
+        Refused: a checkpoint that cannot be used, or without such features.
     """
     import json
 
@@ -235,7 +235,7 @@ def encoder_features(encoder: Encoder, crops: "Tensor", batch_size: int, device:
     """float64 ``(N, C)``, on the CPU.
 
     Raises:
-        ValueError: they are not finite.
+        Refused: they are not finite.
     """
     import torch
 
@@ -252,7 +252,7 @@ def encoder_features(encoder: Encoder, crops: "Tensor", batch_size: int, device:
     network.cpu()
     features = torch.cat(parts).cpu().double()
     if not features.isfinite().all():
-        raise ValueError(f"checkpoint: the features of {name} are not finite; it cannot be probed")
+        raise Refused(f"checkpoint: the features of {name} are not finite; it cannot be probed")
     return features
 
 

@@ -21,9 +21,9 @@ from typing import Any
 from PIL import Image
 
 from inpaint import table
-from inpaint.callbacks import versions
 from inpaint.masks.frozen import Crop
 from inpaint.measuring import GIVEN, Measured
+from inpaint.provenance import versions
 
 MANIFEST = "validation.csv"
 
@@ -51,6 +51,11 @@ class Manifest:
         number = min(number, len(order))
         places = [round(place * (len(order) - 1) / max(number - 1, 1)) for place in range(number)]
         return [order[place]["index"] for place in places]
+
+
+def about_data(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Data and validation masks of a run's config, for results.json."""
+    return {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
 
 
 def write(

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint import __version__
+from inpaint.folder import shown
+from inpaint.provenance import flat, without_secrets
+from inpaint.settings import OPTIMIZATION, Refused, listed
 
 if TYPE_CHECKING:
     from inpaint.module import InpaintingGAN
@@ -17,7 +20,6 @@ log = logging.getLogger("inpaint.resume")
 LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
 
 # What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
-OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
 SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
 MAY_CHANGE = (
     "name",
@@ -40,7 +42,7 @@ class Start:
         cfg: the config of the run; its `resume` decides. A run that began at a file goes on from its own checkpoints.
 
     Raises:
-        ValueError: no such checkpoint, the run would be another one, ``resume=never`` would write over a run, or none
+        Refused: no such checkpoint, the run would be another one, ``resume=never`` would write over a run, or none
             of the checkpoints that are there can be read.
     """
 
@@ -52,7 +54,7 @@ class Start:
         self.checkpoint: dict[str, Any] = {}
         self.changed: dict[str, str] = {}
         if not isinstance(cfg.resume, str):
-            raise ValueError(f"resume: give auto, never or the path of a checkpoint; got {cfg.resume}")
+            raise Refused(f"resume: give auto, never or the path of a checkpoint; got {cfg.resume}")
         refused: list[str] = []
         found = checkpoint.newest(self.folder, refused)
         for reason in refused:
@@ -62,17 +64,17 @@ class Start:
                 path = checkpoint.find(cfg.resume)
                 found = path, checkpoint.load(path)
         elif found is None and refused:
-            raise ValueError(
+            raise Refused(
                 f"resume: none of the {len(refused)} checkpoints in {shown(self.folder)} can be used ({refused[0]}); "
                 "choose another hydra.run.dir, or delete them to begin anew"
             )
         elif found is not None and cfg.resume == "never":
-            raise ValueError(f"resume: never, but {shown(self.folder)} holds a run; choose another hydra.run.dir")
+            raise Refused(f"resume: never, but {shown(self.folder)} holds a run; choose another hydra.run.dir")
         if found is None:
             return
         self.path, self.checkpoint = found
         if "optimizer_states" not in self.checkpoint:
-            raise ValueError(
+            raise Refused(
                 f"resume: {shown(self.path)} holds a generator alone, of which no run can go on; "
                 f"init_from={shown(self.path)} begins one with it"
             )
@@ -110,7 +112,6 @@ class Start:
 
     def _compare(self) -> None:
         from inpaint import checkpoint
-        from inpaint.callbacks import flat, without_secrets
 
         before = flat(checkpoint.config_of(self.checkpoint))
         now = flat(without_secrets(OmegaConf.to_container(self.cfg, resolve=True)))
@@ -121,7 +122,7 @@ class Start:
             assert self.path is not None
             version = self.checkpoint["inpaint"]["version"]
             by = f" of inpaint {version}" if version != __version__ else ""
-            raise ValueError(
+            raise Refused(
                 f"resume: {shown(self.path)}{by} belongs to another run ({', '.join(other[:4])}"
                 f"{', ...' if len(other) > 4 else ''}); choose another hydra.run.dir, or take the change back"
             )
@@ -156,12 +157,6 @@ def _may_change(key: str) -> bool:
     return group in MAY_CHANGE or key in MAY_CHANGE_IN_DATA
 
 
-def shown(folder: str | Path) -> Path:
-    """Relative to where the user is, if it is below."""
-    path = Path(folder)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def named(network: object) -> str:
     """A network and its size."""
     parameters = sum(p.numel() for p in network.parameters())  # type: ignore[attr-defined]
@@ -175,10 +170,9 @@ def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
     is false, anew. Unlike `resume`, nothing else is taken over.
 
     Raises:
-        ValueError: no weight of the generator fits.
+        Refused: no weight of the generator fits.
     """
     from inpaint import checkpoint
-    from inpaint.files import listed
 
     loaded = checkpoint.load(path)
     for name, state in (
@@ -191,9 +185,7 @@ def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
         own = network.state_dict()
         fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
         if name == "generator" and not fitting:
-            raise ValueError(
-                f"init_from: nothing in {path} fits {named(network)}; it was trained with another generator"
-            )
+            raise Refused(f"init_from: nothing in {path} fits {named(network)}; it was trained with another generator")
         network.load_state_dict(fitting, strict=False)
         told = ""
         for what, names in (("new", {*own} - {*fitting}), ("left behind", {*state} - {*fitting})):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inpaint.batch import from_uint8
 from inpaint.metrics.probing import Split, nearest, standardise
-from inpaint.sheet import panel
+from inpaint.pictures.sheet import panel
 
 SIDE = 64  # pixels of a picture on the sheet
 FRAME = 3  # pixels

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError
 from inpaint.metrics.columns import COLUMNS
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 log = logging.getLogger("inpaint.saving")
 
@@ -41,7 +41,7 @@ class SaveCheckpoint(Callback):
         monitor: by which figure, as in `metrics.columns`.
 
     Raises:
-        ValueError: an impossible number, or a figure that is not there.
+        Refused: an impossible number, or a figure that is not there.
         CheckpointError: in `setup`, a folder that takes no checkpoint; in training, a disk that has become full. It is
             raised on every rank, and what was saved before stays whole.
     """
@@ -50,11 +50,11 @@ class SaveCheckpoint(Callback):
         self, folder: str, every: int = 1000, keep: int = 2, best: int = 0, monitor: str = "hole_psnr"
     ) -> None:
         if keep < 1:
-            raise ValueError(f"callbacks.checkpoint.keep: {keep} would keep no checkpoint")
+            raise Refused(f"callbacks.checkpoint.keep: {keep} would keep no checkpoint")
         if every < 1:
-            raise ValueError(f"callbacks.checkpoint.every: {every} is less than 1")
+            raise Refused(f"callbacks.checkpoint.every: {every} is less than 1")
         if best < 0:
-            raise ValueError(f"callbacks.checkpoint.best: {best} is less than 0")
+            raise Refused(f"callbacks.checkpoint.best: {best} is less than 0")
         choice("callbacks.checkpoint.monitor", monitor, COLUMNS)
         self.folder, self.every, self.keep, self.best, self.monitor = Path(folder), every, keep, best, monitor
         self.taken: Taken | None = None

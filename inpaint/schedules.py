@@ -10,15 +10,17 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from inpaint.settings import Refused
+
 
 def cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
     """From the full learning rate to zero along half a cosine over `steps` steps of the optimizer, zero afterwards.
 
     Raises:
-        ValueError: the run has no length.
+        Refused: the run has no length.
     """
     if steps < 1:
-        raise ValueError(f"scheduler: cosine needs the length of the run, trainer.max_steps is {steps}")
+        raise Refused(f"scheduler: cosine needs the length of the run, trainer.max_steps is {steps}")
     return LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2)
 
 
@@ -26,12 +28,12 @@ def linear(optimizer: Optimizer, steps: int, constant: float = 0.5) -> LambdaLR:
     """The full learning rate for a share `constant` of `steps` steps, then in a straight line to zero (pix2pixHD).
 
     Raises:
-        ValueError: the run has no length, or the share is not at least 0 and below 1.
+        Refused: the run has no length, or the share is not at least 0 and below 1.
     """
     if steps < 1:
-        raise ValueError(f"scheduler: linear needs the length of the run, trainer.max_steps is {steps}")
+        raise Refused(f"scheduler: linear needs the length of the run, trainer.max_steps is {steps}")
     if not 0 <= constant < 1:
-        raise ValueError(f"scheduler.constant: {constant} is not at least 0 and below 1")
+        raise Refused(f"scheduler.constant: {constant} is not at least 0 and below 1")
     return LambdaLR(optimizer, lambda step: min(1.0, max(0.0, (1 - step / steps) / (1 - constant))))
 
 
@@ -44,12 +46,12 @@ class Ramp:
         begin, end: updates, begin < end.
 
     Raises:
-        ValueError: it ends before it begins.
+        Refused: it ends before it begins.
     """
 
     def __init__(self, first: float, last: float, begin: int, end: int) -> None:
         if not 0 <= begin < end:
-            raise ValueError(f"weight: a ramp from update {begin} to {end}; begin must be at least 0 and less than end")
+            raise Refused(f"weight: a ramp from update {begin} to {end}; begin must be at least 0 and less than end")
         self.first, self.last, self.begin, self.end = first, last, begin, end
 
     def __call__(self, update: int) -> float:
@@ -62,10 +64,10 @@ def checked_weight(what: str, weight: float | Callable[[int], float]) -> float |
     """`weight`, a number or a function of the update.
 
     Raises:
-        ValueError: it is neither; the message begins with `what`.
+        Refused: it is neither; the message begins with `what`.
     """
     if not (callable(weight) or isinstance(weight, int | float)):
-        raise ValueError(f"{what}: {weight!r} is neither a number nor a ramp (inpaint.schedules.Ramp)")
+        raise Refused(f"{what}: {weight!r} is neither a number nor a ramp (inpaint.schedules.Ramp)")
     return weight
 
 

@@ -1,7 +1,22 @@
 """Settings that are words or numbers, and what to say of others."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+# The groups that say how the networks learn, not what they are.
+OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
+
+
+class Refused(ValueError):
+    """Bad input, said in one line that names the setting: whoever gave it reads that line alone, and exit code 2."""
+
+
+class ConfigError(Refused):
+    """Everything that is wrong with a config, one line each."""
+
+
+class SweepError(Refused):
+    """A sweep that cannot begin."""
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -10,24 +25,29 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def listed(names: Sequence[object]) -> str:
+    """The first five of several names, for a message."""
+    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
+
+
 def choice(key: str, value: str, choices: Iterable[str]) -> str:
     """`value`, which is one of `choices`.
 
     Raises:
-        ValueError: it is not; the message begins with `key`, the config's key or the option that held it.
+        Refused: it is not; the message begins with `key`, the config's key or the option that held it.
     """
     choices = list(choices)
     if value not in choices:
-        raise ValueError(f"{key}: give one of {', '.join(choices)}; got {value!r}{nearest(str(value), choices)}")
+        raise Refused(f"{key}: give one of {', '.join(choices)}; got {value!r}{nearest(str(value), choices)}")
     return value
 
 
 def whole(key: str, value: int, least: int) -> int:
-    """`value`, a whole number from `least` up.
+    """`value`, a whole number from `least` up; `true` is none, though Python counts it as 1.
 
     Raises:
-        ValueError: it is not; the message begins with `key`.
+        Refused: it is not; the message begins with `key`.
     """
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{key}: {value!r} is no whole number from {least} up")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise Refused(f"{key}: {value!r} is no whole number from {least} up")
     return value

@@ -6,7 +6,6 @@ SIGUSR1 to SLURM. Here a handler only takes down that it was called.
 
 import faulthandler
 import logging
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -23,8 +22,8 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from inpaint.lock import let_go
 from inpaint.saving import SaveCheckpoint
+from inpaint.settings import Refused
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 log = logging.getLogger("inpaint.signals")
@@ -54,7 +53,7 @@ class StopOnSignal(Callback):
 
     def __init__(self, grace: float = 120.0) -> None:
         if grace <= 0:
-            raise ValueError(f"callbacks.signals.grace: {grace} is not more than 0")
+            raise Refused(f"callbacks.signals.grace: {grace} is not more than 0")
         self.grace = grace
         self.received = self.agreed = 0
         self.former: dict[signal.Signals, Any] = {}
@@ -242,27 +241,3 @@ def stacks_on_sigusr1() -> Iterator[None]:
         yield
     finally:
         faulthandler.unregister(signal.SIGUSR1)
-
-
-def shelter(worker: int) -> None:
-    """Keep the signals that stop a run from its reading processes: only their parent ends them, and its end does.
-
-    Ctrl-C and schedulers signal all processes alike; a reader that dies of it takes the run with it before it is saved.
-    Nor does a reader that lives on for a moment hold the run folder.
-    """
-    let_go()
-    parent = multiprocessing.parent_process()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    if parent is None or not hasattr(signal, "sigtimedwait"):
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-    def watch() -> None:
-        while parent.is_alive():
-            received = signal.sigtimedwait({signal.SIGTERM}, 1.0)
-            if received is not None and received.si_pid == parent.pid:
-                break
-        os._exit(0)
-
-    threading.Thread(target=watch, name="shelter", daemon=True).start()

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inpaint.metrics.columns import COLUMNS, Column
+from inpaint.settings import Refused
 from inpaint.statistics import ALL, Difference, Results, Row, SetFigure, aggregate, bucket
 
 __all__ = ["ALL", "PERFECT", "SHOWN", "Cell", "Difference", "Results", "Row", "SetFigure", "aggregate", "bucket"]
@@ -56,7 +57,7 @@ def read_csv(path: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file, strict=True))
     if any(None in line.values() for line in lines):
-        raise ValueError("a line is cut short")
+        raise Refused("a line is cut short")
 
     def ends(line: Mapping[str, str], end: str) -> dict[str, float]:
         return {name: float(line[f"{name}_{end}"]) for name in COLUMNS if line.get(f"{name}_{end}")}

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from inpaint.config import Parts, build, build_baseline, build_lpips, check, command
-from inpaint.evaluate import about_data
-from inpaint.lock import Held, first_rank, only_one
-from inpaint.resume import LOCK, Start, begin_with, finished, named, shown
-from inpaint.sweep.job import is_pruned
-from inpaint.writing import write_whole
+from inpaint.cli.command import command
+from inpaint.cli.job import is_pruned
+from inpaint.config import Parts, build, build_baseline, build_lpips, check, plain
+from inpaint.folder import Held, first_rank, only_one, shown, write_whole
+from inpaint.provenance import without_secrets
+from inpaint.resume import LOCK, Start, begin_with, finished, named
+from inpaint.settings import Refused
 
 if TYPE_CHECKING:
     import lightning as L
@@ -105,7 +106,7 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     Grids march in step, by luck; a search hands each rank other settings, and averages their gradients all the same.
 
     Raises:
-        ValueError: a sweep with such a strategy; the message has the commands that do what was meant.
+        Refused: a sweep with such a strategy; the message has the commands that do what was meant.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -122,7 +123,7 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
         shlex.join(["inpaint-train", *given, f"+sweep={option if not sweeps else f'[{sweeps[0]},{option}]'}"])
         for option in ("processes", "slurm")
     ]
-    raise ValueError(
+    raise Refused(
         f"trainer.strategy: two commands that work, the first here, the second on a cluster:\n  {commands[0]}\n  "
         f"{commands[1]}\ntrainer.strategy: in a sweep, the ranks that {type(trainer.strategy).__name__} starts by the "
         "same command line would each run a sweep of their own; +sweep=processes gives each job its processes"
@@ -133,7 +134,7 @@ def _refuse_to_spawn(parts: Parts) -> None:
     """What is spawned gets the networks pickled, which torch refuses for parametrizations, as spectral norm is one.
 
     Raises:
-        ValueError: networks that cannot be sent to ranks that are spawned.
+        Refused: networks that cannot be sent to ranks that are spawned.
     """
     from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
     from torch.nn.utils.parametrize import is_parametrized
@@ -144,7 +145,7 @@ def _refuse_to_spawn(parts: Parts) -> None:
     if names := [
         name for name, network in parts.module.named_children() if any(map(is_parametrized, network.modules()))
     ]:
-        raise ValueError(
+        raise Refused(
             f"trainer.strategy: ddp_spawn cannot send spectral norm to its ranks, and {' and '.join(names)} has it; "
             "trainer.strategy=ddp starts them by this command line"
         )
@@ -214,9 +215,9 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import checkpoint, table
-    from inpaint.callbacks import RunRecord, without_secrets
+    from inpaint.callbacks import RunRecord
     from inpaint.measuring import ValidationCrops, evaluate
-    from inpaint.results import Manifest, write
+    from inpaint.results import Manifest, about_data, write
     from inpaint.wandb_logger import WandbLogger
 
     module = parts.module
@@ -234,7 +235,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     measured = evaluate(methods, pictures, device, deep=deep, chosen={*manifest.spread(SHOWN)})
     columns = [*table.SHOWN, *deep.columns]
     results = table.aggregate(measured.records)
-    write(folder, results, measured, manifest, about_data(cfg) | {"networks": deep.networks}, columns)
+    write(folder, results, measured, manifest, about_data(plain(cfg)) | {"networks": deep.networks}, columns)
     mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
     figures = {
         **mine.means,

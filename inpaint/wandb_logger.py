@@ -20,9 +20,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from inpaint.batch import to_uint8
+from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
+from inpaint.settings import Refused
 from inpaint.wandb_client import leave_client, led_by_agent, no_reports, why_no_account, why_unreachable, within
-from inpaint.writing import write_whole
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -86,7 +87,7 @@ class WandbLogger(Logger):
         finish_timeout: seconds that the end of a run waits for its data to be sent; the rest is for `wandb sync`.
 
     Raises:
-        ValueError: wandb is not installed, or an unknown mode.
+        Refused: wandb is not installed, or an unknown mode.
     """
 
     def __init__(
@@ -104,11 +105,11 @@ class WandbLogger(Logger):
     ) -> None:
         super().__init__()
         if find_spec("wandb") is None:
-            raise ValueError("logger: wandb is not installed; pip install wandb, or choose logger=csv")
+            raise Refused("logger: wandb is not installed; pip install wandb, or choose logger=csv")
         if mode not in MODES:
-            raise ValueError(f"logger.wandb.mode: {mode!r} is none of {', '.join(MODES)}")
+            raise Refused(f"logger.wandb.mode: {mode!r} is none of {', '.join(MODES)}")
         if finish_timeout <= 0:
-            raise ValueError(f"logger.wandb.finish_timeout: {finish_timeout} is no time to wait; give seconds")
+            raise Refused(f"logger.wandb.finish_timeout: {finish_timeout} is no time to wait; give seconds")
         self.folder, self.project, self.entity = Path(save_dir), project, entity
         self.run_name, self.group, self.job_type = name, group or sweep_of(self.folder), job_type
         self.tags, self.mode = tags_of(tags or {}), mode
@@ -267,7 +268,7 @@ class WandbLogger(Logger):
             except Exception as error:  # the client has many kinds, and some that are none of its own
                 text = (str(error).strip() or type(error).__name__).splitlines()[0]
                 if self.mode != "auto" or attempt == "disabled":
-                    raise ValueError(
+                    raise Refused(
                         f"logger.wandb.mode: {mode}, but wandb cannot start ({text}); "
                         "mode=auto would go on without, logger=csv needs nothing"
                     ) from error

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
-from inpaint.callbacks import flat
-from inpaint.settings import whole
+from inpaint.provenance import flat
+from inpaint.settings import Refused, whole
 from inpaint.validation import Validation
 from inpaint.wandb_logger import WandbLogger
 
@@ -35,7 +35,7 @@ class RankAgreement(Callback):
         config: the resolved config as a plain dict.
 
     Raises:
-        ValueError: in `setup`, with every setting that differs.
+        Refused: in `setup`, with every setting that differs.
         RuntimeError: before a checkpoint is written, with the first tensor that differs.
     """
 
@@ -53,7 +53,7 @@ class RankAgreement(Callback):
             if first.get(key) != other.get(key)
         ]
         if differences:
-            raise ValueError(
+            raise Refused(
                 "trainer.devices: the ranks were started with different settings; start all of them by one command "
                 "(and, from torchrun or srun, with one hydra.run.dir that all of them see):\n" + "\n".join(differences)
             )
@@ -172,7 +172,7 @@ class CollapseWatch(Callback):
         validations: how many may pass before one has to show something.
 
     Raises:
-        ValueError: a number that is less than 1.
+        Refused: a number that is less than 1.
     """
 
     def __init__(self, every: int = 500, validations: int = 5) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 
-from inpaint.config import command, conf_dir
+from inpaint.cli.command import command
+from inpaint.config import conf_dir
 
 STUB = """
 defaults: [{paths: default}, {hydra: default}, _self_]
@@ -51,7 +52,7 @@ def start(tmp_path, monkeypatch, capfd):
 def sweep(start, tmp_path, monkeypatch):
     """The same with the config above."""
     folder = stub_conf(tmp_path / "conf")
-    for module in ("config", "explain"):
+    for module in ("config", "cli.explain"):
         monkeypatch.setattr(f"inpaint.{module}.conf_dir", lambda: folder)
     return start
 

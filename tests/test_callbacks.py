@@ -11,7 +11,7 @@ from PIL import Image
 
 from inpaint import checkpoint, rng
 from inpaint.batch import to_uint8
-from inpaint.callbacks import ImagePanel, ProgressBar, RunRecord, versions
+from inpaint.callbacks import ImagePanel, ProgressBar, RunRecord
 from inpaint.data.datamodule import PhotosData
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
@@ -19,6 +19,7 @@ from inpaint.masks import Boxes
 from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.provenance import versions
 from inpaint.saving import SaveCheckpoint
 
 

@@ -166,6 +166,8 @@ BAD = {
     "zero": (["callbacks.panel.every=0"], "callbacks.panel.every: 0 is less than 1"),
     "device": (["trainer.accelerator=gpu"], "trainer: No supported gpu backend found!"),
     "clip": (["+trainer.gradient_clip_val=1"], "use module.generator_clip"),
+    "half a channel": (["generator.width=32.5"], "generator.width: 32.5 is no whole number from 1 up"),
+    "true levels": (["generator.levels=true"], "generator.levels: True is no whole number from 1 up"),
     "number": (["data.batch_size=0"], "data.batch_size: 0 is no whole number from 1 up"),
     "resume": (["resume=nothing.ckpt"], "nothing.ckpt does not exist"),
 }

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
-from inpaint.config import ConfigError, build, check, conf_dir
+from inpaint.config import build, check, conf_dir
+from inpaint.settings import ConfigError
 
 CONF = conf_dir()
 # Group -> modules whose public classes it offers. Groups that are not here hold classes of libraries, or none.

@@ -4,20 +4,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from inpaint import checkpoint
 from inpaint.config import (
-    ConfigError,
-    _for_the_user,
     build_baseline,
     build_fill,
     check,
     conf_dir,
     load_generator,
 )
-from inpaint.files import BadImage
-from inpaint.settings import nearest
+from inpaint.settings import ConfigError, nearest
 
 LAPLACE = "inpaint.fills.Harmonic"
 UNET = "inpaint.networks.generators.residual_unet.ResidualUNet"
@@ -158,17 +154,3 @@ def test_a_config_inside_a_checkpoint_is_checked_like_any_other():
 
 def test_positional_arguments_are_refused():
     assert problems({"x": {"_target_": UNET, "_args_": [3]}}) == [f"x._args_: name the arguments of {UNET}"]
-
-
-@pytest.mark.parametrize("kind", [ValueError, BadImage])
-def test_what_a_worker_refuses_is_one_line_for_the_user(kind):
-    class Broken(Dataset):
-        def __len__(self):
-            return 1
-
-        def __getitem__(self, row):
-            raise kind("a b.png: broken picture (image file is truncated: 3 bytes)")
-
-    with pytest.raises(kind) as caught:
-        next(iter(DataLoader(Broken(), num_workers=1)))
-    assert _for_the_user(caught.value) == "a b.png: broken picture (image file is truncated: 3 bytes)"

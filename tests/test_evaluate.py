@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from inpaint import checkpoint, preview, table
-from inpaint.config import ConfigError
 from inpaint.evaluate import _load, run
+from inpaint.settings import ConfigError
 from tests.conftest import smooth_picture
 from tests.test_conf import compose
 

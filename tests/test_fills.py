@@ -12,6 +12,7 @@ from scipy.sparse.linalg import spsolve
 
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.fills import Biharmonic, Harmonic, Mean, NavierStokes, NearestPatch, Telea, harmonic
+from inpaint.settings import Refused
 
 FILLS = [Mean, Harmonic, Telea, NavierStokes, Biharmonic, NearestPatch]
 every_fill = pytest.mark.parametrize("fill", FILLS, ids=lambda cls: cls.__name__)
@@ -209,10 +210,10 @@ def test_harmonic_is_the_same_for_any_scale_memory_format_and_autocast():
         assert torch.equal(harmonic(image, mask), expected)
 
 
-@pytest.mark.parametrize("arguments", [{"cycles": -1}, {"sweeps": 0}])
-def test_harmonic_refuses_what_it_cannot_do(arguments):
-    with pytest.raises(ValueError, match="cycles must be 0 or more and sweeps 1 or more"):
-        Harmonic(**arguments)
+@pytest.mark.parametrize(("name", "value", "least"), [("cycles", -1, 0), ("sweeps", 0, 1)])
+def test_harmonic_refuses_what_it_cannot_do(name, value, least):
+    with pytest.raises(Refused, match=rf"^generator\.{name}: {value} is no whole number from {least} up$"):
+        Harmonic(**{name: value})
 
 
 @pytest.mark.parametrize(("fill", "method"), [(Telea, "INPAINT_TELEA"), (NavierStokes, "INPAINT_NS")])
@@ -296,5 +297,5 @@ def test_nearest_patch_falls_back_to_smaller_patches_and_to_harmonic():
 
 @pytest.mark.parametrize("patch", [1, 6, -3])
 def test_nearest_patch_refuses_an_even_or_tiny_patch(patch):
-    with pytest.raises(ValueError, match="patch must be an odd number"):
+    with pytest.raises(Refused, match=r"^generator\.patch: "):
         NearestPatch(patch)

@@ -1,81 +1,66 @@
-"""The architecture as a table: what may import what. A newcomer can read it as such."""
+"""The architecture as a table: what may import what.
+
+A room is a folder of `inpaint/` or a file beside them. It imports rooms of its own floor and of those below.
+"""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import inpaint
 
-ROOT = Path(inpaint.__file__).parent
+ROOT = Path(inpaint.__file__).parents[1]
 
-# The first matching prefix decides. An import never goes up a floor.
-FLOORS = {
-    "inpaint.batch": 0,
-    "inpaint.rng": 0,
-    "inpaint.ranks": 0,
-    "inpaint.finite": 0,
-    "inpaint.lock": 0,
-    "inpaint.settings": 0,
-    "inpaint.networks": 1,
-    "inpaint.files": 1,
-    "inpaint.masks": 1,
-    "inpaint.fills": 1,
-    "inpaint.losses": 1,
-    "inpaint.schedules": 1,
-    "inpaint.features": 1,
-    "inpaint.retrieval": 1,
-    "inpaint.metrics": 1,
-    "inpaint.statistics": 1,
-    "inpaint.table": 1,
-    "inpaint.pairs": 1,
-    "inpaint.progress": 1,
-    "inpaint.writing": 1,
-    "inpaint.sheet": 1,
-    "inpaint.data": 2,
-    "inpaint.module": 2,
-    "inpaint.edge_module": 2,
-    "inpaint.checkpoint": 2,
-    "inpaint.callbacks": 2,
-    "inpaint.saving": 2,
-    "inpaint.signals": 2,
-    "inpaint.metrics_file": 2,
-    "inpaint.measuring": 2,
-    "inpaint.results": 2,
-    "inpaint.sweep.end": 4,
-    "inpaint.sweep.isolation": 2,
-    "inpaint.sweep.pruning": 2,
-    "inpaint.sweep": 3,
-    "inpaint.watch": 2,
-    "inpaint.validation": 2,
-    "inpaint.explain": 3,
-    "inpaint.wandb_client": 1,
-    "inpaint.wandb_logger": 2,
-    "inpaint.config": 3,
-    "inpaint.resume": 3,
-    "inpaint.train": 4,
-    "inpaint.evaluate": 4,
-    "inpaint.predict": 4,
-    "inpaint.compare": 4,
-    "inpaint.preview": 4,
-    "inpaint.probe": 4,
-    "inpaint.study": 4,
-}
-LOWEST_FLOOR_OF = {"lightning": 2, "hydra": 3, "omegaconf": 3}
+FLOORS = [
+    ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance"],  # words
+    ["pictures", "fills"],
+    ["networks", "masks"],
+    ["losses", "metrics", "data", "statistics"],
+    [
+        *(
+            "module",
+            "edge_module",
+            "callbacks",
+            "saving",
+            "signals",
+            "validation",
+            "watch",
+            "finite",
+            "checkpoint",
+        ),  # training
+        *("metrics_file", "wandb_logger", "wandb_client"),
+        *("measuring", "pairs", "table", "results"),  # evaluation
+        *("features", "retrieval"),
+    ],
+    ["config"],
+    ["cli", "resume"],
+    ["study", "compare"],
+    ["train", "evaluate", "preview", "predict", "probe", "sweep"],  # commands
+    ["hydra_plugins"],
+]
+COMMANDS = FLOORS[-2]
+# The lowest room that imports a library; so do the rooms above its floor, and no other.
+LOWEST = {"lightning": "data", "hydra": "config", "omegaconf": "config"}
 
-
-def floor_of(module: str) -> int:
-    for prefix, floor in FLOORS.items():
-        if module == prefix or module.startswith(prefix + "."):
-            return floor
-    raise AssertionError(f"{module} has no floor: add it to the table")
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-FILES = [path for path in sorted(ROOT.rglob("*.py")) if module_of(path) != "inpaint"]
+def room_of(module: str) -> str:
+    """`masks` of ``inpaint.masks.kind``."""
+    first, *inside = module.split(".")
+    room = inside[0] if first == "inpaint" else first
+    assert room in FLOOR, f"{room} has no floor: add it to the table"
+    return room
+
+
+def is_ours(module: str) -> bool:
+    return module.startswith(("inpaint.", "hydra_plugins."))
 
 
 def imports(path: Path) -> set[str]:
@@ -87,36 +72,59 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             for alias in node.names:
-                inner = ROOT.parent.joinpath(*node.module.split("."), alias.name)
+                inner = ROOT.joinpath(*node.module.split("."), alias.name)
                 is_module = inner.with_suffix(".py").is_file() or inner.is_dir()
                 found.add(f"{node.module}.{alias.name}" if is_module else node.module)
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_no_import_goes_up(path):
-    floor = floor_of(module_of(path))
-    for name in imports(path):
-        assert name.split(".")[0] != "experiments", f"{path} imports {name}"
-        if name.startswith("inpaint."):
-            assert floor_of(name) <= floor, f"{module_of(path)} (floor {floor}) imports {name} (floor {floor_of(name)})"
-        lowest = LOWEST_FLOOR_OF.get(name.split(".")[0], 0)
-        assert floor >= lowest, f"{module_of(path)} (floor {floor}) imports {name} (floor {lowest} and above)"
+PATHS = [path for place in ("inpaint", "hydra_plugins") for path in sorted((ROOT / place).rglob("*.py"))]
+FILES = {module_of(path): path for path in PATHS}
+del FILES["inpaint"]
+IMPORTS = {module: imports(path) for module, path in FILES.items()}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_no_import_goes_up(module):
+    room, floor = room_of(module), FLOOR[room_of(module)]
+    for name in IMPORTS[module]:
+        library = name.split(".")[0]
+        assert library != "experiments", f"{module} imports {name}"
+        if is_ours(name):
+            assert FLOOR[room_of(name)] <= floor, f"{module} (floor {floor}) imports {name}, which is above it"
+        elif library in LOWEST:
+            lowest = LOWEST[library]
+            assert room == lowest or floor > FLOOR[lowest], f"{module} imports {name}: for {lowest} and above alone"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    TopologicalSorter({module: filter(is_ours, names) for module, names in IMPORTS.items()}).prepare()
+
+
+def test_no_command_imports_another():
+    for module, names in IMPORTS.items():
+        if (room := room_of(module)) in COMMANDS:
+            others = {room_of(name) for name in names if is_ours(name)} & {*COMMANDS} - {room}
+            assert not others, f"{module} imports {others}"
+
+
+def test_every_row_is_a_room():
+    assert {room_of(module) for module in FILES} == {*FLOOR} and len(FLOOR) == sum(map(len, FLOORS))
 
 
 def test_only_rng_seeds():
-    for path in FILES:
+    for path in FILES.values():
         if path.name != "rng.py":
             text = path.read_text()
             assert "manual_seed" not in text and "np.random" not in text and "seed_everything" not in text, path
 
 
 def test_nothing_unsafe_is_unpickled():
-    for path in FILES:
+    for path in FILES.values():
         text = path.read_text()
         assert "weights_only=False" not in text and "load_from_checkpoint" not in text and "import pickle" not in text
 
 
 def test_files_stay_readable():
-    for path in FILES:
+    for path in FILES.values():
         assert len(path.read_text().splitlines()) <= 400, f"{path.name} is past 400 lines"

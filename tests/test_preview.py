@@ -13,7 +13,7 @@ from PIL import Image
 from inpaint import evaluate, preview, table
 from inpaint.data.datamodule import FolderData, PhotosData
 from inpaint.masks import Boxes, Files, Strokes
-from inpaint.sheet import LINE
+from inpaint.pictures.sheet import LINE
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["data.validation_crops=3", "data.crop=32"]

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from inpaint.metrics.probing import Split
+from inpaint.pictures.sheet import LINE, MARGIN
 from inpaint.retrieval import FRAME, SIDE, in_turn, retrieval_sheet
-from inpaint.sheet import LINE, MARGIN
 
 BLUE, ORANGE = (0, 102, 255), (255, 128, 0)
 

@@ -14,7 +14,7 @@ def test_a_word_that_does_not_exist_is_answered_with_those_that_do():
         choice("generator.norm", "bach", words)
 
 
-@pytest.mark.parametrize("value", [0, -3, 1.5, "one", None])
+@pytest.mark.parametrize("value", [0, -3, 1.5, "one", None, True])
 def test_numbers_are_whole(value):
     assert whole("data.crop", 1, 1) == 1
     with pytest.raises(ValueError, match=r"^data\.crop: .* is no whole number from 1 up$"):

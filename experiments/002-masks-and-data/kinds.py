@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from inpaint import rng
 from inpaint.config import conf_dir
-from inpaint.sheet import panel
+from inpaint.pictures.sheet import panel
 
 FROM_FILES = {"files", "objects", "paired"}
 SIDE, SAMPLES, ACROSS = 96, 4, 3

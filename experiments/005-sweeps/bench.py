@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from inpaint import train
-from inpaint.config import command
+from inpaint.cli.command import command
 from inpaint.sweep.grid import read_jobs
 
 SMALL = ["generator=context_encoder", "generator.width=16", "+debug=tiny", "trainer.accelerator=cpu"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
 from inpaint.compare.report import SORTS, compare
+from inpaint.settings import Refused
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         if not arguments.max_mb >= 0:
-            raise ValueError(f"--max-mb: give a number of megabytes, 0 for no pictures; got {arguments.max_mb}")
+            raise Refused(f"--max-mb: give a number of megabytes, 0 for no pictures; got {arguments.max_mb}")
         report = compare(arguments.paths, sort=arguments.sort, seeds=arguments.seeds, study=arguments.study)
         print_leaderboard(report)
         if arguments.csv:
@@ -54,6 +55,6 @@ def main(argv: list[str] | None = None) -> None:
             print(log_to_wandb(report, page))
     except BrokenPipeError:  # the reader of a pipe has seen enough
         raise SystemExit(1) from None
-    except (ValueError, OSError) as error:
+    except (Refused, OSError) as error:
         print(f"inpaint-compare: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -8,6 +8,7 @@ from typing import Any
 from inpaint.compare.report import Report
 from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
+from inpaint.settings import Refused
 
 
 def wandb_id(run: Run) -> str | None:
@@ -31,16 +32,16 @@ def log_to_wandb(report: Report, page: Path | None) -> str:
         A line that says where it is.
 
     Raises:
-        ValueError: none of the runs has an id, or wandb is not installed.
+        Refused: none of the runs has an id, or wandb is not installed.
     """
     ids = {id(run): wandb_id(run) for entry in report.entries for run in entry.runs if entry.trained}
     known = sorted(filter(None, ids.values()))
     if not known:
-        raise ValueError("--wandb: none of these runs has a wandb id; logger=wandb gives new ones theirs")
+        raise Refused("--wandb: none of these runs has a wandb id; logger=wandb gives new ones theirs")
     try:
         import wandb
     except ModuleNotFoundError:
-        raise ValueError("--wandb: wandb is not installed; pip install wandb") from None
+        raise Refused("--wandb: wandb is not installed; pip install wandb") from None
 
     settings = _logger_settings(report)
     logged = wandb.init(

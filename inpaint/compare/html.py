@@ -24,10 +24,10 @@ from inpaint.compare.leaderboard import SHOWN
 from inpaint.compare.paired import Difference, shown_digits
 from inpaint.compare.report import Block, Entry, Report
 from inpaint.compare.runs import Run
+from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.table import ALL, IMAGES, PERFECT
-from inpaint.writing import write_whole
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more

@@ -16,6 +16,7 @@ from inpaint.compare.paired import Difference, paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
+from inpaint.settings import Refused
 from inpaint.statistics import ALL, TIMES, said_of_intervals
 
 COUNTS = ("parameters", "updates", "train_seconds")
@@ -176,10 +177,10 @@ def compare(
         study: folder of a study with the `report.json` of `inpaint-study report`.
 
     Raises:
-        ValueError: there is no finished run, no such figure, or no report of a study.
+        Refused: there is no finished run, no such figure, or no report of a study.
     """
     if sort not in SORTS:
-        raise ValueError(f"--sort: {sort} is none of {', '.join(SORTS)}")
+        raise Refused(f"--sort: {sort} is none of {', '.join(SORTS)}")
     preferences = _read_study(study) if study else None
     runs, fills, left_out = _read_all(list(paths))
     entries = _entries(group_by_seed(runs) if seeds == "average" else [[run] for run in runs])
@@ -199,7 +200,7 @@ def _read_all(paths: Sequence[str | Path]) -> tuple[list[Run], list[Run], list[s
             continue
         try:
             found = read(folder)
-        except ValueError as error:
+        except Refused as error:
             left_out.append(f"{folder}: {error}")
             continue
         own = 1 if found[0].trained else len(found)
@@ -208,7 +209,7 @@ def _read_all(paths: Sequence[str | Path]) -> tuple[list[Run], list[Run], list[s
     if unfinished:
         left_out.append(f"unfinished (no results.csv): {', '.join(map(str, unfinished))}")
     if not runs:
-        raise ValueError("; ".join([f"no finished run in {', '.join(map(str, paths))}", *left_out]))
+        raise Refused("; ".join([f"no finished run in {', '.join(map(str, paths))}", *left_out]))
     return runs, fills, left_out
 
 
@@ -327,9 +328,9 @@ def _read_study(folder: Path) -> dict[str, Any]:
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"--study: {folder} has no report.json; inpaint-study report {folder} writes it") from None
+        raise Refused(f"--study: {folder} has no report.json; inpaint-study report {folder} writes it") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"--study: {folder / 'report.json'} cannot be read: {error}") from error
+        raise Refused(f"--study: {folder / 'report.json'} cannot be read: {error}") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
-        raise ValueError(f"--study: {folder / 'report.json'} is not a report of inpaint-study report")
+        raise Refused(f"--study: {folder / 'report.json'} is not a report of inpaint-study report")
     return report

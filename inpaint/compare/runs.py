@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from inpaint.metrics.columns import COLUMNS
+from inpaint.settings import Refused
 from inpaint.table import ALL, Row, read_csv
 
 
@@ -129,7 +130,7 @@ def read(folder: Path) -> list[Run]:
     """Everything that a folder measured: the model of a run folder first, then what stands beside it.
 
     Raises:
-        ValueError: one line that names the file that is missing, cut short or something else.
+        Refused: one line that names the file that is missing, cut short or something else.
     """
     file = "summary.json"
     config: dict[str, Any] = {}
@@ -166,7 +167,7 @@ def read(folder: Path) -> list[Run]:
         networks = dict(measured.get("networks") or {})
         folders = dict(measured.get("folders") or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError) as error:
-        raise ValueError(_said(file, error)) from error
+        raise Refused(_said(file, error)) from error
     none = dict.fromkeys(counts, math.nan)
     return [
         Run(

@@ -20,6 +20,7 @@ from kornia.enhance import (
 from torch import Tensor
 
 from inpaint import rng
+from inpaint.settings import Refused
 
 
 class Augmentation:
@@ -37,7 +38,7 @@ class Augmentation:
         hue: greatest turn of the colours to either side, as a share of a full turn, 0..0.5.
 
     Raises:
-        ValueError: a number outside these ranges.
+        Refused: a number outside these ranges.
     """
 
     def __init__(
@@ -53,9 +54,7 @@ class Augmentation:
         hue: float = 0.0,
     ) -> None:
         if not isinstance(zoom, list | tuple) or len(zoom) != 2 or not 1 <= zoom[0] <= zoom[1]:
-            raise ValueError(
-                f"data.augmentation.zoom: {zoom!r} is not [smallest, largest] with 1 <= smallest <= largest"
-            )
+            raise Refused(f"data.augmentation.zoom: {zoom!r} is not [smallest, largest] with 1 <= smallest <= largest")
         for name, value, most in (
             ("rotate", rotate, 180),
             ("shear", shear, 44),
@@ -66,7 +65,7 @@ class Augmentation:
             ("hue", hue, 0.5),
         ):
             if not 0 <= value <= most:
-                raise ValueError(f"data.augmentation.{name}: {value} is not between 0 and {most:g}")
+                raise Refused(f"data.augmentation.{name}: {value} is not between 0 and {most:g}")
         self.zoom, self.flip = (zoom[0], zoom[1]), flip
         self.rotate, self.lean, self.perspective = math.radians(rotate), math.tan(math.radians(shear)), perspective
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 
 from inpaint.data.sources import Source, Split, say
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 
 AUTO: Final = "auto"
 SETTINGS = ("data.crop", "data.crops_per_image", "data.validation_crops", "trainer.val_check_interval")

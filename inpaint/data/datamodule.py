@@ -20,14 +20,13 @@ from inpaint.data import automatic
 from inpaint.data.augmentation import Augmentation
 from inpaint.data.automatic import AUTO
 from inpaint.data.huggingface import HuggingFace
-from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
+from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
 from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split, say
 from inpaint.data.store import SHARE, free_memory
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
-from inpaint.settings import choice, whole
-from inpaint.signals import shelter
+from inpaint.settings import Refused, choice, whole
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
@@ -55,7 +54,7 @@ class InpaintingData(L.LightningDataModule):
         seed: keys order, crops and masks of training (validation is the same for every seed).
 
     Raises:
-        ValueError: an impossible number, or photographs that cannot be used (named, in `setup`).
+        Refused: an impossible number, or photographs that cannot be used (named, in `setup`).
     """
 
     def __init__(
@@ -90,14 +89,14 @@ class InpaintingData(L.LightningDataModule):
         choice("data.cache", cache, ("device", "ram", "none", "auto"))
         choice("data.on_bad_image", on_bad_image, ("raise", "skip"))
         if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):
-            raise ValueError(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
+            raise Refused(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
         pairs = [tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in ramp]
         valid = all(len(pair) == 2 and all(isinstance(number, int) for number in pair) for pair in pairs)
         steps = [(0, 1), *(pairs if valid else []), (1 << 62, crop + 1)]
         if not valid or any(a >= c or b >= d for (a, b), (c, d) in pairwise(steps)):
-            raise ValueError(f"data.ramp: {list(ramp)} is not [[until update, side], ...], both rising, side <= crop")
+            raise Refused(f"data.ramp: {list(ramp)} is not [[until update, side], ...], both rising, side <= crop")
         if masks is None and not source.masked:
-            raise ValueError("masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)")
+            raise Refused("masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)")
         if masks is not None and source.masked:
             say("masks: drawn, not those that the photographs come with; masks=paired takes those")
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
@@ -115,11 +114,11 @@ class InpaintingData(L.LightningDataModule):
         """Look at every photograph's header, and decode them where they are kept, before anything is trained.
 
         Raises:
-            ValueError: photographs that cannot be used, or too few for a batch.
+            Refused: photographs that cannot be used, or too few for a batch.
         """
         splits: tuple[Split, ...] = ("train", "validation") if stage == "fit" else ("validation",)
         if stage == "fit" and self.masks is not None and (frozen := self.masks.frozen) is not None:
-            raise ValueError(
+            raise Refused(
                 f"masks.root: {frozen.root} is a frozen set, which has masks for validation crops only "
                 "(masks@validation_masks=files validation_masks.root=DIR); to train with its masks, give "
                 f"masks.root={frozen.root / 'masks'}"
@@ -133,12 +132,12 @@ class InpaintingData(L.LightningDataModule):
                     self.tiles[split].keep(sizes)
         ranks = self.trainer.world_size if self.trainer is not None else 1
         if (crops := len(self.tiles["validation"])) < ranks:
-            raise ValueError(
+            raise Refused(
                 f"data.validation_crops: {crops} validation crops are fewer than the {ranks} devices; raise it, or let "
                 "more photographs validate"
             )
         if stage == "fit" and len(self.train_dataloader()) == 0:
-            raise ValueError(
+            raise Refused(
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "
                 f"{self.batch_size} on each of {ranks} devices; raise data.crops_per_image"
             )
@@ -147,7 +146,7 @@ class InpaintingData(L.LightningDataModule):
         """Whether a split's photographs are decoded once and kept; an automatic choice is said aloud."""
         if sizes is None:
             if self.cache in ("device", "ram"):
-                raise ValueError(f"data.cache: shards are streamed, not kept; cache={self.cache} needs another source")
+                raise Refused(f"data.cache: shards are streamed, not kept; cache={self.cache} needs another source")
             return False
         if self.cache != "auto":
             return self.cache != "none"

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from inpaint.data.sources import Picture, Split, check_reading, check_share, place, read_picture
-from inpaint.files import BadImage, Encoded, File, find_images, fit, image_size, listed, paired_size
-from inpaint.settings import choice
+from inpaint.pictures.pairing import find_images
+from inpaint.pictures.reading import BadImage, Encoded, File, fit, image_size, paired_size
+from inpaint.settings import Refused, choice, listed
 
 FORMATS = ("imagefolder", "parquet", "saved")
 OWN_VALIDATION = ("validation", "test")  # splits of the set itself that validate, the first that it has
@@ -39,7 +40,7 @@ class HuggingFace:
             takes a temporary one that each process makes anew and removes at its end.
 
     Raises:
-        ValueError: the library is not installed, there is no such set, split or column, a column is of another kind or
+        Refused: the library is not installed, there is no such set, split or column, a column is of another kind or
             has gaps, or links leave the folder.
     """
 
@@ -63,7 +64,7 @@ class HuggingFace:
         self.image, self.mask, self.label, self.caption = image, mask, label, caption
         self.masked = mask is not None
         if not self.root.exists():
-            raise ValueError(f"data.path: there is no {path}")
+            raise Refused(f"data.path: there is no {path}")
         self.folder = self.root if self.root.is_dir() else self.root.parent  # that paths in it must not leave
         if format == "imagefolder":
             find_images(self.root, "data.path")  # refuses links that leave it
@@ -72,7 +73,7 @@ class HuggingFace:
         if validation is None:
             validation = next((name for name in OWN_VALIDATION if name in sets and name != train), None)
             if validation is None:
-                raise ValueError(
+                raise Refused(
                     f"data.validation: {self.root} has no split of its own to validate on (it has {', '.join(sets)}); "
                     f"data.validation=0.1 takes a tenth of {train}"
                 )
@@ -81,9 +82,9 @@ class HuggingFace:
             self.part["validation"] = validation
         for split, part in self.part.items():
             if part not in sets:
-                raise ValueError(f"data.{split}: {self.root} has no split {part}, only {', '.join(sets)}")
+                raise Refused(f"data.{split}: {self.root} has no split {part}, only {', '.join(sets)}")
         if train == validation:
-            raise ValueError(f"data.validation: {train} trains as well; give another split, or a share of it")
+            raise Refused(f"data.validation: {train} trains as well; give another split, or a share of it")
         self.classes: list[str] = []
         self.tables = {part: self._checked(part, sets[part]) for part in dict.fromkeys(self.part.values())}
         self.rows: dict[Split, Any] = {split: range(len(self.tables[part])) for split, part in self.part.items()}
@@ -105,36 +106,34 @@ class HuggingFace:
         import datasets
 
         if not len(table):
-            raise ValueError(f"data.path: split {part} of {self.root} is empty")
+            raise Refused(f"data.path: split {part} of {self.root} is empty")
         features = table.features
         named = {"image": self.image, "mask": self.mask, "label": self.label, "caption": self.caption}
         for key, column in named.items():
             if column is None:
                 continue
             if column not in features:
-                raise ValueError(f"data.{key}: {part} has no column {column}, only {', '.join(features)}")
+                raise Refused(f"data.{key}: {part} has no column {column}, only {', '.join(features)}")
             kind = features[column]
             dtype = str(getattr(kind, "dtype", kind))
             if key in ("image", "mask"):
                 encoded = isinstance(kind, dict) and {*kind} == {"bytes", "path"}  # as the library stores them
                 if not isinstance(kind, datasets.Image) and not encoded and dtype not in ("binary", "large_binary"):
-                    raise ValueError(f"data.{key}: column {column} of {part} holds no pictures but {kind}")
+                    raise Refused(f"data.{key}: column {column} of {part} holds no pictures but {kind}")
                 table = table.cast_column(column, datasets.Image(decode=False))
             elif key == "label" and not dtype.startswith(("int", "uint")):
-                raise ValueError(f"data.label: column {column} of {part} holds no classes but {kind}")
+                raise Refused(f"data.label: column {column} of {part} holds no classes but {kind}")
             elif key == "caption" and dtype not in ("string", "large_string"):
-                raise ValueError(f"data.caption: column {column} of {part} holds no texts but {kind}")
+                raise Refused(f"data.caption: column {column} of {part} holds no texts but {kind}")
             values = table.data.column(column)
             # A class that is not known is None or -1.
             gaps = sum(v is None or v == -1 for v in values.to_pylist()) if key == "label" else values.null_count
             if gaps:
-                raise ValueError(f"data.{key}: {gaps} of {len(table)} rows of {part} have none in column {column}")
+                raise Refused(f"data.{key}: {gaps} of {len(table)} rows of {part} have none in column {column}")
         if self.label is not None and isinstance(features[self.label], datasets.ClassLabel):
             names = list(features[self.label].names)
             if self.classes and self.classes != names:
-                raise ValueError(
-                    f"data.label: the splits name other classes, {listed(self.classes)} and {listed(names)}"
-                )
+                raise Refused(f"data.label: the splits name other classes, {listed(self.classes)} and {listed(names)}")
             self.classes = names
         return table
 
@@ -213,9 +212,7 @@ def _load(root: Path, format: str, cache_dir: str | None) -> dict[str, Any]:
     try:
         import datasets
     except ImportError:
-        raise ValueError(
-            "data.path: Hugging Face data sets need the extra `data`: pip install 'inpaint[data]'"
-        ) from None
+        raise Refused("data.path: Hugging Face data sets need the extra `data`: pip install 'inpaint[data]'") from None
     files = {"data_files": {"train": str(root)}} if root.is_file() else {"data_dir": str(root)}
     try:
         with _silent_and_offline():
@@ -225,7 +222,7 @@ def _load(root: Path, format: str, cache_dir: str | None) -> dict[str, Any]:
             return dict(found) if isinstance(found, dict) else {"train": found}
     except Exception as error:  # the library wraps what its readers raise in its own
         reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f"data.path: {root} cannot be read as {format} ({reason[0]})") from None
+        raise Refused(f"data.path: {root} cannot be read as {format} ({reason[0]})") from None
 
 
 @contextmanager

@@ -4,6 +4,10 @@ What happens to sample `index` in `epoch` depends on nothing else: not on the ba
 the number of ranks, or whether the run was interrupted.
 """
 
+import multiprocessing
+import os
+import signal
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -12,6 +16,8 @@ from typing import Any
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from inpaint import rng
+from inpaint.folder import let_go
+from inpaint.settings import Refused
 
 
 class KeyedSampler(Sampler[tuple[int, int]]):
@@ -209,12 +215,36 @@ class ResumableLoader(DataLoader):
         """Go on after the batches of `state`.
 
         Raises:
-            ValueError: the epoch had other batches then, so the position means nothing now.
+            Refused: the epoch had other batches then, so the position means nothing now.
         """
         for what, now in self._epoch().items():
             if (then := state.get(what, now)) != now:  # 0.1.0 wrote down the batches alone
-                raise ValueError(
+                raise Refused(
                     f"resume: an epoch had {then} {what} when the checkpoint was written and has {now} now; restore "
                     "data, batch size and number of devices"
                 )
         self.batches.skip = state["handed_out"]
+
+
+def shelter(worker: int) -> None:
+    """Runs in each loading worker: it ignores Ctrl-C, SIGUSR2 and any SIGTERM that its parent did not send.
+
+    Ctrl-C and schedulers signal all processes alike; a worker that died of it would take the run with it before it is
+    saved. The worker exits when its parent does, and holds no lock of the run folder in the moment between.
+    """
+    let_go()
+    parent = multiprocessing.parent_process()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    if parent is None or not hasattr(signal, "sigtimedwait"):
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def watch() -> None:
+        while parent.is_alive():
+            received = signal.sigtimedwait({signal.SIGTERM}, 1.0)
+            if received is not None and received.si_pid == parent.pid:
+                break
+        os._exit(0)
+
+    threading.Thread(target=watch, name="shelter", daemon=True).start()

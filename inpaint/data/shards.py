@@ -12,9 +12,10 @@ from typing import Any
 
 from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
 from inpaint.data.tar import Reader, Sample
-from inpaint.files import BadImage, Encoded, listed
+from inpaint.folder import write_whole
+from inpaint.pictures.reading import BadImage, Encoded
 from inpaint.progress import in_threads
-from inpaint.writing import write_whole
+from inpaint.settings import Refused, listed
 
 
 class Shards:
@@ -41,7 +42,7 @@ class Shards:
         block: successive samples that are shuffled, and held in memory by each stream.
 
     Raises:
-        ValueError: no such shards, none in a pattern, some twice or on both sides, broken ones, or wrong counts.
+        Refused: no such shards, none in a pattern, some twice or on both sides, broken ones, or wrong counts.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Shards:
     ) -> None:
         for key, number in (("streams", streams), ("block", block)):
             if number < 1:
-                raise ValueError(f"data.{key}: {number} is less than 1")
+                raise Refused(f"data.{key}: {number} is less than 1")
         check_reading(resize, mask_threshold, mask is not None, "mask")
         self.masked = mask is not None
         self.image, self.mask = [_extension(name) for name in image], _extension(mask) if mask is not None else None
@@ -74,7 +75,7 @@ class Shards:
         }
         every = [address for addresses in self.addresses.values() for address in addresses]
         if twice := [address for address, times in Counter(every).items() if times > 1]:
-            raise ValueError(f"data.validation: {len(twice)} shards are there twice, or train as well: {listed(twice)}")
+            raise Refused(f"data.validation: {len(twice)} shards are there twice, or train as well: {listed(twice)}")
         self.names = _short_names(every)
         self.counts = self._counted(every, Path(counts) if counts is not None else None)
         self.begins: dict[Split, list[int]] = {
@@ -83,7 +84,7 @@ class Shards:
         }
         for split in self.addresses:
             if not self.count(split):
-                raise ValueError(
+                raise Refused(
                     f"data.{split}: no samples with a picture ({', '.join(self.image)}) in "
                     f"{listed(self.addresses[split])}"
                 )
@@ -95,7 +96,7 @@ class Shards:
         if file is not None and file.is_file():
             return self._known(file)
         if file is not None and not file.parent.is_dir():
-            raise ValueError(f"data.counts: {file} is not there, and cannot be made: {file.parent} is no folder")
+            raise Refused(f"data.counts: {file} is not there, and cannot be made: {file.parent} is no folder")
         ignored: Counter[str] = Counter()
         counts = {}
         found = in_threads(self._walk_through, every, 8, "counting samples", "shards")  # which are mostly waited for
@@ -121,9 +122,9 @@ class Shards:
         except (OSError, ValueError, AttributeError):
             readable = False
         if not readable:
-            raise ValueError(f'data.counts: {file} is no JSON of the form {{"000.tar": 100, "001.tar": 99}}')
+            raise Refused(f'data.counts: {file} is no JSON of the form {{"000.tar": 100, "001.tar": 99}}')
         if missing := [name for name in self.names.values() if name not in known]:
-            raise ValueError(
+            raise Refused(
                 f"data.counts: {file} lacks {len(missing)} of {len(self.names)} shards: {listed(missing)}; "
                 "add them, or delete the file to have it made anew"
             )
@@ -137,7 +138,7 @@ class Shards:
         except ValueError:
             raise
         except Exception as error:
-            raise ValueError(f"{reader.name}: the shard is broken ({error})") from None
+            raise Refused(f"{reader.name}: the shard is broken ({error})") from None
         finally:
             reader.close()
 
@@ -168,7 +169,7 @@ class Shards:
 
         Raises:
             BadImage: naming shard and sample, if it cannot be read or lacks something.
-            ValueError: the shard is broken, or has another number of samples than was counted.
+            Refused: the shard is broken, or has another number of samples than was counted.
         """
         address, position = self._find(split, row)
         key, members = self._sample(split, address, position)
@@ -219,7 +220,7 @@ class Shards:
             except Exception as error:  # what a network raises depends on its library; a connection may break once
                 reader.close()
                 if attempt == 2:
-                    raise ValueError(f"{reader.name}: the shard is broken ({error})") from None
+                    raise Refused(f"{reader.name}: the shard is broken ({error})") from None
                 reader = None
         assert reader is not None
         readers.append(reader)
@@ -250,23 +251,23 @@ def _expand(patterns: str | Sequence[str], key: str) -> list[str]:
     try:
         from braceexpand import braceexpand
     except ImportError:
-        raise ValueError(f"data.{key}: shards need the extra `data`: pip install 'inpaint[data]'") from None
+        raise Refused(f"data.{key}: shards need the extra `data`: pip install 'inpaint[data]'") from None
     found: list[str] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         try:
             addresses = list(braceexpand(pattern))
         except ValueError:
-            raise ValueError(f"data.{key}: the braces of {pattern} do not match") from None
+            raise Refused(f"data.{key}: the braces of {pattern} do not match") from None
         for address in addresses:
             try:
                 matching = _matching(address)
             except Exception as error:  # what a network raises depends on its library
-                raise ValueError(f"data.{key}: {address} cannot be reached ({error})") from None
+                raise Refused(f"data.{key}: {address} cannot be reached ({error})") from None
             if not matching:
-                raise ValueError(f"data.{key}: there are no shards {address}")
+                raise Refused(f"data.{key}: there are no shards {address}")
             found += matching
     if not found:
-        raise ValueError(f"data.{key}: names no shards")
+        raise Refused(f"data.{key}: names no shards")
     return found
 
 

@@ -12,18 +12,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from inpaint.files import (
-    BadImage,
-    File,
-    find_images,
-    fit,
-    image_size,
-    listed,
-    pair_masks,
-    paired_size,
-    read_image,
-    read_mask,
-)
+from inpaint.pictures.pairing import find_images, pair_masks
+from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image, read_mask
+from inpaint.settings import Refused, listed
 
 Split = Literal["train", "validation"]
 say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why
@@ -103,28 +94,28 @@ def check_reading(resize: int | None, mask_threshold: int | None, masked: bool, 
     """Refuse numbers that mean nothing.
 
     Raises:
-        ValueError: naming the setting.
+        Refused: naming the setting.
     """
     if resize is not None and resize < 1:
-        raise ValueError(f"data.resize: {resize} pixels is less than 1; null reads pictures as they are")
+        raise Refused(f"data.resize: {resize} pixels is less than 1; null reads pictures as they are")
     if mask_threshold is not None and not masked:
-        raise ValueError(f"data.mask_threshold: there are no masks; give data.{masks_key} too")
+        raise Refused(f"data.mask_threshold: there are no masks; give data.{masks_key} too")
     if mask_threshold is not None and not 1 <= mask_threshold <= 255:
-        raise ValueError(f"data.mask_threshold: {mask_threshold} is not a grey level from 1 to 255")
+        raise Refused(f"data.mask_threshold: {mask_threshold} is not a grey level from 1 to 255")
 
 
 def check_share(share: float, names: dict[Split, list], what: str) -> None:
     """Refuse a share of the pictures that leaves one side without any.
 
     Raises:
-        ValueError: with the counts.
+        Refused: with the counts.
     """
     if not 0 < share < 1:
-        raise ValueError(f"data.validation: {share} is not between 0 and 1")
+        raise Refused(f"data.validation: {share} is not between 0 and 1")
     for split, chosen in names.items():
         if not chosen:
             total = sum(map(len, names.values()))
-            raise ValueError(
+            raise Refused(
                 f"data.validation: {share} of the {total} pictures in {what} leaves none for {split}; "
                 "give more pictures or another share"
             )
@@ -207,7 +198,7 @@ class Folder:
         root: the folder, searched with its sub-folders.
         train: a sub-folder or a list file; None takes all.
         validation: a share between 0 and 1, a sub-folder or a list file.
-        masks_root: a folder with a mask for each picture, of the same relative name and size (`files.pair_masks`).
+        masks_root: a folder with a mask for each picture, of the same relative name and size (`pairing.pair_masks`).
         mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
         label: ``folder`` makes the first sub-folder (of the root, or of the split's own folder) the class; classes are
             numbered in the order of their names, which `classes` holds.
@@ -215,7 +206,7 @@ class Folder:
         resize: the shorter side is shrunk to this many pixels on reading; None reads pictures as they are.
 
     Raises:
-        ValueError: something is missing, contradictory, empty, on both sides of the split, or leads out of the folder;
+        Refused: something is missing, contradictory, empty, on both sides of the split, or leads out of the folder;
             with counts and names.
     """
 
@@ -234,7 +225,7 @@ class Folder:
         self.masked = masks_root is not None
         check_reading(resize, mask_threshold, self.masked, "masks_root")
         if train is None and isinstance(validation, str):
-            raise ValueError(f"data.train: {validation} validates; name a sub-folder or list of those that train, too")
+            raise Refused(f"data.train: {validation} validates; name a sub-folder or list of those that train, too")
 
         found = [path.relative_to(self.root).as_posix() for path in find_images(self.root, "data.root")]
         chosen, inside = self._select(found, "train", train)
@@ -243,7 +234,7 @@ class Folder:
         if isinstance(validation, str):
             self.names["validation"], bases["validation"] = self._select(found, "validation", validation)
             if both := sorted({*self.names["train"]} & {*self.names["validation"]}):
-                raise ValueError(f"data.validation: {len(both)} pictures train as well: {listed(both)}")
+                raise Refused(f"data.validation: {len(both)} pictures train as well: {listed(both)}")
 
         self.masks: dict[str, Path] = {}
         if masks_root is not None:
@@ -270,18 +261,18 @@ class Folder:
             prefix = "" if path == PurePosixPath() else f"{path}/"
             if chosen := [picture for picture in found if picture.startswith(prefix)]:
                 return chosen, prefix
-            raise ValueError(f"data.{key}: no pictures in {self.root / path}")
+            raise Refused(f"data.{key}: no pictures in {self.root / path}")
         for file in (Path(name), self.root / name):
             if file.is_file():
                 return self._listed(found, key, file), ""
-        raise ValueError(f"data.{key}: {name} is neither a sub-folder of {self.root} nor a list file")
+        raise Refused(f"data.{key}: {name} is neither a sub-folder of {self.root} nor a list file")
 
     def _listed(self, found: list[str], key: Split, file: Path) -> list[str]:
         """The pictures of a list file."""
         try:
             lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"data.{key}: {file} is no list that can be read ({error})") from None
+            raise Refused(f"data.{key}: {file} is no list that can be read ({error})") from None
         paths = [PurePosixPath(line) for line in lines if line and not line.startswith("#")]
         outside = [str(path) for path in paths if path.is_absolute() or ".." in path.parts]
         names = [str(path) for path in paths if not (path.is_absolute() or ".." in path.parts)]
@@ -293,9 +284,9 @@ class Folder:
         }
         if any(problems.values()):
             what = "; ".join(f"{len(wrong)} {text} ({listed(wrong)})" for text, wrong in problems.items() if wrong)
-            raise ValueError(f"data.{key}: of {len(paths)} lines in {file}, paths relative to {self.root}: {what}")
+            raise Refused(f"data.{key}: of {len(paths)} lines in {file}, paths relative to {self.root}: {what}")
         if not names:
-            raise ValueError(f"data.{key}: {file} names no pictures")
+            raise Refused(f"data.{key}: {file} names no pictures")
         return names
 
     def _classes(self, label: str | None, bases: dict[Split, str]) -> tuple[list[str], dict[Split, list[int]]]:
@@ -303,10 +294,10 @@ class Folder:
         if label is None:
             return [], {}
         if label != "folder":
-            raise ValueError(f"data.label: {label} is neither folder nor null")
+            raise Refused(f"data.label: {label} is neither folder nor null")
         parts = {split: [n.removeprefix(bases[split]).split("/") for n in names] for split, names in self.names.items()}
         if bare := [path[0] for paths in parts.values() for path in paths if len(path) == 1]:
-            raise ValueError(f"data.label: {len(bare)} pictures are in no sub-folder: {listed(bare)}")
+            raise Refused(f"data.label: {len(bare)} pictures are in no sub-folder: {listed(bare)}")
         classes = sorted({path[0] for paths in parts.values() for path in paths})
         number = {name: place for place, name in enumerate(classes)}
         return classes, {split: [number[path[0]] for path in paths] for split, paths in parts.items()}
@@ -316,7 +307,7 @@ class Folder:
             return
         every = [name for names in self.names.values() for name in names]
         if lacking := [name for name in every if not self._caption(name).is_file()]:
-            raise ValueError(
+            raise Refused(
                 f"data.caption: {len(lacking)} of {len(every)} pictures have no text beside them: "
                 f"{listed([self._caption(name).relative_to(self.root).as_posix() for name in lacking])}"
             )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
 
 SHARE = 0.25  # of the free memory that an automatic choice may take

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from inpaint.settings import Refused
+
 LARGEST_MEMBER = 1 << 28  # bytes; a header can claim any size
 BROKEN_HEADERS = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
 
@@ -33,7 +35,7 @@ class Reader:
         images: extensions of pictures.
 
     Raises:
-        ValueError: it cannot be opened, or is no tar file.
+        Refused: it cannot be opened, or is no tar file.
     """
 
     def __init__(self, address: str, name: str, wanted: set[str], images: Sequence[str]) -> None:
@@ -50,14 +52,14 @@ class Reader:
             mode: Any = "r:*" if self.file.seekable() else "r|*"
             self.tar = tarfile.open(fileobj=self.file, mode=mode, tarinfo=_Header)  # noqa: SIM115
         except Exception as error:  # what a network raises depends on its library
-            raise ValueError(f"{name}: the shard cannot be opened ({error})") from None
+            raise Refused(f"{name}: the shard cannot be opened ({error})") from None
         self.samples = self._walk()
 
     def load(self, block: int, length: int, count: int) -> None:
         """Go on to a later block, of `length` samples each, and hold its samples.
 
         Raises:
-            ValueError: there are more or fewer than `count` in the shard.
+            Refused: there are more or fewer than `count` in the shard.
             Exception: whatever a broken file or connection raises.
         """
         begin, end = block * length, min(block * length + length, count)
@@ -67,7 +69,7 @@ class Reader:
         self.block = block
         fewer = len(self.held) < end - begin
         if fewer or (end == count and next(self.samples, None) is not None):
-            raise ValueError(
+            raise Refused(
                 f"data.counts: {self.name} has {'fewer' if fewer else 'more'} samples than the {count} that were "
                 "counted; count its samples anew"
             )
@@ -88,7 +90,7 @@ class Reader:
                     number += 1
                 key, members = name, {}
             if extension in members:
-                raise ValueError(f"{self.name}: {entry.name} is there twice in a row")
+                raise Refused(f"{self.name}: {entry.name} is there twice in a row")
             members[extension] = self._bytes(entry) if number >= self.first else b""
         if not members.keys().isdisjoint(self.images):
             yield Sample(key, members)

@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 from inpaint import rng
 from inpaint.data.sources import Picture, Source, Split, say
 from inpaint.data.store import Store
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
+from inpaint.settings import Refused
 
 
 class Tiles(Dataset):
@@ -61,7 +62,7 @@ class Tiles(Dataset):
         """Look at every photograph's header; their sizes, or None where only reading would tell.
 
         Raises:
-            ValueError: too many cannot be used.
+            Refused: too many cannot be used.
         """
         if self.source.shards(self.split) is not None:
             return None
@@ -94,7 +95,7 @@ class Tiles(Dataset):
         """Leave photographs out.
 
         Raises:
-            ValueError: those are more than `max_bad_fraction` allows.
+            Refused: those are more than `max_bad_fraction` allows.
         """
         new = {row: reason for row, reason in bad.items() if row not in self.bad}
         self.bad |= new
@@ -109,7 +110,7 @@ class Tiles(Dataset):
                 key, remedy = "crop", "lower it"
             elif self.max_bad_fraction is not None:
                 key, remedy = "max_bad_fraction", f"{self.max_bad_fraction:g} allows fewer"
-            raise ValueError(f"data.{key}: {said} cannot be used; {remedy}: {shown}")
+            raise Refused(f"data.{key}: {said} cannot be used; {remedy}: {shown}")
         say(f"data: {said} are left out: {shown}")
 
     def usable(self, row: int) -> int:

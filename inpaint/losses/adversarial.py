@@ -19,7 +19,7 @@ from inpaint.batch import Verdict
 from inpaint.losses.blur import gaussian_blur
 from inpaint.losses.term import Weight
 from inpaint.schedules import checked_weight
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 
 class Adversarial(nn.Module, ABC):
@@ -183,7 +183,7 @@ class SoftMask(Adversarial):
         sigma: deviation of the Gaussian in pixels (the authors' code: 10).
 
     Raises:
-        ValueError: a choice that does not exist, an even kernel, or a sigma that is not positive.
+        Refused: a choice that does not exist, an even kernel, or a sigma that is not positive.
     """
 
     blind = 0.5
@@ -191,9 +191,9 @@ class SoftMask(Adversarial):
     def __init__(self, weight: Weight = 0.01, of: str = "composite", kernel: int = 71, sigma: float = 10.0) -> None:
         super().__init__(weight, of)
         if kernel % 2 != 1 or kernel < 1:
-            raise ValueError(f"adversarial.kernel: {kernel} is not odd and positive")
+            raise Refused(f"adversarial.kernel: {kernel} is not odd and positive")
         if sigma <= 0:
-            raise ValueError(f"adversarial.sigma: {sigma} pixels; take a small one for labels of 0 and 1")
+            raise Refused(f"adversarial.sigma: {sigma} pixels; take a small one for labels of 0 and 1")
         self.kernel, self.sigma = kernel, sigma
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
@@ -236,7 +236,7 @@ class Wasserstein(Adversarial):
         super().__init__(weight, of)
         for name, value in (("gp_weight", gp_weight), ("drift", drift)):
             if value < 0:
-                raise ValueError(f"adversarial.{name}: {value} is negative")
+                raise Refused(f"adversarial.{name}: {value} is negative")
         self.gp_weight, self.masked, self.drift = gp_weight, masked, drift
 
     def judge(self, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:

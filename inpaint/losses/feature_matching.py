@@ -8,7 +8,7 @@ from torch import Tensor
 
 from inpaint.batch import Batch, Outputs
 from inpaint.losses.term import Term, Weight
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 
 class FeatureMatching(Term):
@@ -30,7 +30,7 @@ class FeatureMatching(Term):
         scale_weights: what each scale of the discriminator counts; null is 1 / scales each (pix2pixHD).
 
     Raises:
-        ValueError: a choice that does not exist; at the first batch, a discriminator without features, or with another
+        Refused: a choice that does not exist; at the first batch, a discriminator without features, or with another
             number of scales than of weights.
     """
 
@@ -51,10 +51,10 @@ class FeatureMatching(Term):
         assert outputs.real is not None and outputs.fake is not None
         scales = len(outputs.fake.features)
         if scales == 0:
-            raise ValueError("losses.feature_matching: this discriminator gives no features; choose another")
+            raise Refused("losses.feature_matching: this discriminator gives no features; choose another")
         weights = self.scale_weights or (1 / scales,) * scales
         if len(weights) != scales:
-            raise ValueError(f"losses.feature_matching.scale_weights: {len(weights)} for a discriminator of {scales}")
+            raise Refused(f"losses.feature_matching.scale_weights: {len(weights)} for a discriminator of {scales}")
         sums = []
         for weight, fake, real in zip(weights, outputs.fake.features, outputs.real.features, strict=True):
             differences = [mine.float() - true.detach().float() for mine, true in zip(fake, real, strict=True)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inpaint.losses.perceptual import Painted, _Featurewise
 from inpaint.losses.term import Weight
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 EPSILON = 1e-5  # keeps relative similarities finite (Wang et al. 2018)
 
@@ -41,7 +41,7 @@ class MRF(_Featurewise):
         bandwidth: of `id_mrf`; smaller makes the best patch count more.
 
     Raises:
-        ValueError: a choice that does not exist, or weights that are nowhere to be found; at the first batch, features
+        Refused: a choice that does not exist, or weights that are nowhere to be found; at the first batch, features
             smaller than a patch.
     """
 
@@ -63,13 +63,13 @@ class MRF(_Featurewise):
         self.variant = choice("losses.mrf.variant", variant, ("cnnmrf", "neural_patch", "id_mrf"))
         for name, value in (("patch", patch), ("stride", stride), ("bandwidth", bandwidth)):
             if value <= 0:
-                raise ValueError(f"losses.mrf.{name}: {value} is not positive")
+                raise Refused(f"losses.mrf.{name}: {value} is not positive")
         self.patch, self.stride, self.bandwidth = patch, stride, bandwidth
 
     def compare(self, painted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """The loss of one layer."""
         if min(truth.shape[-2:]) < self.patch:
-            raise ValueError(
+            raise Refused(
                 f"losses.mrf.patch: {self.patch} x {self.patch} features, but a layer has {tuple(truth.shape[-2:])}; "
                 "take an earlier one or larger pictures"
             )

@@ -22,7 +22,7 @@ from torch import Tensor
 from inpaint.batch import Batch, Outputs
 from inpaint.losses.term import Term, Weight
 from inpaint.networks.backbones import HoldsBackbone, shared
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 Painted = Literal["output", "composite", "both"]
 BLACK = -1.0
@@ -47,9 +47,9 @@ class _Featurewise(Term, HoldsBackbone):
         self.key = f"losses.{key}"
         choice(f"{self.key}.of", of, ("output", "composite", "both"))
         if not layers:
-            raise ValueError(f"{self.key}.layers: empty; name at least one")
+            raise Refused(f"{self.key}.layers: empty; name at least one")
         if layer_weights is not None and len(layer_weights) != len(layers):
-            raise ValueError(f"{self.key}.layer_weights: {len(layer_weights)} for {len(layers)} layers; one a layer")
+            raise Refused(f"{self.key}.layer_weights: {len(layer_weights)} for {len(layers)} layers; one a layer")
         self.of, self.layers = names, tuple(layers)
         self.layer_weights = tuple(layer_weights) if layer_weights is not None else (1.0,) * len(layers)
         self.hold(shared(backbone, weights, convention, self.layers, self.key))
@@ -97,7 +97,7 @@ class Perceptual(_Featurewise):
         error: `l1` or `l2`, averaged over all features of a layer.
 
     Raises:
-        ValueError: a choice that does not exist, or weights that are nowhere to be found.
+        Refused: a choice that does not exist, or weights that are nowhere to be found.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Style(_Featurewise):
         region: `all`, or `hole`: the backbone sees black outside the hole.
 
     Raises:
-        ValueError: a choice that does not exist, or weights that are nowhere to be found.
+        Refused: a choice that does not exist, or weights that are nowhere to be found.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from torch import Tensor
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs
 from inpaint.losses.term import Term, Weight
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 Region = Literal["hole", "known", "all"]
 Share = Literal["region", "image", "hole"]
@@ -35,11 +35,11 @@ class _Pixelwise(Term):
         self.per = choice(f"{key}.per", per, ("region", "image", "hole"))
         self.of = choice(f"{key}.of", of, ("output", "composite", "coarse"))
         if not 0 < discount <= 1:
-            raise ValueError(f"{key}.discount: {discount} is outside (0, 1]")
+            raise Refused(f"{key}.discount: {discount} is outside (0, 1]")
         if band < 0:
-            raise ValueError(f"{key}.band: {band} pixels; 0 is no band")
+            raise Refused(f"{key}.band: {band} pixels; 0 is no band")
         if region == "known" and (discount < 1 or band > 0):
-            raise ValueError(f"{key}.region: discount and band weigh pixels of the hole, but region is known")
+            raise Refused(f"{key}.region: discount and band weigh pixels of the hole, but region is known")
         self.discount, self.band, self.band_weight = discount, band, band_weight
 
     @abstractmethod
@@ -87,7 +87,7 @@ class L1(_Pixelwise):
         band_weight: see `band`.
 
     Raises:
-        ValueError: a choice that does not exist, or a weight of hole pixels where only known ones count.
+        Refused: a choice that does not exist, or a weight of hole pixels where only known ones count.
     """
 
     def error(self, difference: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Charbonnier(_Pixelwise):
         epsilon: size of the differences below which it is quadratic (LapSRN: 0.001).
 
     Raises:
-        ValueError: as for `L1`, or an epsilon that is not positive.
+        Refused: as for `L1`, or an epsilon that is not positive.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Charbonnier(_Pixelwise):
     ) -> None:
         super().__init__(weight, region, per, of, discount, band, band_weight)
         if epsilon <= 0:
-            raise ValueError(f"losses.charbonnier.epsilon: {epsilon} is not positive; losses=[l1] is the limit of 0")
+            raise Refused(f"losses.charbonnier.epsilon: {epsilon} is not positive; losses=[l1] is the limit of 0")
         self.epsilon = epsilon
 
     def error(self, difference: Tensor) -> Tensor:

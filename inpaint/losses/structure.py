@@ -9,7 +9,7 @@ from torch import Tensor
 from inpaint.batch import Batch, Outputs
 from inpaint.losses.blur import gaussian_blur
 from inpaint.losses.term import Term, Weight
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 Painted = Literal["output", "composite"]
 
@@ -43,7 +43,7 @@ class SSIM(Term):
         of: `output` or `composite`.
 
     Raises:
-        ValueError: a choice that does not exist; at the first batch, pictures with a side below 11 pixels.
+        Refused: a choice that does not exist; at the first batch, pictures with a side below 11 pixels.
     """
 
     def __init__(self, weight: Weight = 1.0, of: Painted = "output") -> None:
@@ -71,13 +71,13 @@ class MSSSIM(Term):
         of: `output` or `composite`.
 
     Raises:
-        ValueError: a choice that does not exist; at the first batch, pictures with a side below 11 * 2^(scales - 1).
+        Refused: a choice that does not exist; at the first batch, pictures with a side below 11 * 2^(scales - 1).
     """
 
     def __init__(self, weight: Weight = 1.0, scales: int = 5, of: Painted = "output") -> None:
         super().__init__(weight, {of})
         if not 1 <= scales <= len(SCALES):
-            raise ValueError(f"losses.ms_ssim.scales: {scales} is not one of 1..{len(SCALES)}")
+            raise Refused(f"losses.ms_ssim.scales: {scales} is not one of 1..{len(SCALES)}")
         self.exponents = [exponent * sum(SCALES) / sum(SCALES[:scales]) for exponent in SCALES[:scales]]
         self.of = choice("losses.ms_ssim.of", of, ("output", "composite"))
 
@@ -106,7 +106,7 @@ def _check_size(key: str, picture: Tensor, scales: int) -> None:
     if side < least:
         fits = max((n for n in range(1, scales) if WINDOW * 2 ** (n - 1) <= side), default=0)
         advice = f"; losses.ms_ssim.scales={fits} fits" if fits else ""
-        raise ValueError(f"{key}: needs pictures of at least {least} pixels a side, got {side}{advice}")
+        raise Refused(f"{key}: needs pictures of at least {least} pixels a side, got {side}{advice}")
 
 
 class TotalVariation(Term):
@@ -122,7 +122,7 @@ class TotalVariation(Term):
         of: `composite` or `output`.
 
     Raises:
-        ValueError: a choice that does not exist.
+        Refused: a choice that does not exist.
     """
 
     def __init__(
@@ -164,13 +164,13 @@ class FocalFrequency(Term):
         of: `output` or `composite`.
 
     Raises:
-        ValueError: a choice that does not exist, or a negative alpha.
+        Refused: a choice that does not exist, or a negative alpha.
     """
 
     def __init__(self, weight: Weight = 1.0, alpha: float = 1.0, of: Painted = "output") -> None:
         super().__init__(weight, {of})
         if alpha < 0:
-            raise ValueError(f"losses.focal_frequency.alpha: {alpha} is negative; 0 weighs all frequencies alike")
+            raise Refused(f"losses.focal_frequency.alpha: {alpha} is negative; 0 weighs all frequencies alike")
         self.alpha = alpha
         self.of = choice("losses.focal_frequency.of", of, ("output", "composite"))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from inpaint.masks.kind import EVERY_AREA, Drawn, Masks, between, scalar, shorter_side, span, whole
 from inpaint.masks.shapes import Shapes, Size
 from inpaint.rng import fold, uniform
+from inpaint.settings import Refused
 
 SIDES = ("left", "top", "right", "bottom")
 
@@ -40,7 +41,7 @@ class Boxes(Drawn):
         super().__init__(area)
         unit = shorter_side(resolution)
         if not (isinstance(margin, int | float) and 0 <= margin < 0.5 * unit):
-            raise ValueError(f"masks.margin: give a length, 0 <= margin < half the shorter side; got {margin!r}")
+            raise Refused(f"masks.margin: give a length, 0 <= margin < half the shorter side; got {margin!r}")
         self.count = span("count", count, 1, 1000, "two whole numbers", whole=True)
         low, high = span("side", side, 0, unit - 2 * margin, "two lengths, at most the shorter side less two margins")
         self.side, self.margin = (low / unit, high / unit), margin / unit
@@ -84,7 +85,7 @@ class Outpainting(Drawn):
     ) -> None:
         super().__init__(area)
         if not sides or isinstance(sides, str) or not set(sides) <= set(SIDES):
-            raise ValueError(f"masks.sides: give some of {', '.join(SIDES)}; got {sides!r}")
+            raise Refused(f"masks.sides: give some of {', '.join(SIDES)}; got {sides!r}")
         self.sides = tuple(sides)
         self.probability = scalar("probability", probability, 0, 1, "the probability of each side")
         self.width = span("width", width, 0, 1, "two fractions of the picture's width or height")

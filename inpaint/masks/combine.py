@@ -9,6 +9,7 @@ from torch import Tensor
 from inpaint.masks.kind import EVERY_AREA, Masks
 from inpaint.masks.shapes import Shapes, Size, on_host, paint, together
 from inpaint.rng import fold, uniform
+from inpaint.settings import Refused
 
 
 class Mixture(Masks):
@@ -30,10 +31,10 @@ class Mixture(Masks):
         _named(kinds)
         weights = dict.fromkeys(kinds, 1.0) if probabilities is None else dict(probabilities)
         if odd := sorted(weights.keys() ^ kinds.keys()):
-            raise ValueError(f"masks.probabilities: give one for each name in kinds ({', '.join(kinds)}); see to {odd}")
+            raise Refused(f"masks.probabilities: give one for each name in kinds ({', '.join(kinds)}); see to {odd}")
         valid = all(isinstance(weight, int | float) and 0 <= weight < float("inf") for weight in weights.values())
         if not valid or not any(weights.values()):
-            raise ValueError(f"masks.probabilities: give numbers from 0 up, and not all of them 0; got {weights}")
+            raise Refused(f"masks.probabilities: give numbers from 0 up, and not all of them 0; got {weights}")
         self.kinds = {name: kind for name, kind in kinds.items() if weights[name] > 0}
         self.probabilities = {name: weights[name] / sum(weights.values()) for name in self.kinds}
 
@@ -111,7 +112,7 @@ class Inverted(Masks):
 
 def _named(kinds: Mapping[str, Masks]) -> None:
     if not kinds:
-        raise ValueError("masks.kinds: give at least one mask generator by name, as in kinds.boxes")
+        raise Refused("masks.kinds: give at least one mask generator by name, as in kinds.boxes")
 
 
 def _shapes(kinds: Mapping[str, Masks], keys: Tensor, size: Size) -> list[Shapes] | None:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import find_images, read_mask
 from inpaint.masks.frozen import MANIFEST, Frozen
 from inpaint.masks.kind import EVERY_AREA, Masks, between, sine, span, whole
 from inpaint.masks.pool import Pool, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
+from inpaint.pictures.pairing import find_images
+from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.progress import track
+from inpaint.settings import Refused
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Files(Masks):
         area: least and greatest share of the picture that a hole may cover, see `Masks`.
 
     Raises:
-        ValueError: the folder is missing or empty, a file is unreadable, not binary, or a link to elsewhere, or the
+        Refused: the folder is missing or empty, a file is unreadable, not binary, or a link to elsewhere, or the
             polarity cannot be told.
     """
 
@@ -63,11 +65,11 @@ class Files(Masks):
     ) -> None:
         super().__init__(area)
         if polarity not in ("auto", "white", "black"):
-            raise ValueError(f"masks.polarity: give auto, white or black, what the hole is; got {polarity!r}")
+            raise Refused(f"masks.polarity: give auto, white or black, what the hole is; got {polarity!r}")
         if threshold is not None and not (isinstance(threshold, int) and 1 <= threshold <= 255):
-            raise ValueError(f"masks.threshold: give a grey level, 1..255, or null; got {threshold!r}")
+            raise Refused(f"masks.threshold: give a grey level, 1..255, or null; got {threshold!r}")
         if not (isinstance(side, int) and side >= 1):
-            raise ValueError(f"masks.side: give a number of pixels from 1 up; got {side!r}")
+            raise Refused(f"masks.side: give a number of pixels from 1 up; got {side!r}")
         self.root, self.flip = Path(root), flip
         self.rotate = span("rotate", rotate, -360, 360, "two angles in degrees")
         self.scale = span("scale", scale, 0.1, 10, "two sizes, of which 1 covers the picture")
@@ -92,7 +94,7 @@ class Files(Masks):
             "area": self.area == EVERY_AREA,
         }
         if changed := [name for name, is_neutral in neutral.items() if not is_neutral]:
-            raise ValueError(
+            raise Refused(
                 f"masks.{changed[0]}: {self.root} is a frozen set, whose masks are taken as they are; leave "
                 f"{', '.join(changed)} at the default, or give masks.root={self.root / 'masks'} to draw from them"
             )
@@ -106,8 +108,8 @@ class Files(Masks):
             for path in track(paths, "reading masks", "files"):
                 try:
                     picture = read_mask(path, threshold, "masks.threshold")[0].numpy() > 0.5
-                except ValueError as error:
-                    raise ValueError(f"masks.root: {error}") from None
+                except BadImage as error:
+                    raise Refused(f"masks.root: {error}") from None
                 sizes.append(picture.shape)
                 white.append(picture.mean())
                 factor = min(1, side / min(picture.shape))
@@ -139,7 +141,7 @@ class Files(Masks):
         if polarity != "auto":
             return polarity, "as masks.polarity says"
         if UNCLEAR[0] <= white <= UNCLEAR[1]:
-            raise ValueError(
+            raise Refused(
                 f"masks.polarity: white covers {white:.0%} of the masks in {self.root}, which does not tell whether "
                 "white or black is the hole; give masks.polarity=white or masks.polarity=black"
             )

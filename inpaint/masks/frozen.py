@@ -23,8 +23,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaint.files import read_mask
 from inpaint.masks.shapes import Size
+from inpaint.pictures.reading import BadImage, read_mask
+from inpaint.settings import Refused
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -72,10 +73,10 @@ def new_folder(folder: Path) -> None:
     """Refuse a folder that a frozen set cannot be written into.
 
     Raises:
-        ValueError: it holds something, or is a file.
+        Refused: it holds something, or is a file.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"freeze: {folder} exists and is not an empty folder; give another one")
+        raise Refused(f"freeze: {folder} exists and is not an empty folder; give another one")
 
 
 def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> int:
@@ -87,7 +88,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
         images: write the crops too, for tools that do not cut them themselves.
 
     Raises:
-        ValueError: `folder` holds something.
+        Refused: `folder` holds something.
     """
     new_folder(folder)
     for name in ("masks", *(["images"] if images else [])):
@@ -126,7 +127,7 @@ class Frozen:
         setting: what messages call it.
 
     Raises:
-        ValueError: it is no manifest, empty, or names a key twice, crops of several sizes or a file elsewhere.
+        Refused: it is no manifest, empty, or names a key twice, crops of several sizes or a file elsewhere.
     """
 
     def __init__(self, root: Path, setting: str = "masks.root") -> None:
@@ -150,44 +151,44 @@ class Frozen:
             }
             sizes = {(int(line["height"]), int(line["width"])) for line in lines}
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, csv.Error):
-            raise ValueError(
+            raise Refused(
                 f"{where} is not the manifest of a frozen set, or is cut short; see inpaint-preview"
             ) from None
         if len(sizes) != 1:
-            raise ValueError(f"{where} names crops of {len(sizes)} sizes; a frozen set has one")
+            raise Refused(f"{where} names crops of {len(sizes)} sizes; a frozen set has one")
         self.size: Size = sizes.pop()
         for name, different in (("mask_key", len(self.keys.unique())), ("index", len(self.crops))):
             if different != len(lines):
-                raise ValueError(f"{where} names the same {name} twice")
+                raise Refused(f"{where} names the same {name} twice")
         for path in [path for crop in self.crops.values() for path in (crop.image, crop.mask) if path is not None]:
             if not path.resolve().is_relative_to(root.resolve()):
-                raise ValueError(f"{where} names {path}, which lies outside the folder")
+                raise Refused(f"{where} names {path}, which lies outside the folder")
 
     def pictures(self) -> Iterator[np.ndarray]:
         """The masks in the order of their keys, bool ``(H, W)``, 1 = hole, each checked against its digest.
 
         Raises:
-            ValueError: a file is missing, unreadable, or not the one that was frozen.
+            Refused: a file is missing, unreadable, or not the one that was frozen.
         """
         for path, expected in self.files:
             try:
                 mask = read_mask(path)
-            except ValueError as error:
-                raise ValueError(f"masks.root: {error}") from None
+            except BadImage as error:
+                raise Refused(f"masks.root: {error}") from None
             if tuple(mask.shape[1:]) != self.size or digest(mask.mul(255).byte()) != expected:
-                raise ValueError(f"masks.root: {path} is not the mask that was frozen: its sha256 is another one")
+                raise Refused(f"masks.root: {path} is not the mask that was frozen: its sha256 is another one")
             yield mask[0].numpy() > 0.5
 
     def check(self, crops: Iterable[Crop]) -> None:
         """Compare the validation crops with those that the set was made of, as keys tell only their rows.
 
         Raises:
-            ValueError: other photographs, or another number of crops.
+            Refused: other photographs, or another number of crops.
         """
         found = {crop.key: digest(crop.image) for crop in crops}
         differing = sum(self.images.get(key) != image for key, image in found.items())
         if differing or len(found) != len(self.images):
-            raise ValueError(
+            raise Refused(
                 f"masks.root: {self.root} was made of other photographs or crops: {differing} of {len(found)} differ, "
                 f"it has {len(self.images)}; give the data that it was made of"
             )
@@ -196,11 +197,11 @@ class Frozen:
         """The places of `keys` among `pictures`: int64 ``(B,)`` on the device of the keys. Makes the host wait.
 
         Raises:
-            ValueError: pictures of another size, or a key that was not frozen.
+            Refused: pictures of another size, or a key that was not frozen.
         """
         advice = "a frozen set serves the validation crops that it was made of: same data, same crops"
         if size != self.size:
-            raise ValueError(
+            raise Refused(
                 f"masks.root: the masks in {self.root} have {self.size[1]} x {self.size[0]} pixels, the pictures "
                 f"{size[1]} x {size[0]}; {advice}"
             )
@@ -208,7 +209,7 @@ class Frozen:
         place = torch.searchsorted(self.keys, asked).clamp_(max=len(self.keys) - 1)
         lacking = int((self.keys[place] != asked).sum())
         if lacking:
-            raise ValueError(
+            raise Refused(
                 f"masks.root: {self.root} has no mask for {lacking} of {len(keys)} samples; {advice}. To train with "
                 f"its masks, give masks.root={self.root / 'masks'}"
             )

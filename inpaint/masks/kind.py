@@ -9,6 +9,7 @@ from torch import Tensor
 
 from inpaint.masks.shapes import Shapes, Size, empty, groups, on_host, paint
 from inpaint.rng import fold, uniform
+from inpaint.settings import Refused
 
 if TYPE_CHECKING:
     from inpaint.masks.frozen import Frozen
@@ -20,7 +21,7 @@ PIXELS = 2**18  # that a CPU computes one by one at a time
 
 
 class Masks(ABC):
-    """A kind of mask. Wrong arguments raise a ValueError that names the config key.
+    """A kind of mask. Wrong arguments raise a `Refused` that names the config key.
 
     Args:
         area: least and greatest share of the picture that a hole may cover, both included. A mask outside is drawn
@@ -129,23 +130,23 @@ def sine(turns: Tensor) -> Tensor:
 
 
 def span(name: str, value: Sequence, least: float, most: float, unit: str, whole: bool = False) -> tuple:
-    """`value` as (low, high) with least <= low <= high <= most, or a ValueError that names the config key."""
+    """`value` as (low, high) with least <= low <= high <= most, or a `Refused` that names the config key."""
     try:
         low, high = value
         if least <= low <= high <= most and not (whole and (low % 1 or high % 1)):
             return (int(low), int(high)) if whole else (low, high)
     except (TypeError, ValueError):
         pass
-    raise ValueError(f"masks.{name}: give [low, high], {unit}, {least:g} <= low <= high <= {most:g}; got {value!r}")
+    raise Refused(f"masks.{name}: give [low, high], {unit}, {least:g} <= low <= high <= {most:g}; got {value!r}")
 
 
 def scalar(name: str, value: float, least: float, most: float, unit: str, whole: bool = False) -> float:
-    """`value`, if least <= value <= most, or a ValueError that names the config key."""
+    """`value`, if least <= value <= most, or a `Refused` that names the config key."""
     if isinstance(value, int | float) and least <= value <= most and not (whole and value % 1):
         return value
-    raise ValueError(f"masks.{name}: give {unit}, {least:g} <= {name} <= {most:g}; got {value!r}")
+    raise Refused(f"masks.{name}: give {unit}, {least:g} <= {name} <= {most:g}; got {value!r}")
 
 
 def shorter_side(resolution: float) -> float:
-    """The `resolution` that lengths are stated for, or a ValueError that names the config key."""
+    """The `resolution` that lengths are stated for, or a `Refused` that names the config key."""
     return scalar("resolution", resolution, 1, 1e6, "the shorter side of the pictures that lengths are stated for")

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint.files import LARGEST, decode, find_images, open_image
 from inpaint.masks.kind import EVERY_AREA, Masks, between, span, whole
 from inpaint.masks.pool import Pool, Resident, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
+from inpaint.pictures.pairing import find_images
+from inpaint.pictures.reading import LARGEST, decode, open_image
 from inpaint.progress import track
+from inpaint.settings import Refused
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Objects(Masks):
         area: least and greatest share of the picture that a hole may cover, see `Masks`.
 
     Raises:
-        ValueError: the annotations are missing, something else, broken or without any object large enough.
+        Refused: the annotations are missing, something else, broken or without any object large enough.
     """
 
     def __init__(
@@ -65,9 +67,9 @@ class Objects(Masks):
         self.flip = flip
         for name, number in (("most", most), ("side", side)):
             if not (isinstance(number, int) and number >= 1):
-                raise ValueError(f"masks.{name}: give a whole number from 1 up; got {number!r}")
+                raise Refused(f"masks.{name}: give a whole number from 1 up; got {number!r}")
         if not (isinstance(min_area, int | float) and 0 <= min_area <= 1):
-            raise ValueError(f"masks.min_area: give a share of an object's picture, 0..1; got {min_area!r}")
+            raise Refused(f"masks.min_area: give a share of an object's picture, 0..1; got {min_area!r}")
         self.pool, density = _read(Path(annotations), min_area, most, side)
         self._density = Resident(density)
 
@@ -95,7 +97,7 @@ class Objects(Masks):
 def _read(path: Path, min_area: float, most: int, side: int) -> tuple[Pool, Tensor]:
     """Silhouettes, and for each how many of its pixels go to the shorter side of its own picture: float32 ``(N,)``."""
     if not path.exists():
-        raise ValueError(f"masks.annotations: {path} does not exist; give a COCO-format JSON file or a folder of PNGs")
+        raise Refused(f"masks.annotations: {path} does not exist; give a COCO-format JSON file or a folder of PNGs")
     left_out: Counter[str] = Counter()
     densities: list[float] = []
 
@@ -116,7 +118,7 @@ def _read(path: Path, min_area: float, most: int, side: int) -> tuple[Pool, Tens
     notes = ", ".join(f"{number} {reason}" for reason, number in left_out.items() if number)
     notes = f" (left out: {notes})" if notes else ""
     if not len(pool):
-        raise ValueError(f"masks.annotations: no objects in {path}{notes}; lower masks.min_area or give another file")
+        raise Refused(f"masks.annotations: no objects in {path}{notes}; lower masks.min_area or give another file")
     log.info(f"masks: {len(pool)} objects from {path}{notes}")
     return pool, torch.tensor(densities)
 
@@ -133,18 +135,16 @@ def _from_folder(root: Path, most: int, left_out: Counter[str]) -> Iterator[np.n
     """Every object in the PNG pictures below `root`: bool ``(H, W)`` of the whole picture."""
     paths = [path for path in find_images(root, "masks.annotations") if path.suffix.lower() == ".png"]
     if not paths:
-        raise ValueError(f"masks.annotations: {root} holds pictures, but none is PNG, as a picture of objects must be")
+        raise Refused(f"masks.annotations: {root} holds pictures, but none is PNG, as a picture of objects must be")
     for path in track(_spaced(paths, most, left_out, "files"), "reading objects", "files"):
         try:
             with open_image(path) as picture:
                 mode = picture.mode
                 if mode not in ("1", "L", "P"):
-                    raise ValueError(
-                        f"{path}: {mode} pixels; a picture of objects has one channel, each value an object"
-                    )
+                    raise Refused(f"{path}: {mode} pixels; a picture of objects has one channel, each value an object")
                 values = decode(picture, mode)
-        except ValueError as error:
-            raise ValueError(f"masks.annotations: {error}") from None
+        except Refused as error:
+            raise Refused(f"masks.annotations: {error}") from None
         for value in np.unique(values):
             if value != 0 and not (mode == "P" and value == VOID):
                 yield values == value
@@ -155,14 +155,14 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
     try:
         from pycocotools import mask as coco
     except ImportError:
-        raise ValueError("masks.annotations: a COCO file needs pycocotools; pip install 'inpaint[data]'") from None
+        raise Refused("masks.annotations: a COCO file needs pycocotools; pip install 'inpaint[data]'") from None
     try:
         content = json.loads(path.read_bytes())
         sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in content["images"]}
         annotations = list(content["annotations"])
         outlined = [note for note in annotations if note.get("segmentation") and not note.get("iscrowd")]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise Refused(
             f"masks.annotations: {path} is no COCO-format JSON, with images and annotations "
             f"({type(error).__name__}: {error})"
         ) from None
@@ -171,15 +171,15 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
     for note in track(_spaced(outlined, most, left_out, "annotations"), "reading objects", "objects"):
         where = f"masks.annotations: {path}, annotation {note.get('id', '?')}"
         if note.get("image_id") not in sizes:
-            raise ValueError(f"{where}: there is no image {note.get('image_id')!r}")
+            raise Refused(f"{where}: there is no image {note.get('image_id')!r}")
         height, width = sizes[note["image_id"]]
         if not 0 < height * width <= LARGEST:
-            raise ValueError(f"{where}: its image has {width} x {height} pixels")
+            raise Refused(f"{where}: its image has {width} x {height} pixels")
         try:
             runs = _run_lengths(note["segmentation"], height, width, coco)
             yield coco.decode(runs).astype(bool)
         except Exception as error:  # pycocotools raises whatever is at hand
-            raise ValueError(f"{where}: no valid outline ({error})") from None
+            raise Refused(f"{where}: no valid outline ({error})") from None
 
 
 def _run_lengths(outline: Any, height: int, width: int, coco: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from inpaint.masks.kind import between
 from inpaint.masks.shapes import Size
+from inpaint.settings import Refused
 
 MOST = 2**31  # bytes of a pool, which are counted in 32 bits
 
@@ -40,7 +41,7 @@ class Pool:
             sizes.append(picture.shape)
         lengths = np.array([len(part) for part in packed], dtype=np.int64)
         if lengths.sum() >= MOST:
-            raise ValueError(f"masks.side: {lengths.sum() / 2**30:.1f} GiB of masks, more than 2; give a smaller side")
+            raise Refused(f"masks.side: {lengths.sum() / 2**30:.1f} GiB of masks, more than 2; give a smaller side")
         self._length = len(sizes)
         self._bits = Resident(torch.from_numpy(np.concatenate(packed or [np.zeros(0, np.uint8)])))
         size = torch.tensor(sizes, dtype=torch.int32).view(-1, 2)

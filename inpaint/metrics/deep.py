@@ -18,6 +18,7 @@ from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.metrics.recognition import Recogniser
 from inpaint.networks.backbones import in_cache
 from inpaint.progress import track
+from inpaint.settings import Refused
 from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 
 Made = TypeVar("Made", bound=nn.Module)
@@ -39,7 +40,7 @@ class Deep:
         draws: resamples for the intervals of figures of sets, which are computed anew for each; 0 for none.
 
     Raises:
-        ValueError: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
+        Refused: weights that are nowhere to be found, with what to put where. ``auto`` in their place takes what is
             there, downloads nothing, and notes what is not there.
     """
 
@@ -57,10 +58,10 @@ class Deep:
         self.networks: dict[str, str] = {}
         self.lpips: dict[str, LPIPS] = {}
         if lpips_weights is not None and len(lpips) > 1:
-            raise ValueError(f"lpips_weights: one file is of one network, but lpips asks for {', '.join(lpips)}")
+            raise Refused(f"lpips_weights: one file is of one network, but lpips asks for {', '.join(lpips)}")
         for variant in lpips:
             if variant not in (*VARIANTS, "auto"):
-                raise ValueError(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
+                raise Refused(f"lpips: give some of {', '.join(VARIANTS)}, or auto; got {variant}")
             name = "alex" if variant == "auto" else variant
             make = partial(_lpips, weights=lpips_weights)
             if (network := self._made("lpips", make, variant, variant)) is not None:
@@ -89,7 +90,7 @@ class Deep:
         """The network, or None where ``auto`` finds no weights, which is noted."""
         try:
             return make(name)
-        except ValueError as error:
+        except Refused as error:
             if asked != "auto":
                 raise
             self.notes.append(f"{setting}=auto: left out, {error}")
@@ -164,5 +165,5 @@ class Deep:
 def _lpips(variant: str, weights: str | None) -> LPIPS:
     """The network; ``auto`` is alex, where its weights are there without a download."""
     if variant == "auto" and weights is None and not in_cache("alexnet").is_file():
-        raise ValueError(f"put torchvision's AlexNet at {in_cache('alexnet')}, or give lpips_weights=FILE")
+        raise Refused(f"put torchvision's AlexNet at {in_cache('alexnet')}, or give lpips_weights=FILE")
     return LPIPS("alex" if variant == "auto" else variant, weights)

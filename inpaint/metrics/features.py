@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.metrics.foreign import Foreign, sha256
 from inpaint.networks.backbones import FILES, HoldsBackbone, shared
+from inpaint.settings import Refused
 
 # NVIDIA's TorchScript translation of the Inception network of the first FIDs (Heusel et al. 2017), bit for bit what
 # StyleGAN's, MAT's and clean-fid's figures were made with.
@@ -47,7 +48,7 @@ def feature_network(name_or_file: str, weights: str | None = None, size: int = 2
         size: pixels that pictures are resized to for a file; the others take them as they are.
 
     Raises:
-        ValueError: no such network, or a file that is nowhere to be found or does not fit; it says what to put where.
+        Refused: no such network, or a file that is nowhere to be found or does not fit; it says what to put where.
     """
     if name_or_file == "inception":
         return _inception()
@@ -61,7 +62,7 @@ def feature_network(name_or_file: str, weights: str | None = None, size: int = 2
         pooled = _Pooled(backbone, layer, weights)
         file = pooled.backbone.file
         return FeatureNetwork(f"{name_or_file} ({file.name if file else 'random weights'})", pooled, pooled.size)
-    raise ValueError(
+    raise Refused(
         f"features: {name_or_file!r} is neither inception, nor a file that is there, nor a network and a layer of it, "
         f"as vgg16:relu4_3; the networks are {', '.join(FILES)}"
     )
@@ -70,11 +71,11 @@ def feature_network(name_or_file: str, weights: str | None = None, size: int = 2
 def _inception() -> FeatureNetwork:
     file = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
     if not file.is_file():
-        raise ValueError(
+        raise Refused(
             f"features: put {INCEPTION_ADDRESS} into {file.parent}, or choose others (features=vgg16:relu4_3)"
         )
     if sha256(file) != INCEPTION_SHA256:
-        raise ValueError(f"features: {file} is not NVIDIA's file, whose sha256 is {INCEPTION_SHA256}; fetch it anew")
+        raise Refused(f"features: {file} is not NVIDIA's file, whose sha256 is {INCEPTION_SHA256}; fetch it anew")
     network = Foreign(file, "features")
     return FeatureNetwork(INCEPTION.removesuffix(".pt"), network, network.width)
 

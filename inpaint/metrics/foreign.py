@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.networks.backbones import CONVENTIONS
+from inpaint.settings import Refused
 
 MEAN, DEVIATION = CONVENTIONS["torchvision"].mean, CONVENTIONS["torchvision"].deviation  # of ImageNet, RGB in [0, 1]
 TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
@@ -32,7 +33,7 @@ class Foreign(nn.Module):
         deviation: of each channel.
 
     Raises:
-        ValueError: a file that is not there, is of another kind, or does not make ``(1, K)`` of one picture.
+        Refused: a file that is not there, is of another kind, or does not make ``(1, K)`` of one picture.
     """
 
     mean: Tensor
@@ -57,12 +58,10 @@ class Foreign(nn.Module):
             found = self(torch.zeros(1, 3, size, size))
         except Exception as error:  # whatever a foreign network raises
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise ValueError(
-                f"{key}: {file} cannot judge a picture of {size} x {size} pixels ({reason[:200]})"
-            ) from None
+            raise Refused(f"{key}: {file} cannot judge a picture of {size} x {size} pixels ({reason[:200]})") from None
         if not isinstance(found, Tensor) or found.dim() != 2:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            raise ValueError(f"{key}: {file} makes {shape} of one picture; what is needed is (1, K)")
+            raise Refused(f"{key}: {file} makes {shape} of one picture; what is needed is (1, K)")
         self.width = found.shape[1]
 
     @torch.no_grad()
@@ -87,7 +86,7 @@ class _Onnx(nn.Module):
         try:
             import onnxruntime
         except ImportError:
-            raise ValueError(f"{key}: {file} needs ONNX Runtime; pip install 'inpaint[onnx]'") from None
+            raise Refused(f"{key}: {file} needs ONNX Runtime; pip install 'inpaint[onnx]'") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -101,17 +100,17 @@ class _Onnx(nn.Module):
 
 def _load(file: Path, key: str) -> nn.Module:
     if not file.is_file():
-        raise ValueError(f"{key}: there is no file {file}")
+        raise Refused(f"{key}: there is no file {file}")
     if file.suffix.lower() not in (*TORCHSCRIPT, ".onnx"):
-        raise ValueError(f"{key}: {file} is neither TorchScript ({', '.join(TORCHSCRIPT)}) nor ONNX (.onnx)")
+        raise Refused(f"{key}: {file} is neither TorchScript ({', '.join(TORCHSCRIPT)}) nor ONNX (.onnx)")
     try:
         network = _Onnx(file, key) if file.suffix.lower() == ".onnx" else torch.jit.load(file, map_location="cpu")
-    except ValueError:
+    except Refused:
         raise
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         kind = "ONNX" if file.suffix.lower() == ".onnx" else "TorchScript, which torch.jit.save writes"
-        raise ValueError(f"{key}: {file} is not {kind} ({reason[:200]})") from None
+        raise Refused(f"{key}: {file} is not {kind} ({reason[:200]})") from None
     return network.eval()
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.batch import Outputs, to_uint8
+from inpaint.settings import Refused
 
 MEASURES = (
     *("hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr", "ssim", "hole_ssim", "ms_ssim", "gradient"),
@@ -45,7 +46,7 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         the raw output where it is the composite, bit for bit. `inpaint.table` keeps both out of its averages.
 
     Raises:
-        ValueError: a name that is none of `MEASURES`.
+        Refused: a name that is none of `MEASURES`.
 
     Example:
         >>> image = torch.zeros(1, 3, 16, 16)
@@ -59,7 +60,7 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
     """
     names = MEASURES if names is None else names
     if unknown := [name for name in names if name not in MEASURES]:
-        raise ValueError(f"metrics: {', '.join(unknown)} is none of {', '.join(MEASURES)}")
+        raise Refused(f"metrics: {', '.join(unknown)} is none of {', '.join(MEASURES)}")
     assert outputs.composite.shape == image.shape, f"composite {tuple(outputs.composite.shape)}, image {image.shape}"
     assert mask.shape == (len(image), 1, *image.shape[2:]), f"mask {tuple(mask.shape)}, image {tuple(image.shape)}"
     if not image.is_cuda and len(image) > 1:  # one by one, as a picture fits into a CPU's cache and a batch does not

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.networks.backbones import HoldsBackbone, shared
+from inpaint.settings import Refused
 
 # Of each variant: the backbone, the layers that are compared, and their channels, which a file of heads must fit.
 VARIANTS: dict[str, tuple[str, dict[str, int]]] = {
@@ -36,13 +37,13 @@ class LPIPS(HoldsBackbone):
             licence).
 
     Raises:
-        ValueError: a variant that does not exist, or files that are nowhere to be found or do not fit.
+        Refused: a variant that does not exist, or files that are nowhere to be found or do not fit.
     """
 
     def __init__(self, variant: str = "alex", weights: str | None = None, heads: str | None = None) -> None:
         super().__init__()
         if variant not in VARIANTS:
-            raise ValueError(f"lpips.variant: {variant!r} is none of {tuple(VARIANTS)}")
+            raise Refused(f"lpips.variant: {variant!r} is none of {tuple(VARIANTS)}")
         network, channels = VARIANTS[variant]
         self.variant = variant
         self.layers = tuple(channels)
@@ -81,11 +82,11 @@ def _heads(variant: str, file: str | None) -> list[Tensor]:
     """The weights of each layer's channels, ``(1, C, 1, 1)``."""
     path = Path(file) if file is not None else Path(__file__).parent / "lpips_v0.1" / f"{variant}.pth"
     if not path.is_file():
-        raise ValueError(f"lpips.heads: there is no file {path}")
+        raise Refused(f"lpips.heads: there is no file {path}")
     state = torch.load(path, map_location="cpu", weights_only=True)
     channels = list(VARIANTS[variant][1].values())
     heads = [state.get(f"lin{place}.model.1.weight") for place in range(len(channels))]
     for head, count in zip(heads, channels, strict=True):
         if head is None or head.shape != (1, count, 1, 1):
-            raise ValueError(f"lpips.heads: {path} does not hold the {len(channels)} heads of {variant}")
+            raise Refused(f"lpips.heads: {path} does not hold the {len(channels)} heads of {variant}")
     return [head.float() for head in heads]

@@ -19,7 +19,7 @@ class Recogniser(nn.Module):
         deviation: of each channel.
 
     Raises:
-        ValueError: a file that is not there or is no classifier of pictures.
+        Refused: a file that is not there or is no classifier of pictures.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Backbone(nn.Module):
         key: the config's key that error messages begin with.
 
     Raises:
-        ValueError: a network or convention that does not exist, weights that are nowhere to be found, or a file in the
+        Refused: a network or convention that does not exist, weights that are nowhere to be found, or a file in the
             cache that is not torchvision's.
     """
 
@@ -152,13 +152,13 @@ class Backbone(nn.Module):
         """Build and load the network up to the last of these layers.
 
         Raises:
-            ValueError: a layer that does not exist, or one that the file has no weights for.
+            Refused: a layer that does not exist, or one that the file has no weights for.
         """
         with torch.device("meta"):  # takes no time and draws no random numbers
             everything = dict(layers_of(self.network))
         names = list(everything)
         if unknown := [layer for layer in layers if layer not in names]:
-            raise ValueError(f"{key}.layers: {self.network} has no {', '.join(unknown)}; it has {', '.join(names)}")
+            raise Refused(f"{key}.layers: {self.network} has no {', '.join(unknown)}; it has {', '.join(names)}")
         needed = names[: 1 + max(names.index(layer) for layer in layers)]
         if len(needed) <= len(self.names):
             return
@@ -167,7 +167,7 @@ class Backbone(nn.Module):
         places = sorted({int(name.split(".")[0]) for name in network.state_dict().keys() - state.keys()})
         if places:
             missing = ", ".join(names[place] for place in places)
-            raise ValueError(f"{key}.weights: {self.file} has no weights for {missing} of {self.network}")
+            raise Refused(f"{key}.weights: {self.file} has no weights for {missing} of {self.network}")
         network.load_state_dict(state, assign=True)
         self.features = network.to(self.mean.device, self.mean.dtype).eval().requires_grad_(False)
         self.names = needed
@@ -223,7 +223,7 @@ def _find(network: str, weights: str | None, key: str) -> Path:
     """The file of the weights, downloaded where nothing else is left; torchvision's, or a file that the user names."""
     if weights is not None:
         if not Path(weights).is_file():
-            raise ValueError(f"{key}.weights: there is no file {weights}")
+            raise Refused(f"{key}.weights: there is no file {weights}")
         if _digest(Path(weights)) != DIGESTS[network]:
             log.warning("%s.weights: %s is not torchvision's %s, and taken as it is", key, weights, FILES[network])
         return Path(weights)
@@ -232,7 +232,7 @@ def _find(network: str, weights: str | None, key: str) -> Path:
     folder = file.parent
     if file.is_file():
         if (found := _digest(file)) != DIGESTS[network]:
-            raise ValueError(
+            raise Refused(
                 f"{key}.weights: {file} is damaged or another file, its sha256 is {found} and not {DIGESTS[network]}; "
                 "delete it, to have it downloaded again"
                 + (f", or name the file that you mean ({key}.weights=FILE)" if is_loss else "")
@@ -243,7 +243,7 @@ def _find(network: str, weights: str | None, key: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(ADDRESS + file.name, str(file), DIGESTS[network], progress=False)
         except (OSError, RuntimeError) as error:
-            raise ValueError(
+            raise Refused(
                 f"{key}.weights: put torchvision's {file.name} into {folder}"
                 + (f", or give a file ({key}.weights=FILE), or {key}.weights=random" if is_loss else "")
                 + f"; {ADDRESS}{file.name} could not be fetched ({error})"
@@ -277,13 +277,13 @@ def _read(file: Path, network: nn.Sequential, name: str, key: str) -> dict[str, 
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{key}.weights: {file} is not a file of weights ({reason[:120]})") from None
+        raise Refused(f"{key}.weights: {file} is not a file of weights ({reason[:120]})") from None
     wanted = network.state_dict()
     if "state_dict" not in state:
         found = {k: state[f"features.{k}"] for k in wanted if f"features.{k}" in state}
         if wrong := [k for k, value in found.items() if value.shape != wanted[k].shape]:
             shapes = f"{tuple(found[wrong[0]].shape)}, not {tuple(wanted[wrong[0]].shape)}"
-            raise ValueError(f"{key}.weights: {file} is not of {name}: its features.{wrong[0]} is {shapes}")
+            raise Refused(f"{key}.weights: {file} is not of {name}: its features.{wrong[0]} is {shapes}")
         return found
     state = state["state_dict"]
     for first in state:
@@ -292,7 +292,7 @@ def _read(file: Path, network: nn.Sequential, name: str, key: str) -> dict[str, 
             if all(part + k in state and state[part + k].shape == value.shape for k, value in wanted.items()):
                 log.info("%s: self-trained, %s of %s", key, part.removesuffix("."), file)
                 return {k: state[part + k] for k in wanted}
-    raise ValueError(f"{key}.weights: no part of the generator in {file} has the layers of {name} as far as needed")
+    raise Refused(f"{key}.weights: no part of the generator in {file} has the layers of {name} as far as needed")
 
 
 def _random(network: nn.Sequential) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from inpaint.settings import Refused
+
 
 class MovingAverage(nn.Module):
     """A frozen copy of `network` whose parameters follow it; validation, prediction and export use this copy.
@@ -18,13 +20,13 @@ class MovingAverage(nn.Module):
             ``(1 + n) / (10 + n)`` while that is smaller, so that the random start is forgotten (as in Tensor2Tensor).
 
     Raises:
-        ValueError: decay outside [0, 1).
+        Refused: decay outside [0, 1).
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.999) -> None:
         super().__init__()
         if not 0 <= decay < 1:
-            raise ValueError(f"module.ema_decay: {decay} is outside [0, 1)")
+            raise Refused(f"module.ema_decay: {decay} is outside [0, 1)")
         self.decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 

@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from inpaint.settings import Refused
+
 
 def main(argv: list[str] | None = None) -> None:
     """The command."""
@@ -22,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
-    except ValueError as error:
+    except Refused as error:
         for line in str(error).splitlines():
             print(f"inpaint-study: {line}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -48,14 +50,14 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from inpaint.study.build import build, count
+    from inpaint.study.build import build
 
     methods: dict[str, Path] = {}
     for given in arguments.methods:
         name, _, folder = ("", "", given) if Path(given).exists() or "=" not in given else given.partition("=")
         name = name or Path(folder).resolve().name
         if name in methods:
-            raise ValueError(f"METHOD: two methods are called {name}; give NAME=DIR with different names")
+            raise Refused(f"METHOD: two methods are called {name}; give NAME=DIR with different names")
         methods[name] = Path(folder)
     study, sources = build(
         arguments.output, methods, arguments.original, arguments.masks,
@@ -66,7 +68,7 @@ def _build(arguments: argparse.Namespace) -> None:
     print(f"{len(sources.pictures)} pictures by {', '.join(study.contestants)}")
     print(f"{len(study.schedules)} schedules of {len(study.schedules[0]) - catch} comparisons and {catch} catch trials")
     if sources.left_out:
-        print(f"left out: {count(sources.left_out)}")
+        print(f"left out: {'; '.join(sources.left_out)}")
     print(f"next: inpaint-study serve {arguments.output}")
 
 
@@ -85,7 +87,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     try:
         from inpaint.study.server import serve
     except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is not installed; pip install 'inpaint[study]'") from None
+        raise Refused(f"{error.name} is not installed; pip install 'inpaint[study]'") from None
     try:
         serve(arguments.study, arguments.host, arguments.port, arguments.name, lambda line: print(line, flush=True))
     except KeyboardInterrupt:

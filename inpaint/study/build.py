@@ -11,20 +11,20 @@ import hashlib
 import math
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
 from inpaint import rng
-from inpaint.files import SUFFIXES, decode, open_image, read_mask
+from inpaint.pictures.pairing import Problem, find_by_name, find_results, grouped, mask_of, refusal, unmatched
+from inpaint.pictures.reading import BadImage, decode, open_image, read_mask
 from inpaint.progress import track
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice
 from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file
 
 BOARD = 8  # squares on a side of the board that destroys a picture; every second one is painted over
@@ -35,23 +35,14 @@ Pair = tuple[str, str]
 Digests = dict[str, dict[str, str]]  # contestant -> picture -> digest of its pixels
 
 
-class Problem(NamedTuple):
-    """A file that does not fit; `kind` is missing, extra, resized, unreadable or wrong type."""
-
-    kind: str
-    contestant: str
-    picture: str
-    text: str
-
-
 @dataclass(frozen=True)
 class Sources:
-    """The files of a study: contestant to picture to file, the masks likewise, and what was left out and why."""
+    """The files of a study: contestant to picture to file, picture to mask, and lines on what was left out and why."""
 
     files: dict[str, dict[str, Path]]
     digests: Digests
     masks: dict[str, Path]
-    left_out: list[Problem]
+    left_out: list[str]
 
     @property
     def pictures(self) -> list[str]:
@@ -69,15 +60,17 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
         skip: leave out the pictures that do not fit, and other files, instead of refusing all.
 
     Raises:
-        ValueError: with a line for each file that does not fit, or because no picture is left.
+        Refused: files that do not fit, by contestant and kind, with counts and the first names, or no picture is left;
+            a folder that is missing or empty, holds links that leave it, or two files of one name.
     """
     problems: list[Problem] = []
-    found = {name: _find(name, folder, problems) for name, folder in folders.items()}
+    found: dict[str, dict[str, Path]] = {}
+    for name, folder in folders.items():
+        found[name], others = find_results(folder, name)
+        problems += others
     expected = sorted(found[ORIGINAL] if ORIGINAL in found else set().union(*found.values()))
     for name, files in found.items():
-        problems += [Problem("missing", name, p, f"{p}: missing") for p in expected if p not in files]
-        extra = sorted(files.keys() - set(expected))
-        problems += [Problem("extra", name, p, f"{files.pop(p).name}: no original of this name ({p})") for p in extra]
+        problems += unmatched(files, expected, name)
 
     digests: Digests = {name: {} for name in folders}
     sizes: dict[str, dict[str, tuple[int, ...]]] = {}
@@ -85,8 +78,8 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
     for name, picture in track(jobs, "checking", "pictures"):
         try:
             pixels = _read(found[name][picture])
-        except ValueError as error:
-            problems.append(Problem("unreadable", name, picture, str(error)))
+        except BadImage as error:
+            problems.append(Problem(name, "unreadable", picture, str(error)))
             continue
         sizes.setdefault(picture, {})[name] = pixels.shape
         digests[name][picture] = _digest(pixels)
@@ -95,7 +88,7 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
         p: of[ORIGINAL] if ORIGINAL in of else Counter(of.values()).most_common(1)[0][0] for p, of in sizes.items()
     }
     problems += [
-        Problem("resized", name, picture, f"{picture}: {_size(shape)} instead of {_size(shapes[picture])}")
+        Problem(name, "of another size", picture, f"{_size(shape)} instead of {_size(shapes[picture])}")
         for picture, of in sizes.items()
         for name, shape in of.items()
         if shape != shapes[picture]
@@ -103,43 +96,12 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
     paired = _pair_masks(masks, shapes, problems) if masks else {}
 
     if problems and not skip:
-        raise ValueError(_refusal(problems))
-    unfit = {problem.picture for problem in problems}
-    fitting = {name: {p: path for p, path in files.items() if p not in unfit} for name, files in found.items()}
+        raise refusal(problems, "--missing: refuse; --missing skip leaves these pictures out, for all alike")
+    unfit = {problem.name for problem in problems}
+    fitting = {name: {p: files[p] for p in expected if p not in unfit} for name, files in found.items()}
     if not fitting[next(iter(folders))]:
-        raise ValueError(f"no picture is left that every contestant has; left out: {count(problems)}")
-    return Sources(fitting, digests, paired, problems)
-
-
-def count(problems: Iterable[Problem]) -> str:
-    """How many of each kind: ``3 missing (lama 3), 1 resized (ours 1)``."""
-    kinds: dict[str, Counter[str]] = {}
-    for problem in problems:
-        kinds.setdefault(problem.kind, Counter())[problem.contestant] += 1
-    return ", ".join(
-        f"{names.total()} {kind} ({', '.join(f'{name} {number}' for name, number in names.items())})"
-        for kind, names in kinds.items()
-    )
-
-
-def _find(name: str, folder: Path, problems: list[Problem]) -> dict[str, Path]:
-    """Picture to file; what is no picture by its suffix, and a second file of one name, is a problem."""
-    if not folder.is_dir():
-        raise ValueError(f"{name}: {folder} is not a folder")
-    files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_dir() or any(part.startswith(".") for part in relative.parts):
-            continue
-        picture = relative.with_suffix("").as_posix()
-        if path.suffix.lower() not in SUFFIXES:
-            problems.append(Problem("wrong type", name, f"{relative.as_posix()}", f"{relative}: not jpg, png or webp"))
-        elif picture in files:
-            text = f"{relative}: second file of the name {picture}, beside {files[picture].name}"
-            problems.append(Problem("extra", name, picture, text))
-        else:
-            files[picture] = path
-    return files
+        raise refusal(problems, "METHOD: no picture is left that every contestant has")
+    return Sources(fitting, digests, paired, grouped(problems))
 
 
 def _read(path: Path) -> np.ndarray:
@@ -157,35 +119,22 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _pair_masks(folder: Path, shapes: Mapping[str, tuple[int, ...]], problems: list[Problem]) -> dict[str, Path]:
-    ignored: list[Problem] = []
-    by_name = _find("masks", folder, ignored)
+    by_name = find_by_name(folder, "masks")
     paired = {}
     for picture, shape in shapes.items():
-        path = by_name.get(picture, by_name.get(f"{picture}_mask"))
-        if path is None:
-            problems.append(Problem("missing", "masks", picture, f"{picture}: missing"))
+        if (path := mask_of(picture, by_name)) is None:
+            problems.append(Problem("masks", "missing", picture))
             continue
         try:
             mask = read_mask(path)
-        except ValueError as error:
-            problems.append(Problem("unreadable", "masks", picture, str(error)))
+        except BadImage as error:
+            problems.append(Problem("masks", "unusable", picture, str(error)))
             continue
         if tuple(mask.shape[1:]) != tuple(shape[:2]):
-            text = f"{picture}: {_size(mask.shape[1:])}, its picture has {_size(shape)}"
-            problems.append(Problem("resized", "masks", picture, text))
+            text = f"{_size(mask.shape[1:])}, its picture has {_size(shape)}"
+            problems.append(Problem("masks", "of another size", picture, text))
         paired[picture] = path
     return paired
-
-
-def _refusal(problems: Sequence[Problem]) -> str:
-    """Every file by its contestant; the first twenty of each kind."""
-    lines = [f"{count(problems)}; --missing skip leaves these pictures out"]
-    for kind in dict.fromkeys(problem.kind for problem in problems):
-        same = [problem for problem in problems if problem.kind == kind]
-        lines += [f"  {problem.contestant}: {problem.text}" for problem in islice(same, 20)]
-        if len(same) > 20:
-            lines.append(f"  ... and {len(same) - 20} more {kind}")
-    return "\n".join(lines)
 
 
 # ---- trials ---------------------------------------------------------------------------------------------------------
@@ -288,31 +237,29 @@ def build(
         skip: as of `collect`.
 
     Raises:
-        ValueError: bad input, beginning with what to change.
+        Refused: bad input, beginning with what to change.
     """
     if taken := [name for name in methods if name in RESERVED or not name.strip()]:
-        raise ValueError(f"METHOD: {taken[0]!r} is no name for a method; give NAME=DIR with another")
+        raise Refused(f"METHOD: {taken[0]!r} is no name for a method; give NAME=DIR with another")
     folders = dict(methods) | ({ORIGINAL: original} if original else {})
     if len(folders) < 2:
-        raise ValueError(f"METHOD: {len(folders)} contestant; give two folders of results, or one and --original")
+        raise Refused(f"METHOD: {len(folders)} contestant; give two folders of results, or one and --original")
     if against is not None:
         choice("--against", against, folders)
     if participants < 2 or participants % 2:
-        raise ValueError(
-            f"--participants: give an even number, two see the same with sides exchanged; got {participants}"
-        )
+        raise Refused(f"--participants: give an even number, two see the same with sides exchanged; got {participants}")
     if catch < 0 or (trials is not None and trials < 1):
-        raise ValueError(f"--trials, --catch: give 1 or more, and 0 or more; got {trials} and {catch}")
+        raise Refused(f"--trials, --catch: give 1 or more, and 0 or more; got {trials} and {catch}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"--output: {output} is there already and not an empty folder; give another")
+        raise Refused(f"--output: {output} is there already and not an empty folder; give another")
 
     sources = collect(folders, masks, skip=skip)
     pairs = [pair for pair in combinations(folders, 2) if against is None or against in pair]
     comparisons = deck(sources.pictures, pairs, sources.digests, seed)
     if not comparisons:
-        raise ValueError("METHOD: the pictures of all contestants are equal, there is nothing to compare")
+        raise Refused("METHOD: the pictures of all contestants are equal, there is nothing to compare")
     if trials is not None and trials > len(comparisons):
-        raise ValueError(f"--trials: there are {len(comparisons)} comparisons; got {trials}")
+        raise Refused(f"--trials: there are {len(comparisons)} comparisons; got {trials}")
     intact = ORIGINAL if original else next(iter(folders))
     schedules = schedule(
         comparisons, sources.pictures, intact,

@@ -47,6 +47,7 @@ from typing import Any
 
 import numpy as np
 
+from inpaint.settings import Refused
 from inpaint.study.preference import (
     CONFIDENCE,
     Z,
@@ -302,20 +303,20 @@ def write(folder: Path, max_failures: float) -> Report:
     """Read the votes of a study, also while it is served, and write report.json, report.csv and report.svg beside them.
 
     Raises:
-        ValueError: no study, or no votes.
+        Refused: no study, or no votes.
     """
     if not 0 <= max_failures <= 1:
-        raise ValueError(f"--max-failures: give a share from 0 to 1; got {max_failures}")
+        raise Refused(f"--max-failures: give a share from 0 to 1; got {max_failures}")
     study = load(folder)
     if not (folder / "votes.sqlite").is_file():
-        raise ValueError(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
+        raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
     votes = Votes(folder / "votes.sqlite", study.digest)
     try:
         given = votes.all()
     finally:
         votes.close()
     if not given:
-        raise ValueError(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
+        raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
     report = summarise(study, given, max_failures)
     (folder / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     write_csv(report, folder / "report.csv")

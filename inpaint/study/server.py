@@ -31,6 +31,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inpaint.settings import Refused
 from inpaint.study.trials import DAMAGED, Study, image_file, load
 from inpaint.study.votes import Vote, Votes
 
@@ -205,7 +206,7 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], say: Callabl
         say: told the address, once the server can be reached, and a warning if others can reach it too.
 
     Raises:
-        ValueError: no study, or the address cannot be had.
+        Refused: no study, or the address cannot be had.
     """
     study = load(folder)
     votes = Votes(folder / "votes.sqlite", study.digest)
@@ -213,7 +214,7 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], say: Callabl
         try:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except (OSError, OverflowError) as error:
-            raise ValueError(f"--host, --port: cannot listen on {host} port {port} ({error})") from None
+            raise Refused(f"--host, --port: cannot listen on {host} port {port} ({error})") from None
         local = host in ("127.0.0.1", "localhost", "::1")
         hosts = [*LOOPBACK, *names] if local or names else ["*"]
         shown = f"[{host}]" if ":" in host else host

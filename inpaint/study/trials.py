@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from inpaint.settings import Refused
+
 FORMAT = "inpaint-study 1"
 ORIGINAL, DESTROYED, DAMAGED = "original", "destroyed", "damaged"
 RESERVED = (ORIGINAL, DESTROYED, DAMAGED)
@@ -86,7 +88,7 @@ def load(folder: Path) -> Study:
     """Read a study.
 
     Raises:
-        ValueError: one line that says why `folder` holds none, or an incomplete one.
+        Refused: one line that says why `folder` holds none, or an incomplete one.
     """
     path = folder / "study.json"
     try:
@@ -102,12 +104,10 @@ def load(folder: Path) -> Study:
         if any(not re.fullmatch("[0-9a-f]{32}", name) for name in study.names):
             raise ValueError("a picture has a name that `inpaint-study build` does not give")
     except FileNotFoundError:
-        raise ValueError(f"{folder}: no study (no study.json); inpaint-study build makes one") from None
+        raise Refused(f"{folder}: no study (no study.json); inpaint-study build makes one") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError | TypeError) else error
-        raise ValueError(f"{path}: not a study ({reason})") from None
+        raise Refused(f"{path}: not a study ({reason})") from None
     if lacking := sorted(name for name in study.names if not image_file(folder, name).is_file()):
-        raise ValueError(
-            f"{folder}: incomplete study, {len(lacking)} files of images/ are gone, {lacking[0]}.png first"
-        )
+        raise Refused(f"{folder}: incomplete study, {len(lacking)} files of images/ are gone, {lacking[0]}.png first")
     return study

@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from inpaint.settings import Refused
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS study (digest TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS participant (
@@ -46,7 +48,7 @@ class Votes:
         study: the study's digest.
 
     Raises:
-        ValueError: the file is something else, or holds the votes of another study.
+        Refused: the file is something else, or holds the votes of another study.
     """
 
     def __init__(self, path: Path, study: str) -> None:
@@ -54,7 +56,7 @@ class Votes:
         try:
             self.connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
-            raise ValueError(f"{path}: cannot be opened ({error})") from None
+            raise Refused(f"{path}: cannot be opened ({error})") from None
         try:
             self._run("PRAGMA journal_mode = WAL")
             self._run("PRAGMA synchronous = FULL")
@@ -64,10 +66,10 @@ class Votes:
             (owner,) = self._run("SELECT digest FROM study")
         except sqlite3.Error as error:
             self.close()
-            raise ValueError(f"{path}: not a file of votes ({error})") from None
+            raise Refused(f"{path}: not a file of votes ({error})") from None
         if owner != (study,):
             self.close()
-            raise ValueError(f"{path}: its votes were given for another study.json; they count for that alone")
+            raise Refused(f"{path}: its votes were given for another study.json; they count for that alone")
 
     def _run(self, statement: str, *values: int | str) -> list[tuple]:
         """One statement, which is one transaction."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from inpaint.cli.job import Job, settings, trained_longer
 from inpaint.metrics.columns import COLUMNS
+from inpaint.settings import Refused
 from inpaint.sweep.grid import JOBS
-from inpaint.sweep.job import Job, settings, trained_longer
 from inpaint.table import Cell, figure_cells, print_blocks
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _compared(folder: Path) -> "Report | None":
 
     try:
         report = compare([folder])
-    except ValueError:  # no job has finished, and the table of jobs has said why
+    except Refused:  # no job has finished, and the table of jobs has said why
         return None
     if sum(len(entry.runs) for entry in report.entries) < 2:
         return None

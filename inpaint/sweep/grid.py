@@ -8,29 +8,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from inpaint.lock import Busy, only_one
-from inpaint.sweep.isolation import DONE, RUNNING, visible_gpus
-from inpaint.sweep.job import Job, settings, write_json
-from inpaint.sweep.launch import launch
-
-if TYPE_CHECKING:
-    from hydra_plugins.inpaint_sweepers import GridSweeper
+from inpaint.cli.isolation import DONE, RUNNING, visible_gpus
+from inpaint.cli.job import Job, settings, write_json
+from inpaint.folder import Busy, only_one
+from inpaint.settings import SweepError
+from inpaint.sweep.launch import Asked, launch
 
 JOBS = "jobs.json"
 
 
-class SweepError(ValueError):
-    """A sweep that cannot begin."""
-
-
-def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
+def grid(sweeper: Asked, arguments: Sequence[str]) -> list[Job]:
     """Every combination of the values that the command line gives, in Hydra's order.
 
     Raises:
@@ -58,12 +52,12 @@ def grid(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
     return jobs
 
 
-def folder_of(sweeper: "GridSweeper") -> Path:
+def folder_of(sweeper: Asked) -> Path:
     """The sweep's folder."""
     return Path(sweeper.config.hydra.sweep.dir)
 
 
-def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
+def parse(sweeper: Asked, arguments: Sequence[str]) -> list[Override]:
     """Overrides of the command line, after those of ``hydra.sweeper.params``, which they replace."""
     params = [f"{key}={value}" for key, value in (sweeper.config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
@@ -71,7 +65,7 @@ def parse(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Override]:
 
 
 @contextmanager
-def session(sweeper: "GridSweeper") -> Iterator[None]:
+def session(sweeper: Asked) -> Iterator[None]:
     """The time in which one process, and no other, runs a sweep in its folder.
 
     Raises:

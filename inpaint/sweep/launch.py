@@ -5,19 +5,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import open_dict
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
 
-from inpaint.sweep.job import Job
-
-if TYPE_CHECKING:
-    from hydra_plugins.inpaint_sweepers import GridSweeper
+from inpaint.cli.job import Job
 
 
-def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+class Asked(Protocol):
+    """A sweep as it was asked for: what Hydra gives the sweepers of `hydra_plugins.inpaint_sweepers`.
+
+    Attributes:
+        config: of the whole sweep.
+        hydra_context: composes the config of a job.
+        launcher: runs jobs, as the user chose.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+    launcher: Launcher
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose the config of each job; raises Hydra's error for the first that does not fit."""
+
+
+def launch(sweeper: Asked, batch: Sequence[Sequence[str]], first: int) -> list[Job]:
     """Run jobs by the launcher that the user chose and collect how they ended.
 
     A job whose process died, for want of memory perhaps, has failed.
@@ -40,7 +55,7 @@ def launch(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int) -
     ]
 
 
-def _after_a_crash(sweeper: "GridSweeper", batch: Sequence[Sequence[str]], first: int, error: Exception) -> list[Job]:
+def _after_a_crash(sweeper: Asked, batch: Sequence[Sequence[str]], first: int, error: Exception) -> list[Job]:
     """Go on with the jobs that a launcher, as joblib does, has ended because the process of one died.
 
     Those that were at work go on alone, as it is one of them and may happen again; those that were waiting, together.
@@ -83,7 +98,7 @@ def _every_end_is_heard(launcher: Launcher) -> Iterator[None]:
         Submitted.results = results  # type: ignore[method-assign]
 
 
-def _found(sweeper: "GridSweeper", overrides: Sequence[str], number: int) -> Job:
+def _found(sweeper: Asked, overrides: Sequence[str], number: int) -> Job:
     """A job by what its folder says."""
     cfg = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
     with open_dict(cfg):

@@ -13,6 +13,8 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+from inpaint.settings import Refused
+
 
 def open_storage(address: str) -> BaseStorage:
     """Where a study is kept, for this and other processes and machines.
@@ -22,17 +24,17 @@ def open_storage(address: str) -> BaseStorage:
             is safe on a network drive. ``$NAME`` stands for a variable of the environment.
 
     Raises:
-        ValueError: a variable is not set, or the URL has a password, which would be written into every config.
+        Refused: a variable is not set, or the URL has a password, which would be written into every config.
     """
     full = os.path.expandvars(address)
     if full.startswith("$"):
-        raise ValueError(f"sweep.storage: the environment has no {full}; give it the URL of the storage")
+        raise Refused(f"sweep.storage: the environment has no {full}; give it the URL of the storage")
     if "://" not in full:
         Path(full).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(full))
     user = full.partition("://")[2].rpartition("@")[0]
     if address == full and ":" in user:
-        raise ValueError(
+        raise Refused(
             "sweep.storage: has a password, which every config and dashboard would show; put the whole URL into a "
             "variable of the environment and give its name: 'sweep.storage=$NAME'"
         )

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from inpaint.sweep.job import trained_longer, write_json
+from inpaint.cli.job import trained_longer, write_json
 from inpaint.sweep.space import Parameter
 
 ENOUGH = 10  # finished trials before anything is said of what mattered

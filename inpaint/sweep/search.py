@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
 import optuna
@@ -22,24 +22,22 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inpaint import rng
-from inpaint.config import ConfigError, check, nearest
+from inpaint.cli.job import Job
+from inpaint.config import check
 from inpaint.metrics.columns import COLUMNS
-from inpaint.sweep.grid import SweepError, folder_of, parse, read_jobs, say_how_many, session, write_jobs
-from inpaint.sweep.job import Job
-from inpaint.sweep.launch import launch
+from inpaint.settings import ConfigError, SweepError, nearest
+from inpaint.sweep.grid import folder_of, parse, read_jobs, say_how_many, session, write_jobs
+from inpaint.sweep.launch import Asked, launch
 from inpaint.sweep.pruning import open_storage
 from inpaint.sweep.report import report
 from inpaint.sweep.space import Parameter, parse_space
-
-if TYPE_CHECKING:
-    from hydra_plugins.inpaint_sweepers import GridSweeper
 
 FIGURES = (*COLUMNS, "parameters", "updates", "train_seconds")
 SAMPLERS = ("TPESampler", "GPSampler", "NSGAIISampler", "CmaEsSampler", "RandomSampler", "BruteForceSampler")
 BEAT, STALE = 30.0, 300.0  # seconds between two signs of life of a running trial; without one for so long it has failed
 
 
-def search(sweeper: "GridSweeper", arguments: Sequence[str]) -> list[Job]:
+def search(sweeper: Asked, arguments: Sequence[str]) -> list[Job]:
     """Run trials until the study has `sweep.trials` of them, on all machines together.
 
     Raises:

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-from inpaint.sweep.grid import SweepError
+from inpaint.settings import SweepError
 
 GRAMMAR = "a,b | choice(a,b) | range(0,8,2) | interval(0,1) | int(interval(4,64)) | tag(log,interval(1e-5,1e-2))"
 

@@ -7,8 +7,8 @@ import torch
 
 from inpaint.data import automatic
 from inpaint.data.datamodule import InpaintingData
-from inpaint.files import BadImage
 from inpaint.masks import Boxes
+from inpaint.pictures.reading import BadImage
 
 
 class Collection:

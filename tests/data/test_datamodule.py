@@ -8,8 +8,8 @@ from inpaint.batch import from_uint8
 from inpaint.data.augmentation import Augmentation
 from inpaint.data.datamodule import FolderData, InpaintingData, PhotosData
 from inpaint.data.store import free_memory
-from inpaint.files import BadImage
 from inpaint.masks import Boxes
+from inpaint.pictures.reading import BadImage
 
 
 def batches(data, split, epoch=0):

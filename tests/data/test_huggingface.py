@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from inpaint.data.huggingface import HuggingFace
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 from tests.data.test_shards import encoded, mask, number_of
 
 datasets = pytest.importorskip("datasets")
@@ -317,6 +317,6 @@ def test_headers_are_read_without_the_pixels(tmp_path):
     datasets.Dataset.from_dict({"image": [raw] * 8}).to_parquet(str(tmp_path / "x.parquet"))
     found = HuggingFace(str(tmp_path / "x.parquet"), "parquet", validation=0.5)
     file = found._file("train", 0, "image")
-    from inpaint.files import image_size
+    from inpaint.pictures.reading import image_size
 
     assert image_size(file) == (600, 700) and file.stream.tell() < len(raw) / 5

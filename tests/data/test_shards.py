@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from inpaint.data.loader import ResumableLoader, ShardBatches
 from inpaint.data.shards import Shards
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 
 
 def encoded(number, size=(12, 10), form="PNG"):

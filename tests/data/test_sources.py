@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from inpaint.data.sources import Folder, Photos
-from inpaint.files import BadImage
+from inpaint.pictures.reading import BadImage
 
 
 def names(source, split):

@@ -12,6 +12,7 @@ from inpaint.metrics import deep as module
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.deep import Deep
 from inpaint.metrics.distribution import SET_FIGURES, frechet_distance, ids, kernel_distance, resampled
+from inpaint.settings import Refused
 from inpaint.statistics import ALL, aggregate, drawn
 
 PICTURES = 40
@@ -174,7 +175,7 @@ def test_what_is_not_there_is_an_error_or_left_out_aloud(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def nothing(variant, weights):
-        raise ValueError("lpips.heads: there is no file")
+        raise Refused("lpips.heads: there is no file")
 
     monkeypatch.setattr(module, "LPIPS", nothing)
     with pytest.raises(ValueError, match=r"^lpips\.heads: there is no"):

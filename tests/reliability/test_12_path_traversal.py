@@ -1,7 +1,7 @@
 """Names in lists, links, tables of masks and outputs that lead out of their folder. Item 12.
 
-The errors of lists and links are in tests/data/test_sources.py and tests/test_files.py; here are hostile names at each
-door, by the same words.
+The errors of lists and links are in tests/data/test_sources.py and tests/pictures/test_pairing.py; here are hostile
+names at each door, by the same words.
 """
 
 import tarfile
@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from inpaint.data.sources import Folder
-from inpaint.files import find_images, pair_masks
 from inpaint.masks.frozen import Crop, Frozen, write_frozen
+from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.predict import plan
 from tests.conftest import smooth_picture
 

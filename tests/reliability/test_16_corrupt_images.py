@@ -1,6 +1,6 @@
 """Broken and odd pictures among good ones: read rightly, refused by name, or replaced alike on every rank. Item 16.
 
-Real files, read while training. What each decoder says of each kind stands in tests/test_files.py.
+Real files, read while training. What each decoder says of each kind stands in tests/pictures/test_reading.py.
 """
 
 import io

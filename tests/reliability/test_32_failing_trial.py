@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from inpaint.sweep.job import Job
+from inpaint.cli.job import Job
 from inpaint.sweep.pruning import open_storage
 
 SEARCH = ("+sweep=optuna", "sweep.trials=4", "lr=interval(0,1)")

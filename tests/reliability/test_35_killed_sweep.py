@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from inpaint.cli.job import Job
 from inpaint.sweep.grid import read_jobs
-from inpaint.sweep.job import Job
 from inpaint.train import run
 from tests.sweeps import TINY, stub_conf
 
@@ -20,6 +20,7 @@ import os, sys, time
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 import inpaint.config
+from inpaint.cli.command import command
 
 def run(cfg):
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -31,7 +32,7 @@ def run(cfg):
 
 inpaint.config.conf_dir = lambda: Path("conf").resolve()
 sys.executable = os.environ["CHILD"]
-inpaint.config.command("train", run)
+command("train", run)
 """
 
 

@@ -8,7 +8,8 @@ import json
 import torch
 from omegaconf import OmegaConf
 
-from inpaint.callbacks import RunRecord, without_secrets
+from inpaint.callbacks import RunRecord
+from inpaint.provenance import without_secrets
 from tests.reliability.commands import SMALL, run
 
 SECRETS = {

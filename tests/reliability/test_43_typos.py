@@ -7,7 +7,8 @@ are in tests/test_commands.py. Here all commands are typed at, and a config with
 import pytest
 from omegaconf import OmegaConf
 
-from inpaint.config import ConfigError, check
+from inpaint.config import check
+from inpaint.settings import ConfigError
 from tests.reliability.commands import finish, start
 
 TYPED = {

@@ -10,7 +10,8 @@ import torch
 from omegaconf import OmegaConf
 
 from inpaint import checkpoint
-from inpaint.config import ConfigError, check, conf_dir, load_generator
+from inpaint.config import check, conf_dir, load_generator
+from inpaint.settings import ConfigError
 from tests.reliability.commands import finish, start
 
 OUTSIDE = [
@@ -37,7 +38,7 @@ THROUGH_ALLOWED = [
 FUNCTIONS_OF_ALLOWED = [  # each would run, load or fetch something by its arguments
     "inpaint.config.build_baseline",
     "inpaint.config.build_fill",
-    "inpaint.config.command",
+    "inpaint.cli.command.command",
     "inpaint.train.main",
     "inpaint.checkpoint.load",
     "torch.nn.init.zeros_",

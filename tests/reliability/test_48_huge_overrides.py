@@ -2,7 +2,7 @@
 
 import pytest
 
-from inpaint.explain import LINES, LONGEST, shortened, too_long
+from inpaint.cli.explain import LINES, LONGEST, shortened, too_long
 from tests.reliability.commands import finish, start
 
 LONG = "x" * 9_000

@@ -19,7 +19,7 @@ import inpaint.train
 from inpaint import checkpoint
 from inpaint.compare.command import main as compare
 from inpaint.evaluate import main as evaluate
-from inpaint.lock import Busy, only_one
+from inpaint.folder import Busy, only_one
 from inpaint.predict import main as predict
 from inpaint.saving import SaveCheckpoint
 from tests.reliability.commands import finish, start

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inpaint.settings import Refused
 from inpaint.study.__main__ import main
 from inpaint.study.build import build, collect, damage, deck, destroy, schedule
 from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, Trial, image_file, load
@@ -176,12 +177,13 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(folders: Path, capsy
     arguments = [folders / "lama", folders / "ours", "--original", folders / "original", "--output", folders / "study"]
     lines = refused(capsys, *arguments)
     text = "\n".join(lines)
-    assert "--missing skip" in lines[0]
+    assert "--missing skip" in lines[-1]
     for said in (
-        "lama: three: missing",
-        "lama: nine.png: no original of this name",
-        "lama: four.tif: not jpg, png or webp",
-        "ours: four: 57 x 40 pixels instead of 56 x 40",
+        "lama: 1 missing: three",
+        "lama: 1 extra, no picture is called so: nine",
+        "lama: 1 of another type than jpg, png, webp: four.tif",
+        "ours: 1 of another size: four (57 x 40 pixels instead of 56 x 40 pixels)",
+        "ours: 1 unreadable: hall/one (",
         "one.png: broken picture",
     ):
         assert said in text
@@ -192,11 +194,11 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(folders: Path, capsy
     printed = capsys.readouterr().out
     assert "2 pictures by" in printed
     for said in (
-        "1 missing (lama 1)",
-        "1 extra (lama 1)",
-        "1 wrong type (lama 1)",
-        "1 resized (ours 1)",
-        "1 unreadable",
+        "lama: 1 missing: three",
+        "lama: 1 extra, no picture is called so: nine",
+        "lama: 1 of another type than jpg, png, webp: four.tif",
+        "ours: 1 of another size: four",
+        "ours: 1 unreadable: hall/one",
     ):
         assert said in printed
     shown = {trial.picture for trials in load(folders / "study").schedules for trial in trials}
@@ -206,7 +208,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(folders: Path, capsy
 def test_without_originals_all_folders_together_say_what_must_be_there(folders: Path) -> None:
     (folders / "lama" / "three.png").unlink()
     (folders / "ours" / "four.png").unlink()
-    with pytest.raises(ValueError, match=r"(?s)2 missing \(lama 1, ours 1\).*lama: three: missing.*ours: four"):
+    with pytest.raises(Refused, match=r"(?s)lama: 1 missing: three.*ours: 1 missing: four"):
         collect({"lama": folders / "lama", "ours": folders / "ours"})
 
 
@@ -216,7 +218,9 @@ def test_who_is_of_another_size_is_named_and_not_the_others(folders: Path) -> No
     Image.new("RGB", (9, 9)).save(folders / "lama" / "three.png")
     original = {"lama": folders / "lama", "original": folders / "original"}
     for methods in (three, original):  # the first of each is wrong
-        with pytest.raises(ValueError, match=r"1 resized \(lama 1\)"):
+        with pytest.raises(
+            Refused, match=r"^lama: 1 of another size: three \(9 x 9 pixels instead of 56 x 40 pixels\)\n--"
+        ):
             collect(methods)
 
 
@@ -227,11 +231,45 @@ def test_masks_must_fit_too(folders: Path) -> None:
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(folders / "masks" / "four.png")
     (folders / "masks" / "three_mask.png").unlink()
     Image.fromarray(np.full((40, 56), 7, np.uint8)).save(folders / "masks" / "hall" / "one.png")
-    with pytest.raises(ValueError, match=r"(?s)1 resized \(masks 1\), 1 missing|1 unreadable") as error:
+    with pytest.raises(Refused) as error:
         collect(methods, folders / "masks")
-    for said in ("masks: four: 9 x 9 pixels", "masks: three: missing", "not a binary mask"):
+    for said in (
+        "masks: 1 of another size: four (9 x 9 pixels, its picture has 56 x 40 pixels)",
+        "masks: 1 missing: three",
+        "masks: 1 unusable: hall/one (",
+        "not a binary mask",
+    ):
         assert said in str(error.value)
     assert collect(methods, folders / "masks", skip=True).pictures == ["fünf & <b>", "hall/two"]
+
+
+@pytest.mark.parametrize("place", ["lama", "original", "masks"])
+@pytest.mark.parametrize("skip", [False, True])
+def test_links_that_leave_a_folder_are_refused_and_never_served(folders: Path, place: str, skip: bool) -> None:
+    (folders / "secret.png").write_bytes((folders / "ours" / "three.png").read_bytes())
+    (folders / place / "three.png").unlink()
+    (folders / place / "three.png").symlink_to(folders / "secret.png")
+    methods = {name: folders / name for name in ("lama", "ours", "original")}
+    with pytest.raises(Refused, match=rf"^{place}: 1 links in .*{place} leave it or lead nowhere: .*three\.png"):
+        collect(methods, folders / "masks", skip=skip)
+
+
+def test_two_files_of_one_name_and_an_empty_folder(folders: Path) -> None:
+    methods = {name: folders / name for name in ("lama", "ours")}
+    shutil.copy(folders / "lama" / "four.png", folders / "lama" / "four.webp")
+    with pytest.raises(Refused, match=r"^lama: .*four\.png and .*four\.webp are both called four; remove one"):
+        collect(methods, skip=True)
+    shutil.rmtree(folders / "lama")
+    (folders / "lama").mkdir()
+    with pytest.raises(Refused, match=r"^lama: no images"):
+        collect(methods)
+
+
+def test_a_study_needs_a_picture_that_all_have(folders: Path) -> None:
+    for path in [*(folders / "lama").rglob("*.png")]:
+        path.rename(path.with_stem(f"{path.stem}_other"))
+    with pytest.raises(Refused, match=r"(?s)lama: 5 missing.*METHOD: no picture is left that every contestant has"):
+        collect({name: folders / name for name in ("lama", "original")}, skip=True)
 
 
 @pytest.mark.parametrize(

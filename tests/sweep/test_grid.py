@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from inpaint.lock import only_one
+from inpaint.cli.isolation import RUNNING
+from inpaint.cli.job import Job
+from inpaint.folder import only_one
 from inpaint.sweep.grid import read_jobs
-from inpaint.sweep.isolation import RUNNING
-from inpaint.sweep.job import Job
 
 
 def psnr_of_the_seed(cfg):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hydra.core.plugins import Plugins
 
+from inpaint.cli.job import Job
 from inpaint.sweep.grid import read_jobs
-from inpaint.sweep.job import Job
 from inpaint.sweep.launch import _every_end_is_heard
 from tests.sweeps import TINY, stub_conf
 
@@ -83,6 +83,7 @@ DIES = """
 import os, signal, time
 from pathlib import Path
 import inpaint.config
+from inpaint.cli.command import command
 
 def run(cfg):
     if cfg.seed == 1:
@@ -92,7 +93,7 @@ def run(cfg):
 
 inpaint.config.conf_dir = lambda: Path("conf").resolve()
 if __name__ == "__main__":
-    inpaint.config.command("train", run)
+    command("train", run)
 """
 
 

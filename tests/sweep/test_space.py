@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from inpaint.sweep.grid import SweepError
+from inpaint.settings import SweepError
 from inpaint.sweep.space import parse_space
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import around_hole, normal_init, pad_to_multiple
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice, whole
 
 Sees = Literal["context", "hole", "picture"]
 
@@ -34,7 +34,7 @@ class ContextConditional(nn.Module):
         size: side of the pictures in pixels (published: 128).
 
     Raises:
-        ValueError: a choice that does not exist, or pictures too small for a convolution.
+        Refused: a number that is not whole, a choice that does not exist, or pictures too small for a convolution.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; one map of logits, ``(B, 1, 1, 1)`` at `size`, and
     the activations after each leaky ReLU.
@@ -42,8 +42,9 @@ class ContextConditional(nn.Module):
 
     def __init__(self, sees: Sees = "context", width: int = 64, size: int = 128) -> None:
         super().__init__()
-        if size < 16:
-            raise ValueError(f"discriminator.size: {size} pixels a side, at least 16 are needed")
+        whole("discriminator.width", width, 1)
+        if whole("discriminator.size", size, 1) < 16:
+            raise Refused(f"discriminator.size: {size} pixels a side, at least 16 are needed")
         self.sees, self.size = choice("discriminator.sees", sees, ("context", "hole", "picture")), size
         depth = (size // (8 if sees == "hole" else 4)).bit_length() - 1  # halvings down to 4 x 4
         first, *others = [width * 2 ** max(0, layer - max(0, depth - 4)) for layer in range(depth)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import around_hole, normal_init
+from inpaint.settings import Refused, whole
 
 
 class GlobalLocal(nn.Module):
@@ -27,7 +28,7 @@ class GlobalLocal(nn.Module):
         hidden: outputs of each linear layer (published: 1024).
 
     Raises:
-        ValueError: pictures too small for a convolution of the patch.
+        Refused: a number that is not whole or below 1, or pictures too small for a convolution of the patch.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; logits ``(B, 1, 1, 1)``, and the activations of
     the convolutions on the picture, then on the patch.
@@ -35,8 +36,10 @@ class GlobalLocal(nn.Module):
 
     def __init__(self, width: int = 64, size: int = 256, hidden: int = 1024) -> None:
         super().__init__()
-        if size < 16:
-            raise ValueError(f"discriminator.size: {size} pixels a side, at least 16 are needed")
+        for name, value in (("width", width), ("hidden", hidden)):
+            whole(f"discriminator.{name}", value, 1)
+        if whole("discriminator.size", size, 1) < 16:
+            raise Refused(f"discriminator.size: {size} pixels a side, at least 16 are needed")
         self.size = size
         self.picture, picture_side = self._convolutions(width, size)
         self.patch, patch_side = self._convolutions(width, size // 2)

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import NORMS, normal_init
-from inpaint.settings import choice
+from inpaint.settings import choice, whole
 
 
 class Patch(nn.Module):
@@ -34,7 +34,7 @@ class Patch(nn.Module):
         bias: of every convolution but the last, which has one.
 
     Raises:
-        ValueError: no strided layer, or a norm that does not exist.
+        Refused: a number that is not whole or too small, or a norm that does not exist.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; one map of logits ``(B, 1, h, w)``, and the
     activations after each leaky ReLU.
@@ -51,8 +51,8 @@ class Patch(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"discriminator.layers: {layers} strided layers, at least 1 is needed")
+        for name, value, least in (("width", width, 1), ("layers", layers, 1), ("padding", padding, 0)):
+            whole(f"discriminator.{name}", value, least)
         choice("discriminator.norm", norm, NORMS)
         self.sees_mask = sees_mask
         widths = [3 + int(sees_mask)] + [min(width * 2**layer, width * 8) for layer in range(layers + 1)]
@@ -92,7 +92,7 @@ class MultiScale(nn.Module):
         width, layers, spectral, sees_mask, norm, padding: of each, see `Patch`.
 
     Raises:
-        ValueError: no scale, and what `Patch` raises.
+        Refused: no scale, and what `Patch` raises.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; a map of logits ``(B, 1, h, w)`` and features for
     each scale, the finest first. With 2 scales of 3 layers the sides are at least 16 pixels.
@@ -109,8 +109,7 @@ class MultiScale(nn.Module):
         padding: int = 2,
     ) -> None:
         super().__init__()
-        if scales < 1:
-            raise ValueError(f"discriminator.scales: {scales}, at least 1 is needed")
+        whole("discriminator.scales", scales, 1)
         self.scales = nn.ModuleList(Patch(width, layers, spectral, sees_mask, norm, padding) for _ in range(scales))
 
     def forward(self, image: Tensor, mask: Tensor) -> Verdict:

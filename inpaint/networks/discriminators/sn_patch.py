@@ -8,6 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import normal_init
+from inpaint.settings import Refused, whole
 
 
 class SNPatch(nn.Module):
@@ -25,7 +26,7 @@ class SNPatch(nn.Module):
         layers: strided layers (published: 6).
 
     Raises:
-        ValueError: fewer than two layers.
+        Refused: a number that is not whole, or fewer than two layers.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; one map of logits ``(B, 4 * width, h, w)`` with
     ``h = ceil(H / 2 ** layers)``, and the activations of the layers before.
@@ -33,8 +34,9 @@ class SNPatch(nn.Module):
 
     def __init__(self, width: int = 64, layers: int = 6) -> None:
         super().__init__()
-        if layers < 2:
-            raise ValueError(f"discriminator.layers: {layers} strided layers, at least 2 are needed")
+        whole("discriminator.width", width, 1)
+        if whole("discriminator.layers", layers, 1) < 2:
+            raise Refused(f"discriminator.layers: {layers} strided layers, at least 2 are needed")
         widths = [4] + [width * 2 ** min(layer, 2) for layer in range(layers)]
         self.layers = nn.ModuleList(nn.Conv2d(before, after, 5, 2, 2) for before, after in pairwise(widths))
         self.activation = nn.LeakyReLU(0.2)

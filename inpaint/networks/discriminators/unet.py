@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import pad_to_multiple
+from inpaint.settings import whole
 
 
 class _Residual(nn.Module):
@@ -60,7 +61,7 @@ class UNet(nn.Module):
         sees_mask: the mask is a fourth input channel (not in the paper, which does not paint holes).
 
     Raises:
-        ValueError: no level.
+        Refused: a number that is not whole or below 1.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; two maps of logits, ``(B, 1, 1, 1)`` for the
     picture and ``(B, 1, H, W)`` for its pixels, with the outputs of the encoder's and of the decoder's blocks.
@@ -68,8 +69,8 @@ class UNet(nn.Module):
 
     def __init__(self, width: int = 64, levels: int = 6, sees_mask: bool = False) -> None:
         super().__init__()
-        if levels < 1:
-            raise ValueError(f"discriminator.levels: {levels} halvings, at least 1 is needed")
+        for name, value in (("width", width), ("levels", levels)):
+            whole(f"discriminator.{name}", value, 1)
         self.sees_mask, self.multiple = sees_mask, 2**levels
         widths = [width * 2 ** min(level, 3 if level < levels - 1 else 4) for level in range(levels)]
         inputs = [3 + int(sees_mask), *widths]

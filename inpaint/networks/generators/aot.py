@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import normal_init, pad_to_multiple
+from inpaint.settings import Refused, whole
 
 LEAST_VARIANCE = 1e-8  # of the gate's map
 
@@ -58,7 +59,7 @@ class AOT(nn.Module):
         rates: dilations of a block's branches, which share its ``4 * width`` channels (published: 1, 2, 4, 8).
 
     Raises:
-        ValueError: a number below 1, or branches that do not divide the channels.
+        Refused: a number that is not whole or below 1, or branches that do not divide the channels.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and to `minimum`,
     which the reflect padding of the largest rate needs).
@@ -68,11 +69,10 @@ class AOT(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 8, rates: Sequence[int] = (1, 2, 4, 8)) -> None:
         super().__init__()
-        for name, value in (("width", width), ("blocks", blocks), ("rates", min(rates, default=0))):
-            if value < 1:
-                raise ValueError(f"generator.{name}: {value} is less than 1")
+        for name, value in (("width", width), ("blocks", blocks), *(("rates", rate) for rate in rates or [0])):
+            whole(f"generator.{name}", value, 1)
         if 4 * width % len(rates):
-            raise ValueError(f"generator.rates: {len(rates)} branches do not divide {4 * width} channels (4 * width)")
+            raise Refused(f"generator.rates: {len(rates)} branches do not divide {4 * width} channels (4 * width)")
         self.minimum = self.multiple * (max(rates) + 1)
         self.encoder = nn.Sequential(
             nn.Conv2d(4, width, 7, padding=3, padding_mode="reflect"),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import ChannelwiseLinear, he_init, mean_colour, normal_init, pad_to_multiple
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice, whole
 
 
 def widths_of(width: int, levels: int) -> list[int]:
@@ -42,7 +42,7 @@ class ContextEncoder(nn.Module):
             itself.
 
     Raises:
-        ValueError: an impossible number or word; with ``paints="centre"``, a hole outside the centre.
+        Refused: an impossible number or word; with ``paints="centre"``, a hole outside the centre.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W. A picture is padded to `multiple` and
     at least the natural size `minimum`; in larger ones each place of the bottleneck sees one window of natural size.
@@ -54,12 +54,11 @@ class ContextEncoder(nn.Module):
         self, width: int = 64, levels: int = 4, bottleneck: int = 512, paints: str = "picture", noise: int = 0
     ) -> None:
         super().__init__()
-        if levels < 1:
-            raise ValueError(f"generator.levels: {levels} strided convolutions, at least 1 is needed")
+        for name, value in (("width", width), ("levels", levels), ("bottleneck", bottleneck)):
+            whole(f"generator.{name}", value, 1)
         if paints == "centre" and levels < 2:
-            raise ValueError("generator.levels: 1 strided convolution, paints=centre needs at least 2")
-        if noise < 0:
-            raise ValueError(f"generator.noise: give a number of channels, 0 for none; got {noise}")
+            raise Refused("generator.levels: 1 strided convolution, paints=centre needs at least 2")
+        whole("generator.noise", noise, 0)
         self.paints, self.noise = choice("generator.paints", paints, ("picture", "centre")), noise
         self.multiple = 2**levels
         self.minimum = 4 * self.multiple
@@ -132,7 +131,7 @@ class ContextEncoder(nn.Module):
         if torch.compiler.is_compiling() or not (mask > 0.5).logical_and(~inside).any():
             return
         side = self.minimum // 2
-        raise ValueError(
+        raise Refused(
             f"generator.paints: centre paints the middle {side} x {side} pixels, and a mask has its hole elsewhere; "
             f"use masks=centre data.crop={self.minimum}, or generator.paints=picture for holes anywhere"
         )
@@ -153,7 +152,7 @@ class FeatureContextEncoder(nn.Module):
         side: pixels that a picture is resized to, whatever its shape, 99 or more (published: 227).
 
     Raises:
-        ValueError: a number below its least or an odd width.
+        Refused: a number below its least or an odd width.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W.
     """
@@ -163,12 +162,10 @@ class FeatureContextEncoder(nn.Module):
 
     def __init__(self, width: int = 32, side: int = 227) -> None:
         super().__init__()
-        if width < 2 or width % 2:
-            raise ValueError(
-                f"generator.width: give an even number of channels for two groups, at least 2; got {width}"
-            )
-        if side < 99:
-            raise ValueError(f"generator.side: {side} pixels, and AlexNet's strides leave 2 x 2 places of 99 at least")
+        if whole("generator.width", width, 1) % 2:
+            raise Refused(f"generator.width: give an even number of channels for two groups; got {width}")
+        if whole("generator.side", side, 1) < 99:
+            raise Refused(f"generator.side: {side} pixels, and AlexNet's strides leave 2 x 2 places of 99 at least")
         self.side = side
         places = side
         for kernel, stride in ((11, 4), (3, 2), (3, 2), (3, 2)):  # conv1 and the three pools

@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from inpaint.batch import Outputs, compose
 from inpaint.fills import harmonic
 from inpaint.networks.layers import normal_init, pad_to_multiple
+from inpaint.settings import Refused, whole
 
 MULTIPLE, MINIMUM = 4, 12  # reflect padding of 2 needs three positions at a quarter of the resolution
 
@@ -127,7 +128,7 @@ class EdgeConnect(nn.Module):
         sigma: of the Gaussian before Canny's gradient, in pixels (published: 2).
 
     Raises:
-        ValueError: a number that is too small.
+        Refused: a number that is too small.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and `minimum`).
     """
@@ -137,10 +138,9 @@ class EdgeConnect(nn.Module):
     def __init__(self, width: int = 64, blocks: int = 8, sigma: float = 2.0) -> None:
         super().__init__()
         for name, value in (("width", width), ("blocks", blocks)):
-            if value < 1:
-                raise ValueError(f"generator.{name}: {value} is less than 1")
+            whole(f"generator.{name}", value, 1)
         if sigma <= 0:
-            raise ValueError(f"generator.sigma: {sigma} pixels, give more than 0")
+            raise Refused(f"generator.sigma: {sigma} pixels, give more than 0")
         self.sigma = sigma
         self.edges = EdgeGenerator(width, blocks)
         self.painter = nn.Sequential(_network(4, 3, width, blocks), nn.Tanh())

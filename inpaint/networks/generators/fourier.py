@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple, picture_decoder
+from inpaint.settings import Refused, whole
 
 MOST_CHANNELS = 1024
 Parts = dict[str, Tensor]  # the "local" and the "global" channels of a map; a part without channels is not there
@@ -112,7 +113,7 @@ class LaMa(nn.Module):
         ratio: share of the channels that are global in the blocks, 0 (none: a plain ResNet) to 1 (published: 0.75).
 
     Raises:
-        ValueError: a number out of its range.
+        Refused: a number out of its range.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and `minimum`).
     """
@@ -123,11 +124,10 @@ class LaMa(nn.Module):
     def __init__(self, blocks: int = 9, width: int = 64, ratio: float = 0.75) -> None:
         super().__init__()
         for name, value in (("blocks", blocks), ("width", width)):
-            if value < 1:
-                raise ValueError(f"generator.{name}: {value} is less than 1")
+            whole(f"generator.{name}", value, 1)
         widths = [min(width * 2**level, MOST_CHANNELS) for level in range(4)]
         if not 0 <= ratio <= 1 or int(widths[-1] * ratio) == 1:
-            raise ValueError(f"generator.ratio: {ratio} of {widths[-1]} channels; give 0 to 1, and 2 global channels")
+            raise Refused(f"generator.ratio: {ratio} of {widths[-1]} channels; give 0 to 1, and 2 global channels")
         self.encoder = nn.Sequential(
             _FFC(4, widths[0], 7),
             _FFC(widths[0], widths[1], 3, stride=2),

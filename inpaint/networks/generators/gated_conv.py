@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple
+from inpaint.settings import Refused, whole
 
 PATCH = 3  # side of the patches that attention compares, at half the resolution of the features
 RATE = 2  # it pastes patches of twice this side, which overlap by half
@@ -29,7 +30,7 @@ class DeepFillV2(nn.Module):
         softmax_scale: sharpness of the attention (published: 10).
 
     Raises:
-        ValueError: a width that cannot be halved twice, a rate below 1.
+        Refused: a width that cannot be halved twice, a number that is not whole or below 1.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple`). `Outputs.coarse`
     is the picture of the first network.
@@ -40,10 +41,10 @@ class DeepFillV2(nn.Module):
 
     def __init__(self, width: int = 48, rates: Sequence[int] = (2, 4, 8, 16), softmax_scale: float = 10.0) -> None:
         super().__init__()
-        if width < 4 or width % 4:
-            raise ValueError(f"generator.width: give a multiple of 4 channels; got {width}")
-        if any(rate < 1 for rate in rates):
-            raise ValueError(f"generator.rates: give dilations of 1 or more; got {list(rates)}")
+        if whole("generator.width", width, 1) % 4:
+            raise Refused(f"generator.width: give a multiple of 4 channels; got {width}")
+        for rate in rates:
+            whole("generator.rates", rate, 1)
         c = width
 
         def encoder(seen: int, *channels: int) -> list[nn.Module]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import he_init, mean_colour, pad_to_multiple
+from inpaint.settings import Refused, whole
 
 
 class CompletionNetwork(nn.Module):
@@ -23,7 +24,7 @@ class CompletionNetwork(nn.Module):
         rates: dilations of the middle's dilated layers (published: 2, 4, 8, 16).
 
     Raises:
-        ValueError: an odd width, or a rate below 1.
+        Refused: an odd width, or a number that is not whole or below 1.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple`).
     """
@@ -33,10 +34,10 @@ class CompletionNetwork(nn.Module):
 
     def __init__(self, width: int = 64, rates: Sequence[int] = (2, 4, 8, 16)) -> None:
         super().__init__()
-        if width < 2 or width % 2:
-            raise ValueError(f"generator.width: give an even number of channels, at least 2; got {width}")
-        if any(rate < 1 for rate in rates):
-            raise ValueError(f"generator.rates: give dilations of 1 or more; got {list(rates)}")
+        if whole("generator.width", width, 1) % 2:
+            raise Refused(f"generator.width: give an even number of channels; got {width}")
+        for rate in rates:
+            whole("generator.rates", rate, 1)
         middle = 4 * width
         self.layers = nn.Sequential(
             *_block(nn.Conv2d(4, width, 5, padding=2)),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple, white_noise
+from inpaint.settings import Refused, whole
 
 GAIN = 2**0.5  # keeps the variance through a leaky ReLU, and divided by, through a sum of two
 MEMORY = 0.995  # of the running mean of the style codes
@@ -289,7 +290,7 @@ class MAT(nn.Module):
         style: length of the codes pooled from the picture.
 
     Raises:
-        ValueError: a number below 1, heads that do not divide the width, or groups that do not match.
+        Refused: a number that is not whole or below 1, heads that do not divide the width, or groups that do not match.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple`).
     """
@@ -313,17 +314,16 @@ class MAT(nn.Module):
         style: int = 1024,
     ) -> None:
         super().__init__()
+        groups = [("depths", depth) for depth in depths] + [("windows", side) for side in windows]
         for name, value in (
-            *(("width", width), ("heads", heads), ("depths", min(depths, default=0)), ("base", base), ("most", most)),
-            *(("windows", min(windows, default=0)), ("expansion", expansion), ("halvings", halvings)),
-            *(("latent", latent), ("mapping", mapping), ("style", style)),
+            *(("width", width), ("heads", heads), ("expansion", expansion), ("halvings", halvings), ("base", base)),
+            *(("most", most), ("latent", latent), ("mapping", mapping), ("style", style), *groups),
         ):
-            if value < 1:
-                raise ValueError(f"generator.{name}: {value} is less than 1")
+            whole(f"generator.{name}", value, 1)
         if width % heads:
-            raise ValueError(f"generator.heads: {heads} heads do not divide {width} channels (generator.width)")
+            raise Refused(f"generator.heads: {heads} heads do not divide {width} channels (generator.width)")
         if len(depths) % 2 == 0 or len(depths) != len(windows):
-            raise ValueError(
+            raise Refused(
                 f"generator.depths, generator.windows: {len(depths)} and {len(windows)} groups; "
                 "give the same odd number of both"
             )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import PartialConv, he_init, pad_to_multiple
+from inpaint.settings import whole
 
 
 class PartialConvUNet(nn.Module):
@@ -28,15 +29,15 @@ class PartialConvUNet(nn.Module):
             well.
 
     Raises:
-        ValueError: no level.
+        Refused: a number that is not whole or below 1.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple`).
     """
 
     def __init__(self, width: int = 64, levels: int = 8, freeze_encoder_norm: bool = False) -> None:
         super().__init__()
-        if levels < 1:
-            raise ValueError(f"generator.levels: {levels} halvings of the resolution, at least 1 is needed")
+        for name, value in (("width", width), ("levels", levels)):
+            whole(f"generator.{name}", value, 1)
         self.multiple = 2**levels
         self.freeze_encoder_norm = freeze_encoder_norm
         widths = [3, *(min(width * 2**level, width * 8) for level in range(levels))]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import NORMS, pad_to_multiple, picture_decoder
-from inpaint.settings import choice
+from inpaint.settings import choice, whole
 
 MOST_CHANNELS = 1024
 
@@ -46,7 +46,7 @@ class Pix2PixHDGlobal(nn.Module):
         norm: `batch` (LaMa), `instance` (pix2pixHD, which trains one picture at a time), `group` or `none`.
 
     Raises:
-        ValueError: a number below 1, or a norm that does not exist.
+        Refused: a number that is not whole or below 1, or a norm that does not exist.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and `minimum`).
     """
@@ -54,8 +54,7 @@ class Pix2PixHDGlobal(nn.Module):
     def __init__(self, blocks: int = 9, width: int = 64, levels: int = 3, norm: str = "batch") -> None:
         super().__init__()
         for name, value in (("blocks", blocks), ("width", width), ("levels", levels)):
-            if value < 1:
-                raise ValueError(f"generator.{name}: {value} is less than 1")
+            whole(f"generator.{name}", value, 1)
         choice("generator.norm", norm, NORMS)
         self.multiple = 2**levels
         self.minimum = 2 * self.multiple  # reflect padding needs two positions

@@ -16,7 +16,7 @@ from inpaint.networks.layers import (
     standardise,
     white_noise,
 )
-from inpaint.settings import choice
+from inpaint.settings import Refused, choice, whole
 
 
 class Block(nn.Module):
@@ -66,7 +66,7 @@ class ResidualUNet(nn.Module):
         activation: silu, relu, leaky_relu (0.2), elu or gelu.
 
     Raises:
-        ValueError: a number out of its range, or a word that stands for nothing.
+        Refused: a number out of its range, or a word that stands for nothing.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W.
     """
@@ -91,12 +91,9 @@ class ResidualUNet(nn.Module):
             ("shuffle", shuffle, 1),
             ("dilation", dilation, 1),
         ):
-            if value < least:
-                raise ValueError(f"generator.{name}: {value} is less than {least}")
-        if attention is not None and not 0 <= attention <= levels:
-            raise ValueError(
-                f"generator.attention: there is no level {attention}; give 0 to {levels}, or null for none"
-            )
+            whole(f"generator.{name}", value, least)
+        if attention is not None and whole("generator.attention", attention, 0) > levels:
+            raise Refused(f"generator.attention: there is no level {attention}; give 0 to {levels}, or null for none")
         self.multiple = shuffle * 2**levels
         self.minimum = self.multiple * (2 if norm == "instance" else 1)  # one position has no variance
         widths = [width * 2 ** min(level, 2) for level in range(levels + 1)]

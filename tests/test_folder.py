@@ -1,4 +1,4 @@
-"""The lock itself: who holds it, for how long, and where there is none. Real processes, but for the file system."""
+"""One owner of a folder, and files whole or not at all. Real processes, but for the file system."""
 
 import errno
 import fcntl
@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from inpaint import lock
-from inpaint.lock import Busy, Held, first_rank, let_go, only_one, take, wait_until_free
+from inpaint import folder
+from inpaint.folder import Busy, Held, first_rank, let_go, only_one, take, wait_until_free, write_whole
 
 FORK, SPAWN = multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")
 
@@ -32,7 +32,7 @@ def test_a_second_owner_is_told_who_the_first_is_and_what_to_do(tmp_path):
         f"hydra.run.dir: a run in {file.parent} is at work in another process ({os.getpid()} on {socket.gethostname()})"
         "; wait for it, end it, or choose another folder"
     )
-    assert not busy(file) and not lock.held
+    assert not busy(file) and not folder.held
 
 
 def test_a_file_that_is_left_behind_refuses_nobody(tmp_path):
@@ -44,7 +44,7 @@ def test_a_file_that_is_left_behind_refuses_nobody(tmp_path):
 def test_an_error_gives_it_back(tmp_path):
     with pytest.raises(KeyError), only_one(tmp_path / "x.lock", ""):
         raise KeyError
-    assert not busy(tmp_path / "x.lock") and not lock.held
+    assert not busy(tmp_path / "x.lock") and not folder.held
 
 
 def owner(file, connection):
@@ -72,7 +72,7 @@ def test_patience(tmp_path, caplog):
 def child(connection, *held, reads=False):
     if reads:
         let_go()
-    connection.send([str(file) for file in lock.held])
+    connection.send([str(file) for file in folder.held])
     connection.recv()
 
 
@@ -113,8 +113,8 @@ def test_kill_minus_9(tmp_path):
 
 
 def test_taken_for_good(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "held", {})
-    assert take(tmp_path / "x.lock") and not take(tmp_path / "x.lock") and list(lock.held) == [tmp_path / "x.lock"]
+    monkeypatch.setattr(folder, "held", {})
+    assert take(tmp_path / "x.lock") and not take(tmp_path / "x.lock") and list(folder.held) == [tmp_path / "x.lock"]
     let_go()
     assert take(tmp_path / "x.lock")
     let_go()
@@ -131,7 +131,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, number):
     monkeypatch.setattr(fcntl, "flock", flock)
     with only_one(tmp_path / "x.lock", "a run"):
         assert take(tmp_path / "gpu_0.lock")
-        os.close(lock.held.pop(tmp_path / "gpu_0.lock"))
+        os.close(folder.held.pop(tmp_path / "gpu_0.lock"))
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2 and all(os.strerror(number) in line for line in told)
     assert told[0].startswith(f"{tmp_path / 'x.lock'}: no locks here") and "nothing stops a second process" in told[0]
@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, caplog, number):
 
     monkeypatch.setattr(os, "open", refused)
     with only_one(tmp_path / "x.lock", ""):
-        assert not lock.held and not caplog.records
+        assert not folder.held and not caplog.records
     (tmp_path / "x.lock").write_text("another user's")
     with only_one(tmp_path / "x.lock", ""):
         assert busy(tmp_path / "x.lock")
@@ -193,8 +193,47 @@ def test_a_full_disk_is_said_by_the_disk(tmp_path, monkeypatch):
     ],
 )
 def test_the_first_rank(monkeypatch, environment, expected):
-    for name in lock.RANKS:
+    for name in folder.RANKS:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert first_rank() == expected
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_new_text_replaces_the_old(tmp_path):
+    file = tmp_path / "a.json"
+    for text in ("eins\n", "zwei ä\n"):
+        write_whole(file, text)
+        assert file.read_bytes().decode() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_reader_of_the_old_file_reads_it_to_its_end(tmp_path):
+    file = tmp_path / "a.json"
+    write_whole(file, "old")
+    with file.open() as reading:
+        write_whole(file, "new")
+        assert reading.read() == "old"
+
+
+@pytest.mark.parametrize("fails", ["write_text", "replace"])
+def test_what_fails_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch, fails):
+    file = tmp_path / "a.json"
+    write_whole(file, "old")
+    whole = type(file).write_text
+
+    def full(path, text, **settings):
+        if fails == "write_text":
+            whole(path, text[:1], **settings)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(file), fails, full)
+    with pytest.raises(OSError, match="No space") as raised:
+        write_whole(file, "new")
+    assert raised.value.filename == str(file)
+    monkeypatch.undo()
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -1,4 +1,4 @@
-"""One owner at a time of a folder: a run with its ranks, a job, a sweep.
+"""A folder that commands write: one owner at a time (a run with its ranks, a job, a sweep), files whole or not at all.
 
 A lock is the system's (`flock`), and ends with the last process that holds it, however that ends; the file that stays
 behind refuses nobody and says who was the last. A process that is forked holds what its parent holds. For ranks that is
@@ -17,17 +17,18 @@ from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger("inpaint.lock")
+from inpaint.settings import Refused
+
+log = logging.getLogger("inpaint.folder")
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 held: dict[Path, int] = {}  # descriptors of this process's locks, by file; here because jobs are sent to others pickled
-
 
 # Number of a process among all, or on its machine, or of that machine: from torchrun, Lightning, SLURM and LSF.
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 
 
-class Busy(ValueError):
+class Busy(Refused):
     """Another process is at work in the folder."""
 
 
@@ -96,7 +97,10 @@ def let_go() -> None:
 
 
 class Held:
-    """The locks of this process. One that is spawned, and gets this with its arguments, holds them as a fork would."""
+    """Pickled with a spawned process's arguments, it hands over duplicates of the descriptors of this process's locks.
+
+    The spawned process then holds the locks as a forked one does.
+    """
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _hold, ({file: reduction.DupFd(descriptor) for file, descriptor in held.items()},)
@@ -139,3 +143,30 @@ def _owner(descriptor: int) -> str:
     except OSError:
         said = ""
     return f" ({said})" if said else ""
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def shown(folder: str | Path) -> Path:
+    """Relative to where the user is, if it is below."""
+    path = Path(folder)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a small file: whoever reads `path` meanwhile finds the old text or the new one.
+
+    Several processes may write the same file. Where one cannot, the old file stays and nothing else does.
+
+    Raises:
+        OSError: the folder is not there, the disk is full, or one may not write; with the name of `path`.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:  # that of a full disk does not say where
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -18,9 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
-from inpaint.lock import Busy, first_rank, only_one
-from inpaint.sweep.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
-from inpaint.writing import write_whole
+from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
+from inpaint.folder import Busy, first_rank, only_one, write_whole
 
 RECORD = "job.json"
 STATUSES = ("waiting", "running", "finished", "pruned", "failed")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from inpaint.batch import to_uint8
-from inpaint.sheet import LINE, _shortened, chart, panel, stacked
+from inpaint.pictures.sheet import LINE, _shortened, chart, panel, stacked
 
 
 def test_titles_stand_above_their_columns():

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from inpaint import lock
-from inpaint.lock import only_one
-from inpaint.sweep import isolation
-from inpaint.sweep.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
+from inpaint import folder
+from inpaint.cli import isolation
+from inpaint.cli.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
+from inpaint.folder import only_one
 
 LEAKS = {
     "environment": (lambda: os.environ.get("WANDB_MODE"), lambda: os.environ.update(WANDB_MODE="dryrun")),
@@ -76,7 +76,7 @@ def test_memory_of_a_job_is_given_back():
 CHILD = """
 import sys, time
 from pathlib import Path
-from inpaint.sweep.isolation import end_with_the_sweep
+from inpaint.cli.isolation import end_with_the_sweep
 end_with_the_sweep(Path(sys.argv[1]))
 print("up", flush=True)
 time.sleep(3)
@@ -107,7 +107,7 @@ GPU = """
 import sys, torch
 from pathlib import Path
 torch.cuda.device_count = lambda: 3
-from inpaint.sweep.isolation import own_gpu
+from inpaint.cli.isolation import own_gpu
 import os
 own_gpu(Path(sys.argv[1]), int(sys.argv[2]))
 own_gpu(Path(sys.argv[1]), 99)
@@ -136,13 +136,13 @@ def test_each_process_has_a_gpu_of_its_own_by_job_number(tmp_path):
 
 
 def test_gpus_that_the_user_chose(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "held", {})
+    monkeypatch.setattr(folder, "held", {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
     own_gpu(tmp_path, 1)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-7"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")
-    by_another_process = lock.held
-    monkeypatch.setattr(lock, "held", {})
+    by_another_process = folder.held
+    monkeypatch.setattr(folder, "held", {})
     with pytest.raises(ValueError, match=r"hydra.launcher.n_jobs: more jobs at a time than the 1 GPUs"):
         own_gpu(tmp_path, 0)
     for descriptor in by_another_process.values():

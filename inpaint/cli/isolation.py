@@ -13,24 +13,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from inpaint import lock
+from inpaint import folder
+from inpaint.settings import Refused
 
 RUNNING = "sweep.lock"  # in the sweep's folder, held by the process that launches the jobs
 DONE = "done\n"  # in there: the sweep gave its lock back itself
 
 
-def end_with_the_sweep(folder: Path) -> None:
+def end_with_the_sweep(sweep: Path) -> None:
     """In a process that another one launched: end at once when that one is gone, which a kill -9 tells nobody.
 
-    Jobs of a cluster's scheduler are left alone; they outlive the shell that submitted them.
+    `sweep` is the folder of both. Jobs of a cluster's scheduler are left alone: they outlive the shell that submitted
+    them.
     """
-    file = (folder / RUNNING).resolve()
-    if file in lock.held or "SLURM_JOB_ID" in os.environ or not file.is_file() or file in _watched:
+    file = (sweep / RUNNING).resolve()
+    if file in folder.held or "SLURM_JOB_ID" in os.environ or not file.is_file() or file in _watched:
         return
     _watched.add(file)
 
     def watch() -> None:
-        lock.wait_until_free(file)
+        folder.wait_until_free(file)
         if file.read_text() != DONE:
             os.kill(os.getpid(), signal.SIGKILL)
         _watched.discard(file)
@@ -74,7 +76,7 @@ def isolated() -> Iterator[None]:
     ]
     values = [get() for get, _ in settings]
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    environment, folder = dict(os.environ), Path.cwd()
+    environment, here = dict(os.environ), Path.cwd()
     levels = {logger: logger.level for logger in _loggers()}
     with ExitStack() as stack:
         stack.enter_context(rng.untouched())
@@ -89,7 +91,7 @@ def isolated() -> Iterator[None]:
             torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
             os.environ.clear()
             os.environ.update(environment)
-            os.chdir(folder)
+            os.chdir(here)
             for logger, level in levels.items():
                 if logger.level != level:  # setting one empties the caches of all
                     logger.setLevel(level)
@@ -128,25 +130,25 @@ def visible_gpus() -> list[str]:
     return [name for name in names if name not in ("", "-1")]
 
 
-def own_gpu(folder: Path, number: int) -> None:
+def own_gpu(sweep: Path, number: int) -> None:
     """Show this process one GPU, for as long as it lives: that of the job's number, or the next that is free.
 
     To be called before anything asks CUDA, which looks at CUDA_VISIBLE_DEVICES only once; hence a process keeps its
     GPU from job to job.
 
     Args:
-        folder: of the sweep; holds a lock for each GPU.
+        sweep: its folder, which holds a lock for each GPU.
         number: of the job.
 
     Raises:
-        ValueError: more jobs at a time than GPUs.
+        Refused: more jobs at a time than GPUs.
     """
     gpus = visible_gpus()
-    if not gpus or any(file.parent == folder and file.name.startswith("gpu_") for file in lock.held):
+    if not gpus or any(file.parent == sweep and file.name.startswith("gpu_") for file in folder.held):
         return
     for place in range(len(gpus)):
         gpu = gpus[(number + place) % len(gpus)]
-        if lock.take(folder / f"gpu_{gpu}.lock"):
+        if folder.take(sweep / f"gpu_{gpu}.lock"):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
             return
-    raise ValueError(f"hydra.launcher.n_jobs: more jobs at a time than the {len(gpus)} GPUs; give each job one")
+    raise Refused(f"hydra.launcher.n_jobs: more jobs at a time than the {len(gpus)} GPUs; give each job one")

@@ -1,7 +1,6 @@
-"""Pictures and masks: found, paired, checked by their header, read as 8-bit RGB or refused by name."""
+"""Pictures and masks: checked by their header, read as 8-bit RGB or refused by name."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -13,7 +12,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+from inpaint.settings import Refused
+
 FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
 GAP = 3.0  # before Lanczos, pictures are reduced by whole numbers to this many times the size: Pillow's `reducing_gap`
@@ -31,7 +31,7 @@ TURNS = {
 SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 
-class BadImage(ValueError):
+class BadImage(Refused):
     """A picture or mask that cannot be read or is refused; the message begins with its name."""
 
 
@@ -50,121 +50,6 @@ class Encoded(NamedTuple):
 
 
 File = Path | Encoded
-
-
-# ---- found and paired -----------------------------------------------------------------------------------------------
-
-
-def find_images(root: Path, setting: str) -> list[Path]:
-    """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
-
-    Raises:
-        ValueError: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it or lead
-            nowhere. Links to folders inside are not followed, as what they hold is found anyway.
-    """
-    if not root.is_dir():
-        raise ValueError(f"{setting}: {root} is not a folder")
-    found, leaving, home = [], [], root.resolve()
-    try:
-        for entry in _entries(root):
-            is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122  a million of them
-            if entry.is_symlink() and (is_image or Path(entry.path).is_dir()):
-                target = os.path.realpath(entry.path)
-                if not Path(target).is_relative_to(home) or not Path(target).exists():
-                    leaving.append(entry.path)
-                    continue
-            if is_image and entry.is_file():
-                found.append(entry.path)
-    except OSError as error:
-        raise ValueError(f"{setting}: {error.filename} cannot be opened ({error.strerror})") from None
-    if leaving:
-        raise ValueError(
-            f"{setting}: {len(leaving)} links in {root} leave it or lead nowhere: {listed(sorted(leaving))}; "
-            "copy the files into it, or give the folder that holds them"
-        )
-    if not found:
-        raise ValueError(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
-    return [Path(path) for path in sorted(found)]
-
-
-def _entries(folder: Path | str) -> Iterator[os.DirEntry]:
-    """What is below a folder at any depth, without hidden things; links are named but not followed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _entries(entry.path)
-            else:
-                yield entry
-
-
-def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> dict[Path, Path]:
-    """The mask of each picture, as `match_masks` finds them.
-
-    Raises:
-        ValueError: naming `setting`, if pictures have no mask (with counts and names) or a mask is there twice.
-    """
-    pairs, lacking = match_masks(pictures, root, masks, setting)
-    if lacking:
-        raise ValueError(
-            f"{setting}: {len(lacking)} of {len(lacking) + len(pairs)} pictures have no mask of their name in {masks}: "
-            f"{listed(lacking)}"
-        )
-    return pairs
-
-
-def match_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> tuple[dict[Path, Path], list[str]]:
-    """Masks by picture: the file of its relative name below `masks`, with any suffix or with `_mask` before it.
-
-    What is itself a mask is left out of the pictures: files below `masks`, where that is a folder inside `root`, and
-    ``NAME_mask`` where both are one folder.
-
-    Returns:
-        The pairs, and the names of the pictures that have none.
-
-    Raises:
-        ValueError: naming `setting`, if a mask is there twice.
-    """
-    by_name = find_by_name(masks, setting)
-    if masks.resolve() == root.resolve():
-        pictures = [path for path in pictures if not path.stem.endswith("_mask")]
-        by_name = {name: path for name, path in by_name.items() if name.endswith("_mask")}
-    elif masks.resolve().is_relative_to(root.resolve()):
-        inside = root / masks.resolve().relative_to(root.resolve())
-        pictures = [path for path in pictures if not path.is_relative_to(inside)]
-
-    pairs, lacking = {}, []
-    for path in pictures:
-        name = path.relative_to(root).with_suffix("").as_posix()
-        mask = by_name.get(name, by_name.get(f"{name}_mask"))
-        if mask is None:
-            lacking.append(name)
-        else:
-            pairs[path] = mask
-    return pairs, lacking
-
-
-def find_by_name(root: Path, setting: str) -> dict[str, Path]:
-    """What `find_images` finds, by the relative name without suffix.
-
-    Raises:
-        ValueError: as there, or naming `setting`, if two files have one name.
-    """
-    by_name: dict[str, Path] = {}
-    for path in find_images(root, setting):
-        name = path.relative_to(root).with_suffix("").as_posix()
-        if by_name.setdefault(name, path) != path:
-            raise ValueError(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
-    return by_name
-
-
-def listed(names: Sequence[object]) -> str:
-    """The first five of several names, for a message."""
-    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
-
-
-# ---- opened and decoded ---------------------------------------------------------------------------------------------
 
 
 def open_image(file: File) -> Image.Image:

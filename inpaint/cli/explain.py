@@ -1,4 +1,4 @@
-"""Where the configs are, and what to say of a command line that does not fit them."""
+"""What to say of a command line that does not fit the configs."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,28 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from inpaint.settings import nearest
+from inpaint.config import conf_dir, config_folder
+from inpaint.settings import Refused, nearest
 
 LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
 SHOWN, LINES = 500, 40  # characters of a line and lines of a message
-
-
-def conf_dir() -> Path:
-    """The folder of the configs: inside the installed package, or beside it in a checkout.
-
-    Raises:
-        FileNotFoundError: in neither place.
-    """
-    here = Path(__file__).resolve().parent
-    for place in (here / "conf", here.parent / "conf"):
-        if (place / "train.yaml").is_file():
-            return place
-    raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
-
-
-def config_folder(name: str) -> Path:
-    """Where a command's config is: ``conf``, or a folder of its own in there."""
-    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
 
 
 def too_long(arguments: Sequence[str]) -> str | None:
@@ -55,7 +38,7 @@ def refuse_namesakes() -> None:
     """Options of `--config-dir` and `hydra.searchpath` with the name of a packaged one, which Hydra takes silently.
 
     Raises:
-        ValueError: naming them.
+        Refused: naming them.
     """
     files = [source for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     packaged = [Path(source.path) for source in files if source.provider == "main"]
@@ -67,7 +50,7 @@ def refuse_namesakes() -> None:
             for ours in packaged:
                 namesake = ours / file.relative_to(source.path)
                 if namesake.is_file() and namesake.read_bytes() != file.read_bytes():
-                    raise ValueError(
+                    raise Refused(
                         f"{option}: {file} has the name of a packaged option, which would be used instead of it; "
                         "give it another name"
                     )

@@ -1,0 +1,1 @@
+"""How a command runs, alone or as one job of a sweep."""

@@ -1,0 +1,102 @@
+"""How a command begins and ends: Hydra's grammar, and one clear line with exit code 2 for bad input.
+
+A command is `main = lambda: command("train", run)`. What is `Refused`, or what a disk refuses, is the user's to change
+and told in a line; every other error is ours, and shows its traceback.
+"""
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from inpaint.cli import job
+from inpaint.cli.explain import explain, refuse_namesakes, shortened, too_long
+from inpaint.config import config_folder
+from inpaint.settings import Refused, SweepError
+
+# What a user's folder can be at fault for.
+DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
+
+
+def command(name: str, run: Callable[[DictConfig], Any]) -> None:
+    """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
+    folder = config_folder(name)
+    if message := too_long(sys.argv[1:]):
+        _leave(name, message)
+
+    def chosen(cfg: DictConfig) -> Any:
+        refuse_namesakes()
+        return run(cfg)
+
+    def task(cfg: DictConfig) -> Any:
+        if job.ours():
+            return job.run_job(name, cfg, chosen, lambda error: _told(name, error))
+        try:
+            return chosen(cfg)
+        except Exception as error:
+            # In a sweep Hydra keeps the error, goes on with the other jobs and raises it at the end.
+            message = _for_the_user(error)
+            if message and HydraConfig.get().mode == RunMode.MULTIRUN:
+                print(f"inpaint-{name}: job {HydraConfig.get().job.num} failed: {message}", file=sys.stderr)
+            if message is None and isinstance(error, InstantiationException):
+                message = explain(name, error)
+            if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            _leave(name, message)
+
+    shown = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
+    try:
+        hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
+    except Exception as error:
+        if shown:
+            raise
+        if message := _for_the_user(error):
+            _leave(name, message, code=2 if isinstance(error, SweepError) or not HydraConfig.initialized() else 1)
+        if not isinstance(error, HydraException | OmegaConfBaseException):
+            raise
+        _leave(name, explain(name, error))
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if shown is not None:
+            os.environ["HYDRA_FULL_ERROR"] = shown
+
+
+def _told(name: str, error: Exception) -> str:
+    """What to say of an error in a job of a sweep, whoever raised it."""
+    if message := _for_the_user(error):
+        return message
+    return explain(name, error) if isinstance(error, InstantiationException) else f"{type(error).__name__}: {error}"
+
+
+def _for_the_user(error: BaseException) -> str | None:
+    """The message of what was refused, or of a disk; None for an error that no input was refused for."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__  # `instantiate` wraps what a constructor raises
+    if isinstance(error, Refused) and re.match(r"Caught \w+ in DataLoader worker", str(error)):
+        return str(error).strip().splitlines()[-1].partition(": ")[2]
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in DISK:
+        return f"{error.filename or 'the disk'}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{Path(str(error.filename)).name[:40]}...: no file can have a name of that length"
+    if isinstance(error, RecursionError):
+        return "config: nested more deeply than can be followed"
+    return None
+
+
+def _leave(name: str, message: str, code: int = 2) -> None:
+    for line in shortened(message):
+        print(f"inpaint-{name}: {line}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""Pictures as files: found and paired by their names, read, put on a sheet."""

@@ -1,0 +1,65 @@
+"""What a result was made of: the settings, flat and without secrets, the versions, the commit, the command line."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def flat(node: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts by their dotted keys."""
+    if not isinstance(node, dict) or not node:
+        return {path: node}
+    return {k: v for key, value in node.items() for k, v in flat(value, f"{path}.{key}" if path else str(key)).items()}
+
+
+def versions() -> dict[str, Any]:
+    """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
+    packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
+
+    def version(package: str) -> str:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    here = Path(__file__).resolve().parent
+    checkout = (here.parent / "pyproject.toml").is_file()  # once installed, it may lie in another repository
+
+    def git(*arguments: str) -> str | None:
+        if not checkout:
+            return None
+        try:
+            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    changes = git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": None if changes is None else bool(changes),
+        "command": without_secrets(sys.argv),
+    }
+
+
+SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
+
+
+def without_secrets(node: Any) -> Any:
+    """Dicts, lists and texts in which ``${oc.env:NAME}`` stands for the value of a secret variable, where it occurs."""
+    if isinstance(node, dict):
+        return {key: without_secrets(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [without_secrets(value) for value in node]
+    if isinstance(node, str):
+        for name, value in os.environ.items():
+            if SECRET.search(name) and len(value) >= 8:  # a shorter one could be any word
+                node = node.replace(value, f"${{oc.env:{name}}}")
+    return node
