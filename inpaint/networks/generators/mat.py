@@ -48,8 +48,9 @@ class _Conv(nn.Module):
         self.scale, self.stride, self.padding = 1 / (before * kernel**2) ** 0.5, stride, kernel // 2
 
     def linear(self, x: Tensor) -> Tensor:
-        """Without bias and activation."""
-        return F.conv2d(x, self.weight * self.scale, stride=self.stride, padding=self.padding)
+        """Without bias and activation; over one position a stride makes oneDNN's bfloat16 gradient garbage (AMX)."""
+        stride = self.stride if x.shape[-2:].numel() > 1 else 1
+        return F.conv2d(x, self.weight * self.scale, None, stride, self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
         return _leaky(self.linear(x) + self.bias)
@@ -272,9 +273,9 @@ class MAT(nn.Module):
     Departures from the published code: validity is exact (a window of missing tokens gives 0, there their mean) and
     holds until the style code has filled every token, after the middle group (there it is dropped before that group);
     partial convolutions do not read missing positions; sums of maps are divided by the root of 2, without which the
-    first outputs are 30 times too large; nothing is random in evaluation; maps are enlarged bilinearly
-    before a convolution and shrunk by its stride, where StyleGAN2 filters after and before it; windows are cut at the
-    borders rather than wrapped around; no truncation and no style mixing; any size.
+    first outputs are 30 times too large; nothing is random in evaluation; maps are enlarged bilinearly before a
+    convolution and shrunk by its stride, where StyleGAN2 filters after and before it; windows are cut, not wrapped, at
+    the borders; no truncation and no style mixing; any size.
 
     Args:
         width: channels of a token, divided by `heads`.
@@ -323,10 +324,8 @@ class MAT(nn.Module):
         if width % heads:
             raise Refused(f"generator.heads: {heads} heads do not divide {width} channels (generator.width)")
         if len(depths) % 2 == 0 or len(depths) != len(windows):
-            raise Refused(
-                f"generator.depths, generator.windows: {len(depths)} and {len(windows)} groups; "
-                "give the same odd number of both"
-            )
+            counts = f"{len(depths)} and {len(windows)}"
+            raise Refused(f"generator.depths, generator.windows: {counts} groups; give the same odd number of both")
         self.middle = len(depths) // 2
         lowest = halvings + self.middle  # halvings from the picture to the smallest map
         self.multiple = 2**lowest

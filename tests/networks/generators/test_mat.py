@@ -5,7 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inpaint.networks.generators.mat import MAT, _Block, _Linear, _PartialConv, _Stage, _StyledConv, _WindowAttention
+from inpaint.networks.generators.mat import (
+    MAT,
+    _Block,
+    _Conv,
+    _Linear,
+    _PartialConv,
+    _Stage,
+    _StyledConv,
+    _WindowAttention,
+)
 
 
 def tiny(**settings):
@@ -186,6 +195,19 @@ def test_equalised_learning_rates():
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------
+
+
+def test_a_strided_convolution_of_one_position_has_gradients():
+    """In bfloat16 as in float32; memory that was used before is not zero."""
+    conv = _Conv(8, 8, stride=2)
+    x = torch.randn(3, 8, 1, 1)
+    conv.linear(x).sum().backward()
+    expected, conv.weight.grad = conv.weight.grad, None
+    _ = [torch.full((1 << 14,), torch.nan) for _ in range(20)]
+    with torch.autocast("cpu", torch.bfloat16):
+        painted = conv.linear(x)
+    painted.float().sum().backward()
+    assert painted.shape == (3, 8, 1, 1) and torch.allclose(conv.weight.grad, expected, atol=0.05)
 
 
 def test_everything_starts_at_the_scale_of_a_picture():
