@@ -140,6 +140,15 @@ def test_the_record_of_a_run(tmp_path):
     assert written["torch"] == versions()["torch"] and "commit" in written and "command" in written
 
 
+def test_a_validation_is_a_line_and_progress_shows_its_gain(tmp_path, capsys):
+    figures = fit(5, tmp_path, [ProgressBar(seconds=0.0)]).callback_metrics
+    psnr, fill = figures["val/hole_psnr"].item(), figures["val/harmonic_hole_psnr"].item()
+    *lines, last = capsys.readouterr().out.strip().splitlines()
+    (said,) = [line for line in lines if line.startswith("validation")]
+    start = f"validation at update 4: hole PSNR {psnr:.2f} dB (harmonic fill {fill:.2f}), texture error "
+    assert said.startswith(start) and f"hole PSNR {psnr - fill:+.2f} dB on the harmonic fill" in last
+
+
 def test_progress_names_the_losses(tmp_path, capsys):
     fit(3, tmp_path, [ProgressBar(seconds=0.0)])
     last = capsys.readouterr().out.strip().splitlines()[-1]
