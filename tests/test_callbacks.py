@@ -141,8 +141,8 @@ def test_the_record_of_a_run(tmp_path):
 
 
 def test_a_validation_is_a_line_and_progress_shows_its_gain(tmp_path, capsys):
-    figures = fit(5, tmp_path, [ProgressBar(seconds=0.0)]).callback_metrics
-    psnr, fill = figures["val/hole_psnr"].item(), figures["val/harmonic_hole_psnr"].item()
+    validation = fit(5, tmp_path, [ProgressBar(seconds=0.0)]).validation
+    psnr, fill = validation.figures["hole_psnr"], validation.fill_figures["hole_psnr"]
     *lines, last = capsys.readouterr().out.strip().splitlines()
     (said,) = [line for line in lines if line.startswith("validation")]
     start = f"validation at update 4: hole PSNR {psnr:.2f} dB (harmonic fill {fill:.2f}), texture error "
