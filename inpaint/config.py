@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from torch import nn
 
     from inpaint.data.datamodule import InpaintingData
-    from inpaint.metrics.deep import Deep
+    from inpaint.evaluation.judges import Deep
     from inpaint.module import InpaintingGAN
 
 # What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
@@ -254,7 +254,7 @@ def build_lpips(cfg: DictConfig, device: str = "cpu") -> "Deep":
     Raises:
         ConfigError: more than one.
     """
-    from inpaint.metrics.deep import Deep
+    from inpaint.evaluation.judges import Deep
 
     if not isinstance(cfg.lpips, str | None):
         raise ConfigError(f"lpips: a training run has one variant, or null; got {cfg.lpips}")

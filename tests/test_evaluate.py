@@ -9,8 +9,9 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import checkpoint, preview, table
+from inpaint import checkpoint, preview
 from inpaint.evaluate import _load, run
+from inpaint.evaluation import intervals, table
 from inpaint.settings import ConfigError
 from tests.conftest import smooth_picture
 from tests.test_conf import compose
@@ -21,7 +22,7 @@ def evaluate(*overrides, into="out"):
     cfg = compose(*overrides, name="evaluate")
     cfg.paths.run = into
     run(cfg)
-    rows = [row for row in table.read_csv(Path(into) / "results.csv") if row.area == table.ALL]
+    rows = [row for row in table.read_csv(Path(into) / "results.csv") if row.area == intervals.ALL]
     return rows, json.loads((Path(into) / "results.json").read_text())["measured"]
 
 

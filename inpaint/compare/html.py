@@ -19,15 +19,16 @@ from typing import Any
 
 from inpaint import __version__
 from inpaint.compare.choices import Choice
+from inpaint.compare.comparison import Block, Entry, Report
 from inpaint.compare.configs import unusual
 from inpaint.compare.leaderboard import SHOWN
 from inpaint.compare.paired import Difference, shown_digits
-from inpaint.compare.report import Block, Entry, Report
 from inpaint.compare.runs import Run
+from inpaint.evaluation.intervals import ALL
+from inpaint.evaluation.table import IMAGES, PERFECT
 from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
-from inpaint.table import ALL, IMAGES, PERFECT
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more

@@ -5,13 +5,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inpaint import table
 from inpaint.compare.choices import DEFINITION, Choice
+from inpaint.compare.comparison import Block, Entry, Report
 from inpaint.compare.configs import unusual
 from inpaint.compare.paired import Difference, shown_digits
-from inpaint.compare.report import Block, Entry, Report
+from inpaint.evaluation import table
+from inpaint.evaluation.table import PERFECT, Cell, figure_cells, print_blocks
 from inpaint.metrics.columns import COLUMNS
-from inpaint.table import PERFECT, Cell, figure_cells, print_blocks
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
 SHOWN = (*table.SHOWN, "lpips_alex", "fid")

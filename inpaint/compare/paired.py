@@ -2,7 +2,7 @@
 
 Pictures differ far more than methods do, so two averages with overlapping intervals may still be told apart: the
 difference on the same picture has a much narrower interval. It speaks of other pictures of the same kind, not of other
-seeds. The bootstrap is that of `inpaint.statistics`.
+seeds. The bootstrap is that of `inpaint.evaluation.intervals`.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inpaint.statistics import drawn_units, interval, leaves_out_zero, resampled_means
+from inpaint.evaluation.intervals import drawn_units, interval, leaves_out_zero, resampled_means
 
 FINEST = 6  # digits after the point
 
@@ -22,7 +22,7 @@ class Difference:
 
     reference: place of the method that was subtracted.
     mean: NaN where no picture has both figures.
-    low, high: NaN for fewer than `statistics.LEAST` pictures, or photographs where those are drawn.
+    low, high: NaN for fewer than `intervals.LEAST` pictures, or photographs where those are drawn.
     pictures: how many have both figures, finite.
     """
 

@@ -2,7 +2,7 @@
 
 Features are float ``(N, D)`` of any network (`metrics.features`); all work is done in float64. A figure is a number of
 one set, so its interval comes of drawing the pictures anew: `resampled` has the figure of each draw at a fraction of
-the cost of computing it anew, of which `statistics.interval_around` makes an interval.
+the cost of computing it anew, of which `intervals.interval_around` makes an interval.
 """
 
 import math

@@ -9,6 +9,7 @@ import torch
 import torch.multiprocessing as mp
 from scipy import linalg
 
+from inpaint.evaluation.intervals import interval_around
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.distribution import (
     SET_FIGURES,
@@ -20,7 +21,6 @@ from inpaint.metrics.distribution import (
     resampled,
     separator,
 )
-from inpaint.statistics import interval_around
 
 
 def features(number, size, seed=0, shift=0.0, scale=1.0):

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from inpaint.batch import to_uint8
+from inpaint.evaluation.pairs import Pairs, find_pairs, frozen_pairs
 from inpaint.masks.frozen import Crop, write_frozen
-from inpaint.pairs import Pairs, find_pairs, frozen_pairs
 from tests.conftest import smooth_picture
 
 NAMES = ("a", "deep/b", "deep/c", "d", "e")
@@ -62,7 +62,7 @@ def test_pictures_holes_and_results_belong_together(folders: Path) -> None:
 def test_parts_hold_pictures_of_one_size(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pair(folders).parts() == [[0], [1], [2, 3, 4]]
     assert pair(folders, batch_size=2).parts() == [[0], [1], [2, 3], [4]]
-    monkeypatch.setattr("inpaint.pairs.AT_ONCE", 40 * 50 + 1)
+    monkeypatch.setattr("inpaint.evaluation.pairs.AT_ONCE", 40 * 50 + 1)
     assert pair(folders).parts() == [[0], [1], [2], [3], [4]]
 
 

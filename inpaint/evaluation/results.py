@@ -20,9 +20,9 @@ from typing import Any
 
 from PIL import Image
 
-from inpaint import table
+from inpaint.evaluation import intervals, table
+from inpaint.evaluation.measuring import GIVEN, Measured
 from inpaint.masks.frozen import Crop
-from inpaint.measuring import GIVEN, Measured
 from inpaint.provenance import versions
 
 MANIFEST = "validation.csv"
@@ -60,7 +60,7 @@ def about_data(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def write(
     folder: Path,
-    results: table.Results,
+    results: intervals.Results,
     measured: Measured,
     manifest: Manifest,
     about: Mapping[str, Any],

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from inpaint.batch import Batch, Outputs, compose, to_uint8
 from inpaint.data.datamodule import InpaintingData
+from inpaint.evaluation.intervals import SetFigure
 from inpaint.masks.frozen import Crop
 from inpaint.metrics.image import hole_area, measure
 from inpaint.progress import track
-from inpaint.table import SetFigure
 
 if TYPE_CHECKING:
-    from inpaint.metrics.deep import Deep
+    from inpaint.evaluation.judges import Deep
 
 JPEG = 12.0  # root mean square in 8-bit levels; photographs and textures stay below it as JPEG of quality 50
 GIVEN = ("input", "truth", "mask")  # what is kept beside the composites of the methods
@@ -27,7 +27,7 @@ HOLE = 128  # grey level of the hole in `input`
 class Measured:
     """What evaluating gives.
 
-    records: one mapping a method and picture, as `table.aggregate` takes them.
+    records: one mapping a method and picture, as `intervals.aggregate` takes them.
     given: 8-bit ``(3 or 1, H, W)`` by the number of the picture, for each of `GIVEN`.
     composites: the same for each method.
     sets: figures of sets of pictures.
@@ -127,8 +127,9 @@ def evaluate(
         chosen: numbers of the pictures that are kept.
 
     Returns:
-        With one record a method and picture, as `table.aggregate` takes them: method, photograph, index, area and the
-        figures. The milliseconds are the mean of the batch that the picture was in; results of other tools have none.
+        With one record a method and picture, as `intervals.aggregate` takes them: method, photograph, index, area and
+        the figures. The milliseconds are the mean of the batch that the picture was in; results of other tools have
+        none.
     """
     measured = Measured()
     for name, method in methods.items():

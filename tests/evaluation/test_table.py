@@ -14,13 +14,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from inpaint import table
-from inpaint.metrics.columns import COLUMNS
-from inpaint.table import (
-    ALL,
+from inpaint.evaluation import table
+from inpaint.evaluation.intervals import ALL, Results, aggregate
+from inpaint.evaluation.table import (
     SHOWN,
-    Results,
-    aggregate,
     as_json,
     figure_cells,
     from_json,
@@ -30,7 +27,8 @@ from inpaint.table import (
     read_csv,
     write_csv,
 )
-from tests.records import RECORDS, record
+from inpaint.metrics.columns import COLUMNS
+from tests.evaluation.records import RECORDS, record
 
 
 def compared(pictures: int = 40, second: float = 0.5) -> Results:
@@ -299,5 +297,5 @@ def test_each_bucket_is_named_once() -> None:
 
 
 def test_torch_is_not_imported() -> None:
-    code = "import sys, inpaint.table; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]).returncode == 0
+    code = "import sys, inpaint.evaluation.table; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Batch, Outputs, compose
-from inpaint.measuring import GIVEN, JPEG, ValidationCrops, evaluate, validation_crops
+from inpaint.evaluation.measuring import GIVEN, JPEG, ValidationCrops, evaluate, validation_crops
 from inpaint.metrics.image import MEASURES
 
 

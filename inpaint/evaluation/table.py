@@ -16,11 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inpaint.evaluation.intervals import ALL, Difference, Results, Row
 from inpaint.metrics.columns import COLUMNS, Column
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, Difference, Results, Row, SetFigure, aggregate, bucket
-
-__all__ = ["ALL", "PERFECT", "SHOWN", "Cell", "Difference", "Results", "Row", "SetFigure", "aggregate", "bucket"]
 
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"

@@ -14,10 +14,10 @@ from inpaint.compare.choices import Choice, choices, choices_made
 from inpaint.compare.configs import Found, differences, shortest, without_storage
 from inpaint.compare.paired import Difference, paired_differences
 from inpaint.compare.runs import Run, expand, read
+from inpaint.evaluation.intervals import ALL, TIMES, said_of_intervals
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, TIMES, said_of_intervals
 
 COUNTS = ("parameters", "updates", "train_seconds")
 SORTS = (*COLUMNS, *COUNTS)

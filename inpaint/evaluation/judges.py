@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.evaluation.intervals import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 from inpaint.metrics.distribution import SET_FIGURES, caution, resampled
 from inpaint.metrics.features import FeatureNetwork, feature_network
 from inpaint.metrics.foreign import sha256
@@ -19,7 +20,6 @@ from inpaint.metrics.recognition import Recogniser
 from inpaint.networks.backbones import in_cache
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 
 Made = TypeVar("Made", bound=nn.Module)
 
@@ -125,7 +125,7 @@ class Deep:
         return found
 
     def of_sets(self, records: Sequence[Mapping[str, Any]]) -> list[SetFigure]:
-        """Figures of the pictures of each hole area; `records` as `statistics.aggregate` takes them."""
+        """Figures of the pictures of each hole area; `records` as `intervals.aggregate` takes them."""
         if self.features is None:
             return []
         areas = {record["index"]: record["area"] for record in records}

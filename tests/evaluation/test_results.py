@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint import table
+from inpaint.evaluation import intervals, table
+from inpaint.evaluation.measuring import Measured
+from inpaint.evaluation.results import Manifest, write
 from inpaint.masks.frozen import Crop
-from inpaint.measuring import Measured
-from inpaint.results import Manifest, write
 
 
 def crops(areas, shift=0):
@@ -41,7 +41,7 @@ def measured():
 @pytest.fixture
 def folder(measured, tmp_path):
     manifest = Manifest.of(crops([index / 10 for index in range(10)]))
-    results = table.aggregate(measured.records)
+    results = intervals.aggregate(measured.records)
     write(tmp_path / "new" / "run", results, measured, manifest, {"images": "DIR"})
     return tmp_path / "new" / "run"
 
@@ -61,7 +61,7 @@ def test_pictures_are_as_they_were_measured(folder):
 
 def test_json_says_what_was_measured(folder, measured):
     content = json.loads((folder / "results.json").read_text())
-    results = table.as_json(table.aggregate(measured.records))
+    results = table.as_json(intervals.aggregate(measured.records))
     assert {name: content[name] for name in results} == results
     assert table.as_json(table.from_json(content)) == results
     said = content["measured"]
@@ -83,9 +83,9 @@ def test_records_can_be_joined(folder, measured):
 
 
 def test_the_other_files_are_the_tables(folder, measured):
-    results = table.aggregate(measured.records)
+    results = intervals.aggregate(measured.records)
     read = table.read_csv(folder / "results.csv")
-    assert table.as_json(table.Results(read))["rows"] == table.as_json(results)["rows"]
+    assert table.as_json(intervals.Results(read))["rows"] == table.as_json(results)["rows"]
     assert (folder / "results.md").read_text() == table.markdown(results, notes=measured.notes)
     assert (folder / "results.tex").read_text() == table.latex(results)
     with (folder / "validation.csv").open(newline="") as file:

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from inpaint import rng
-from inpaint.metrics.columns import COLUMNS
-from inpaint.statistics import (
+from inpaint.evaluation.intervals import (
     ALL,
     LEAST,
     RESAMPLES,
@@ -28,7 +27,8 @@ from inpaint.statistics import (
     times_drawn,
     uniform,
 )
-from tests.records import RECORDS, record
+from inpaint.metrics.columns import COLUMNS
+from tests.evaluation.records import RECORDS, record
 
 # ---- averages by hole area --------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ def test_what_is_not_finite_is_left_out_of_every_draw() -> None:
 def test_memory_is_bounded_and_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(3).normal(size=(50, 2))
     whole = resampled_means(values, np.arange(50), 100)
-    monkeypatch.setattr("inpaint.statistics.AT_ONCE", 120)
+    monkeypatch.setattr("inpaint.evaluation.intervals.AT_ONCE", 120)
     assert np.allclose(whole, resampled_means(values, np.arange(50), 100), rtol=1e-12)
 
 
@@ -325,14 +325,14 @@ def test_draws_are_made_once_for_all_methods_and_figures() -> None:
         return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inpaint.statistics.uniform", counted)
+        patch.setattr("inpaint.evaluation.intervals.uniform", counted)
         aggregate(many(300, a=0.0, b=0.1, c=0.2))
     assert len(calls) == 4 and RESAMPLES >= 1000  # averages and differences, in one bucket and in all
 
 
 def test_torch_is_not_imported() -> None:
-    code = "import sys, inpaint.statistics; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]).returncode == 0
+    code = "import sys, inpaint.evaluation.intervals; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
 
 
 def test_every_figure_of_a_mean_has_a_column() -> None:

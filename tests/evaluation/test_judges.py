@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from inpaint.batch import Batch, from_uint8, to_uint8
-from inpaint.metrics import deep as module
+from inpaint.evaluation import judges as module
+from inpaint.evaluation.intervals import ALL, aggregate, drawn
+from inpaint.evaluation.judges import Deep
 from inpaint.metrics.columns import COLUMNS
-from inpaint.metrics.deep import Deep
 from inpaint.metrics.distribution import SET_FIGURES, frechet_distance, ids, kernel_distance, resampled
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, aggregate, drawn
 
 PICTURES = 40
 
