@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inpaint.evaluation.intervals import ALL, Difference, Results, Row
+from inpaint.evaluation.intervals import ALL, Results, Row
 from inpaint.metrics.columns import COLUMNS, Column
 from inpaint.settings import Refused
 
@@ -91,34 +91,12 @@ def as_json(results: Results) -> dict[str, Any]:
         for row in results.rows
     ]
     differences = [
-        {name: plain(value) if isinstance(value, float) else value for name, value in found._asdict().items()}
-        for found in results.differences
+        contrast._asdict()
+        | {"images": found.images, "mean": plain(found.mean), "low": plain(found.low), "high": plain(found.high)}
+        for contrast, found in results.differences.items()
     ]
     definitions = {name: asdict(COLUMNS[name]) for name in names}
     return {"definitions": definitions, "interval": results.interval, "rows": rows, "differences": differences}
-
-
-def from_json(content: Mapping[str, Any]) -> Results:
-    """The results that `as_json` was given.
-
-    Raises:
-        KeyError, TypeError: it is something else.
-    """
-
-    def number(value: float | None) -> float:
-        return math.nan if value is None else value
-
-    rows = []
-    for line in content["rows"]:
-        figures = {name: value for name, value in line.items() if isinstance(value, dict)}
-        low, high = ({name: value[end] for name, value in figures.items() if end in value} for end in ("low", "high"))
-        means = {name: number(value["mean"]) for name, value in figures.items()}
-        rows.append(Row(line["area"], line["method"], line["images"], line["perfect"], means, low, high))
-    differences = []
-    for line in content["differences"]:
-        numbers = {name: number(line[name]) for name in ("mean", "low", "high")}
-        differences.append(Difference(**{**line, **numbers}))
-    return Results(rows, differences, content["interval"])
 
 
 # ---- cells ----------------------------------------------------------------------------------------------------------
@@ -133,7 +111,7 @@ class Cell:
 
     text: str
     best: bool = False
-    real: bool = False
+    is_real: bool = False
     half: str = ""
 
 
@@ -175,7 +153,7 @@ def _layout(results: Results, columns: Sequence[str]) -> Layout:
         blocks.append([list(line) for line in zip(*cells, strict=True)])
     if any(cell.half for block in blocks for line in block for cell in line):
         definitions["±"] = f"{HALF}: {results.interval}"
-    if any(cell.real for block in blocks for line in block for cell in line):
+    if any(cell.is_real for block in blocks for line in block for cell in line):
         definitions[DAGGER] = REAL
     return Layout(headings, blocks, definitions)
 
@@ -202,7 +180,7 @@ def _really_best(results: Results, block: Sequence[Row], name: str) -> str | Non
     if len(ranked) < 2:
         return None
     found = results.difference(block[0].area, name, ranked[0][1], ranked[1][1])
-    return ranked[0][1] if found is not None and found.real and sign * found.mean < 0 else None
+    return ranked[0][1] if found is not None and found.is_real and sign * found.mean < 0 else None
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -220,7 +198,7 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
         lines = [[COLUMNS[name].heading, *map(marked, _compared(results, whole, name))] for name in others]
         parts += ["Further figures, over all pictures:", grid(["", *(_safe(row.method) for row in whole)], lines, 1)]
         definitions = definitions | {COLUMNS[name].title: COLUMNS[name].definition for name in others}
-    compared = [name for name in columns if any(found.figure == name for found in results.differences)]
+    compared = [name for name in columns if any(contrast.figure == name for contrast in results.differences)]
     if len(whole) > 1 and compared:
         reference = whole[0].method
         lines = [
@@ -249,7 +227,7 @@ def _safe(text: str) -> str:
 def marked(cell: Cell) -> str:
     """A cell in Markdown: bold for the best, with its half interval and the dagger."""
     text = _safe(f"{cell.text} ± {cell.half}" if cell.half else cell.text)
-    return (f"**{text}**" if cell.best else text) + (f" {DAGGER}" if cell.real else "")
+    return (f"**{text}**" if cell.best else text) + (f" {DAGGER}" if cell.is_real else "")
 
 
 def _signed(results: Results, method: str, reference: str, name: str) -> str:
@@ -260,7 +238,7 @@ def _signed(results: Results, method: str, reference: str, name: str) -> str:
     # Rounded first, and 0 added, as -0 is 0.
     mean, low, high = (f"{round(value, digits) + 0.0:+.{digits}f}" for value in (found.mean, found.low, found.high))
     text = f"{mean} [{low}, {high}]" if math.isfinite(found.low) else mean
-    return f"**{text}**" if found.real else text
+    return f"**{text}**" if found.is_real else text
 
 
 LATEX = {
@@ -287,7 +265,7 @@ def latex(results: Results, columns: Sequence[str] = SHOWN) -> str:
         texts = []
         for cell in (column[place] for column in cells):
             text = (f"\\textbf{{{cell.text}}}" if cell.best else cell.text) + (f" $\\pm$ {cell.half}" * bool(cell.half))
-            texts.append(text + "$^\\dagger$" * cell.real)
+            texts.append(text + "$^\\dagger$" * cell.is_real)
         lines.append(" & ".join([escaped(row.method), *texts]))
     images = max((row.images for row in rows), default=0)
     said = [f"{images} {IMAGES}", f"+-: {HALF}: {results.interval}", f"dagger: {REAL}"]
@@ -333,7 +311,7 @@ def print_table(
 
 
 def _tail(cell: Cell) -> Cell:
-    return Cell(" ".join([f"±{cell.half}"] * bool(cell.half) + [DAGGER] * cell.real), cell.best)
+    return Cell(" ".join([f"±{cell.half}"] * bool(cell.half) + [DAGGER] * cell.is_real), cell.best)
 
 
 def print_blocks(

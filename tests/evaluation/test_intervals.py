@@ -85,7 +85,7 @@ def test_a_sample_counts_once_and_the_first_counts() -> None:
 
 
 def test_no_records_no_rows() -> None:
-    assert aggregate([]) == Results([], [])
+    assert aggregate([]) == Results([])
 
 
 def test_decibels_of_the_mean_error_count_perfect_pictures() -> None:
@@ -231,13 +231,13 @@ def test_a_paired_difference_shows_what_the_intervals_of_both_hide() -> None:
     a, b, _ = [row for row in results.rows if row.area == ALL]
     assert a.high["psnr"] > b.low["psnr"]  # side by side they overlap
     found = results.difference(ALL, "psnr", "b", "a")
-    assert found is not None and found.real and found.images == 200
+    assert found is not None and found.is_real and found.images == 200
     assert found.mean == pytest.approx(b.means["psnr"] - a.means["psnr"])
     half = 1.96 * 0.5 * math.sqrt(2 / 200)
     assert found.low == pytest.approx(found.mean - half, abs=0.15 * half)
     assert found.high == pytest.approx(found.mean + half, abs=0.15 * half)
     same = results.difference(ALL, "psnr", "c", "a")
-    assert same is not None and not same.real and same.low < 0 < same.high
+    assert same is not None and not same.is_real and same.low < 0 < same.high
 
 
 def test_a_difference_reads_the_same_either_way() -> None:
@@ -271,7 +271,7 @@ def test_few_pictures_have_no_interval_and_times_never_have() -> None:
     for pictures in (LEAST - 1, LEAST):
         results = aggregate(many(pictures, a=0.0, b=3.0))
         found = results.difference(ALL, "psnr", "b", "a")
-        assert found is not None and found.real == (pictures == LEAST)
+        assert found is not None and found.is_real == (pictures == LEAST)
         assert ("psnr" in results.rows[-1].low) == (pictures == LEAST)
         assert "ms" not in results.rows[-1].low and results.difference(ALL, "ms", "b", "a") is None
 
@@ -299,7 +299,7 @@ def test_figures_of_sets_have_intervals_around_them_and_differences() -> None:
     assert row.means["fid"] == 40 and row.low["fid"] == pytest.approx(30, abs=2) and row.high["fid"] > 48
     assert "fid" not in results.rows[0].means  # not measured for that block
     found = results.difference(ALL, "fid", "b", "a")
-    assert found is not None and found.real and found.mean == -2 and found.high == pytest.approx(-1.8, abs=0.1)
+    assert found is not None and found.is_real and found.mean == -2 and found.high == pytest.approx(-1.8, abs=0.1)
 
 
 def test_figures_of_sets_without_draws_have_no_interval() -> None:

@@ -20,7 +20,6 @@ from inpaint.evaluation.table import (
     SHOWN,
     as_json,
     figure_cells,
-    from_json,
     latex,
     markdown,
     print_table,
@@ -46,7 +45,7 @@ def test_no_rows_no_trouble(tmp_path: Path) -> None:
     write_csv([], tmp_path / "results.csv")
     assert read_csv(tmp_path / "results.csv") == []
     print_table(Results([]), file=io.StringIO())
-    assert from_json(as_json(Results([]))) == Results([], [])
+    assert as_json(Results([]))["rows"] == as_json(Results([]))["differences"] == []
     latex(Results([]))
     markdown(Results([]))
 
@@ -70,11 +69,17 @@ def test_csv_of_the_format_without_intervals_is_read(tmp_path: Path) -> None:
     assert row.means["hole_l1"] == 4.5 and math.isnan(row.means["psnr"]) and row.low == row.high == {}
 
 
-def test_json_gives_everything_back() -> None:
+def test_json_has_everything() -> None:
     results = compared()
-    text = json.dumps(as_json(results), allow_nan=False)
-    assert from_json(json.loads(text)) == results
-    definitions = json.loads(text)["definitions"]
+    content = json.loads(json.dumps(as_json(results), allow_nan=False))
+    for row, line in zip(results.rows, content["rows"], strict=True):
+        assert (line["area"], line["method"], line["images"]) == (row.area, row.method, row.images)
+        for name, mean in row.means.items():
+            ends = {"low": row.low[name], "high": row.high[name]} if name in row.low else {}
+            assert line[name] == {"mean": mean} | ends
+    for (contrast, found), line in zip(results.differences.items(), content["differences"], strict=True):
+        assert [*line.values()] == [*contrast, *found]
+    definitions = content["definitions"]
     assert definitions["psnr"]["definition"] == COLUMNS["psnr"].definition and definitions["psnr"]["unit"] == "dB"
 
 
@@ -105,7 +110,6 @@ def test_json_has_the_differences_of_every_pair() -> None:
 def test_json_has_null_for_what_is_no_number() -> None:
     content = json.loads(json.dumps(as_json(Results(all_perfect().rows)), allow_nan=False))
     assert content["rows"][0]["psnr"] == {"mean": None}
-    assert math.isnan(from_json(content).rows[0].means["psnr"])
 
 
 def all_perfect() -> Results:
