@@ -24,7 +24,7 @@ from inpaint.settings import Refused
 Made = TypeVar("Made", bound=nn.Module)
 
 
-class Deep:
+class Judges:
     """Networks that look at repaired pictures, and what they have seen.
 
     Pictures are rounded to 8 bits as for every other figure. What the networks say of the truth is kept, so that it is

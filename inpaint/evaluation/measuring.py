@@ -1,26 +1,26 @@
-"""The evaluation loop: every method over the same pictures under the same holes."""
+"""The evaluation loop: all methods on the same pictures under the same holes, each of which is read and masked once."""
 
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from inpaint import rng
 from inpaint.batch import Batch, Outputs, compose, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.evaluation.intervals import SetFigure
-from inpaint.masks.frozen import Crop
+from inpaint.evaluation.shown import Shown
+from inpaint.masks.frozen import Crop, Frozen, described
 from inpaint.metrics.image import hole_area, measure
 from inpaint.progress import track
 
 if TYPE_CHECKING:
-    from inpaint.evaluation.judges import Deep
+    from inpaint.evaluation.judges import Judges
 
 JPEG = 12.0  # root mean square in 8-bit levels; photographs and textures stay below it as JPEG of quality 50
-GIVEN = ("input", "truth", "mask")  # what is kept beside the composites of the methods
-HOLE = 128  # grey level of the hole in `input`
 
 
 @dataclass
@@ -28,27 +28,19 @@ class Measured:
     """What evaluating gives.
 
     records: one mapping a method and picture, as `intervals.aggregate` takes them.
-    given: 8-bit ``(3 or 1, H, W)`` by the number of the picture, for each of `GIVEN`.
+    crops: which pictures under which holes, a line each (`masks.frozen.described`).
+    given: 8-bit ``(3 or 1, H, W)`` by the number of the picture, for each of `shown.GIVEN`.
     composites: the same for each method.
     sets: figures of sets of pictures.
     notes: what a reader of the table has to know.
     """
 
     records: list[dict[str, Any]] = field(default_factory=list)
-    given: dict[str, dict[int, Tensor]] = field(default_factory=lambda: {name: {} for name in GIVEN})
+    crops: list[dict[str, Any]] = field(default_factory=list)
+    given: dict[str, dict[int, Tensor]] = field(default_factory=dict)
     composites: dict[str, dict[int, Tensor]] = field(default_factory=dict)
     sets: list[SetFigure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-    def keep(self, method: str, batch: Batch, composite: Tensor, chosen: Container[int]) -> None:
-        """Take the chosen pictures of a batch, as they are in 8 bits."""
-        for row, index in enumerate(batch["index"].tolist()):
-            if index in chosen:
-                truth, hole = to_uint8(batch["image"][row]).cpu(), (batch["mask"][row] > 0.5).cpu()
-                pictures = (torch.where(hole, HOLE, truth).to(torch.uint8), truth, hole.to(torch.uint8) * 255)
-                for name, picture in zip(GIVEN, pictures, strict=True):
-                    self.given[name][index] = picture
-                self.composites.setdefault(method, {})[index] = to_uint8(composite[row]).cpu()
 
 
 class Pictures(Protocol):
@@ -74,16 +66,22 @@ class Pictures(Protocol):
         """What a picture was cut from; of crops of one photograph, all have its name."""
         ...
 
-    def crops(self) -> Iterator[Crop]:
-        """Everything in 8 bits, in order."""
-        ...
-
 
 class ValidationCrops:
-    """The validation crops of a data module under their masks, as `Pictures`."""
+    """The validation crops of a data module under their masks, as `Pictures`.
 
-    def __init__(self, data: InpaintingData) -> None:
-        self.data = data
+    Args:
+        data: set up for validation.
+        frozen: a frozen set, of whose photographs the crops must be, as its keys tell only their rows.
+
+    Raises:
+        Refused: the frozen set has another number of crops; `batch` raises it for other pixels.
+    """
+
+    def __init__(self, data: InpaintingData, frozen: Frozen | None = None) -> None:
+        self.data, self.frozen = data, frozen
+        if frozen is not None:
+            frozen.check_number(len(data.tiles["validation"]))
 
     def parts(self) -> Iterable[Any]:
         """Batches as the loader hands them out."""
@@ -91,7 +89,10 @@ class ValidationCrops:
 
     def batch(self, part: Any, device: str) -> Batch:
         """Cropped and masked."""
-        return self.data.to_batch(part, device)
+        batch = self.data.to_batch(part, device)
+        if self.frozen is not None:
+            self.frozen.check(self.data.mask_keys(part), to_uint8(batch["image"]).cpu())
+        return batch
 
     def result(self, method: str, part: Any, device: str) -> Tensor:
         """No other tool has seen these crops."""
@@ -103,75 +104,85 @@ class ValidationCrops:
 
     photograph = name
 
-    def crops(self) -> Iterator[Crop]:
-        """All crops with their holes."""
-        return validation_crops(self.data)
-
 
 def evaluate(
     methods: Mapping[str, nn.Module | None],
     pictures: Pictures,
     device: str = "cpu",
     figures: Sequence[str] | None = None,
-    deep: "Deep | None" = None,
-    chosen: Container[int] = (),
+    judges: "Judges | None" = None,
+    shown: int = 0,
 ) -> Measured:
-    """Measure each method on all pictures.
+    """Measure all methods on each batch of pictures.
 
     Args:
         methods: by name; None is another tool, whose results the pictures have.
         pictures: what is measured.
         device: where.
         figures: names among `metrics.image.MEASURES`; None is all.
-        deep: figures that need a network.
-        chosen: numbers of the pictures that are kept.
+        judges: networks that look at the composites.
+        shown: how many pictures are kept, spread evenly over hole area.
 
     Returns:
-        With one record a method and picture, as `intervals.aggregate` takes them: method, photograph, index, area and
-        the figures. The milliseconds are the mean of the batch that the picture was in; results of other tools have
-        none.
+        With one record a method and picture, as `intervals.aggregate` takes them, method after method: method,
+        photograph, index, area and the figures. The milliseconds are the mean of the batch that the picture was in;
+        results of other tools have none.
     """
-    measured = Measured()
-    for name, method in methods.items():
-        foreign: dict[int, float] = {}
-        no_times: dict[str, float] = {}
-        if method is not None:
-            method = method.to(device).eval()
-            _warm_up(method, pictures, device)
-        for part in track(pictures.parts(), f"evaluating {name}"):
-            batch = pictures.batch(part, device)
-            image, mask = batch["image"], batch["mask"]
+    measured, kept = Measured(), Shown(shown)
+    networks = {name: method.to(device).eval() for name, method in methods.items() if method is not None}
+    records: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
+    differing: dict[str, dict[int, float]] = {name: {} for name in methods}
+    warm = not device.startswith("cuda")
+    for part in track(pictures.parts(), f"evaluating {', '.join(methods)}"):
+        batch = pictures.batch(part, device)
+        known = {"index": batch["index"].tolist(), "area": hole_area(batch["mask"]).tolist()}
+        measured.crops += _described(batch, known["area"], pictures)
+        photographs = [pictures.photograph(index) for index in known["index"]]
+        keys = rng.fold(batch["index"].to(device), "evaluation")
+        composites = {}
+        for name in methods:
+            times: dict[str, float] = {}
             with torch.inference_mode():
-                if method is None:
-                    outputs, times = _foreign(pictures.result(name, part, device), batch, foreign), no_times
+                if name in networks:
+                    if not warm:
+                        _timed(networks[name], batch)
+                    with rng.of_samples(keys):  # what a network draws is its picture's, whatever is measured beside it
+                        outputs, times = _timed(networks[name], batch)
                 else:
-                    outputs, times = _timed(method, image, mask)
-                found = measure(outputs, image, mask, figures)
-                if deep is not None:
-                    found |= deep.of_pictures(name, outputs.composite, batch)
-            columns = {"index": batch["index"], "area": hole_area(mask), **found}
-            for row in zip(*(column.tolist() for column in columns.values()), strict=True):
-                record = dict(zip(columns, row, strict=True))
-                about = {"method": name, "photograph": pictures.photograph(record["index"])}
-                measured.records.append(about | times | record)
-            measured.keep(name, batch, outputs.composite, chosen)
-        measured.notes += _said_of(name, foreign, pictures)
-    if deep is not None:
-        measured.sets = deep.of_sets(measured.records)
-        measured.notes += deep.notes
+                    outputs = _foreign(pictures.result(name, part, device), batch, differing[name])
+                found = measure(outputs, batch["image"], batch["mask"], figures)
+                if judges is not None:
+                    found |= judges.of_pictures(name, outputs.composite, batch)
+            columns = known | {figure: values.tolist() for figure, values in found.items()}
+            for photograph, *row in zip(photographs, *columns.values(), strict=True):
+                about = {"method": name, "photograph": photograph}
+                records[name].append(about | times | dict(zip(columns, row, strict=True)))
+            composites[name] = outputs.composite
+        kept.take(batch, known["area"], composites)
+        warm = True
+    kept.choose()
+    measured.records = [record for each in records.values() for record in each]
+    measured.given, measured.composites = kept.given, kept.composites
+    measured.notes = [note for name, found in differing.items() for note in _said_of(name, found, pictures)]
+    if judges is not None:
+        measured.sets = judges.of_sets(measured.records)
+        measured.notes += judges.notes
     return measured
 
 
-def _warm_up(method: nn.Module, pictures: Pictures, device: str) -> None:
-    """On a GPU, the first call chooses kernels; it is not timed."""
-    if device.startswith("cuda"):
-        batch = pictures.batch(next(iter(pictures.parts())), device)
-        with torch.inference_mode():
-            method(batch["image"] * (1 - batch["mask"]), batch["mask"])
+def _described(batch: Batch, areas: Sequence[float], pictures: Pictures) -> Iterator[dict[str, Any]]:
+    """What tells each picture under its hole from any other."""
+    image, mask = to_uint8(batch["image"]).cpu(), batch["mask"].mul(255).byte().cpu()
+    for row, index in enumerate(batch["index"].tolist()):
+        yield described(index, pictures.photograph(index), areas[row], image[row], mask[row])
 
 
-def _timed(method: nn.Module, image: Tensor, mask: Tensor) -> tuple[Outputs, dict[str, float]]:
-    """What a method makes of the known pixels, and the milliseconds a picture."""
+def _timed(method: nn.Module, batch: Batch) -> tuple[Outputs, dict[str, float]]:
+    """What a method makes of the known pixels, and the milliseconds a picture.
+
+    On a GPU, the first call chooses kernels, and its time says nothing.
+    """
+    image, mask = batch["image"], batch["mask"]
 
     def wait() -> None:
         if image.is_cuda:
