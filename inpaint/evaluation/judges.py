@@ -149,7 +149,7 @@ class Judges:
         return [self._of_set(*asked) for asked in track(wanted, "figures of sets", "figures")]
 
     def _of_set(self, area: str, chosen: Sequence[int], units: np.ndarray, figure: str, method: str) -> SetFigure:
-        """The figure and its draws; of pictures that each count once, `resampled` has the figure itself."""
+        """The figure and its bootstrap draws; row 0 of `counts` weighs each picture once, which gives the figure."""
         real = torch.stack([self.real[index] for index in chosen]).to(self.device)
         fake = torch.stack([self.fake[method][index] for index in chosen]).to(self.device)
         draws = self.draws if len(np.unique(units)) >= LEAST else 0

@@ -34,8 +34,12 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     A figure that has intervals is followed by ``<figure>_low`` and ``<figure>_high``, the ends of its 95 % interval.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.means))
-    intervals = {name for row in rows for name in row.low}
-    columns = [(name, kind) for name in names for kind in ("means", *(("low", "high") if name in intervals else ()))]
+    having_intervals = {name for row in rows for name in row.low}
+    columns = []
+    for name in names:
+        columns.append((name, "means"))
+        if name in having_intervals:
+            columns += [(name, "low"), (name, "high")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         headings = [name if kind == "means" else f"{name}_{kind}" for name, kind in columns]
@@ -81,13 +85,13 @@ def as_json(results: Results) -> dict[str, Any]:
     def plain(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
+    def figure(row: Row, name: str) -> dict[str, float | None]:
+        ends = {"low": row.low[name], "high": row.high[name]} if name in row.low else {}
+        return {"mean": plain(row.means[name]), **ends}
+
     rows = [
         {"area": row.area, "method": row.method, "images": row.images, "perfect": row.perfect}
-        | {
-            name: {"mean": plain(row.means[name])} | {end: getattr(row, end)[name] for end in ends}
-            for name in row.means
-            for ends in [("low", "high") if name in row.low else ()]
-        }
+        | {name: figure(row, name) for name in row.means}
         for row in results.rows
     ]
     differences = [
@@ -209,7 +213,8 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
             f"Paired differences to {_safe(reference)} over all pictures, with 95 % intervals; bold where 0 is outside:"
         )
         parts += [title, grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
-    parts += ["".join(f"- {note}\n" for note in notes)] * bool(notes)
+    if notes:
+        parts.append("".join(f"- {note}\n" for note in notes))
     parts += ["".join(f"- {title}: {definition}\n" for title, definition in definitions.items())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
@@ -264,8 +269,9 @@ def latex(results: Results, columns: Sequence[str] = SHOWN) -> str:
     for place, row in enumerate(rows):
         texts = []
         for cell in (column[place] for column in cells):
-            text = (f"\\textbf{{{cell.text}}}" if cell.best else cell.text) + (f" $\\pm$ {cell.half}" * bool(cell.half))
-            texts.append(text + "$^\\dagger$" * cell.is_real)
+            text = f"\\textbf{{{cell.text}}}" if cell.best else cell.text
+            text += f" $\\pm$ {cell.half}" if cell.half else ""
+            texts.append(text + ("$^\\dagger$" if cell.is_real else ""))
         lines.append(" & ".join([escaped(row.method), *texts]))
     images = max((row.images for row in rows), default=0)
     said = [f"{images} {IMAGES}", f"+-: {HALF}: {results.interval}", f"dagger: {REAL}"]
@@ -311,7 +317,9 @@ def print_table(
 
 
 def _tail(cell: Cell) -> Cell:
-    return Cell(" ".join([f"±{cell.half}"] * bool(cell.half) + [DAGGER] * cell.is_real), cell.best)
+    """What stands behind a number: its half interval and the dagger."""
+    marks = [f"±{cell.half}" if cell.half else "", DAGGER if cell.is_real else ""]
+    return Cell(" ".join(filter(None, marks)), cell.best)
 
 
 def print_blocks(

@@ -112,7 +112,8 @@ def cells(lines: Sequence[Line], neighbours: int) -> "tuple[list[str], list[list
         headings += [title.format(k=neighbours), "95 % interval"]
     plain = [line for line in lines if line.minus is None]
     best = {figure: max(round(line.figures[figure].mean, 1) for line in plain) for figure in FIGURES}
-    blocks: list[list[list[Cell]]] = [[], []]
+    accuracies: list[list[Cell]] = []
+    differences: list[list[Cell]] = []
     for line in lines:
         row = [
             Cell(line.features if line.minus is None else f"{line.features} - {line.minus}"),
@@ -122,8 +123,8 @@ def cells(lines: Sequence[Line], neighbours: int) -> "tuple[list[str], list[list
             marked = round(mean, 1) == best[figure] if line.minus is None else low > 0 or high < 0
             sign = "" if line.minus is None else "+"
             row += [Cell(f"{mean:{sign}.1f}", marked), Cell(f"{low:{sign}.1f} .. {high:{sign}.1f}")]
-        blocks[line.minus is not None].append(row)
-    return headings, [block for block in blocks if block]
+        (accuracies if line.minus is None else differences).append(row)
+    return headings, [block for block in (accuracies, differences) if block]
 
 
 def write_results(

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose
+from inpaint.batch import Outputs, compose
 from inpaint.data.datamodule import InpaintingData, PhotosData
 from inpaint.data.sources import Photos
 from inpaint.evaluation import measuring as module
@@ -21,46 +21,7 @@ from inpaint.evaluation.shown import GIVEN
 from inpaint.masks import Strokes
 from inpaint.masks.frozen import described
 from inpaint.metrics.image import MEASURES
-
-
-class Pictures:
-    """Six pictures in parts of four and two, of which another tool made what `painted` says."""
-
-    def __init__(self, painted: Tensor | None = None) -> None:
-        generator = torch.Generator().manual_seed(0)
-        levels = torch.randint(40, 216, (6, 3, 24, 24), generator=generator)
-        self.image = levels.float() / 127.5 - 1
-        self.mask = torch.zeros(6, 1, 24, 24)
-        for sample in range(6):
-            self.mask[sample, :, : 2 + 2 * sample, :12] = 1
-        self.painted = self.image if painted is None else painted
-
-    def parts(self):
-        return [[0, 1, 2, 3], [4, 5]]
-
-    def batch(self, part, device):
-        return Batch(image=self.image[part], mask=self.mask[part], index=torch.tensor(part))
-
-    def result(self, method, part, device):
-        return self.painted[part]
-
-    def name(self, index):
-        return f"picture {index}"
-
-    def photograph(self, index):
-        return f"photograph {index // 3}"
-
-
-class Grey(nn.Module):
-    """Paints grey, and remembers what it was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.given: list[Tensor] = []
-
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        self.given.append(image.clone())
-        return compose(torch.zeros_like(image), image, mask)
+from tests.evaluation.pictures import Grey, Pictures
 
 
 def test_every_method_sees_every_picture_without_the_truth_in_its_hole():

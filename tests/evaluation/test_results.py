@@ -13,7 +13,7 @@ from inpaint.evaluation import intervals, table
 from inpaint.evaluation.measuring import Measured
 from inpaint.evaluation.results import manifest_sha256, publish, write
 from inpaint.masks.frozen import described
-from tests.evaluation.test_measuring import Grey, Pictures
+from tests.evaluation.pictures import Grey, Pictures
 
 
 def crops(areas, shift=0):
