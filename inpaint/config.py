@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from torch import nn
 
     from inpaint.data.datamodule import InpaintingData
-    from inpaint.metrics.deep import Deep
+    from inpaint.evaluation.judges import Judges
     from inpaint.module import InpaintingGAN
 
 # What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
@@ -248,17 +248,17 @@ def build_data(cfg: DictConfig) -> "InpaintingData":
     return data
 
 
-def build_lpips(cfg: DictConfig, device: str = "cpu") -> "Deep":
+def build_lpips(cfg: DictConfig, device: str = "cpu") -> "Judges":
     """LPIPS as a training run has it, in validation and in its final table: one variant, or none.
 
     Raises:
         ConfigError: more than one.
     """
-    from inpaint.metrics.deep import Deep
+    from inpaint.evaluation.judges import Judges
 
     if not isinstance(cfg.lpips, str | None):
         raise ConfigError(f"lpips: a training run has one variant, or null; got {cfg.lpips}")
-    return Deep([cfg.lpips] if cfg.lpips else [], lpips_weights=cfg.lpips_weights, device=device)
+    return Judges([cfg.lpips] if cfg.lpips else [], lpips_weights=cfg.lpips_weights, device=device)
 
 
 def build_fill(node: Any) -> "nn.Module":

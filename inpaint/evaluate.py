@@ -10,7 +10,7 @@
 Every method goes through the same path: the same pictures, the same holes, the truth removed from the hole, the
 composite made with the truth's known pixels and rounded to 8 bits. Without images=... or frozen=..., data and masks are
 those the (first) checkpoint was trained with, except for what the command line names. The files that it writes are
-those of `inpaint.results`; the settings are in conf/evaluate.yaml.
+those of `inpaint.evaluation.results`; the settings are in conf/evaluate.yaml.
 """
 
 from collections.abc import Mapping
@@ -32,9 +32,9 @@ from inpaint.config import (
 from inpaint.settings import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from inpaint.measuring import ValidationCrops
-    from inpaint.metrics.deep import Deep
-    from inpaint.pairs import Pairs
+    from inpaint.evaluation.judges import Judges
+    from inpaint.evaluation.measuring import ValidationCrops
+    from inpaint.evaluation.pairs import Pairs
 
 FROM_CHECKPOINT = ("data", "masks")  # the groups that a checkpoint decides unless the command line does
 # Settings of data that change no validation crop.
@@ -46,9 +46,7 @@ OF_TRAINING = {
 
 def run(cfg: DictConfig) -> None:
     """Evaluate, print the table, and write it into the run folder of this command."""
-    from inpaint import table
-    from inpaint.measuring import evaluate
-    from inpaint.results import Manifest, write
+    from inpaint.evaluation.results import publish
 
     _check(cfg)
     notes: list[str] = []
@@ -64,18 +62,21 @@ def run(cfg: DictConfig) -> None:
     methods |= dict.fromkeys(cfg.results or {})
     methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
     device = choose_device(cfg.device)
-    deep = _deep(cfg, device)
-
+    judges = _judges(cfg, device)
     pictures, about = _pictures(cfg, notes)
-    manifest = Manifest.of(pictures.crops())
-    measured = evaluate(methods, pictures, device, cfg.metrics, deep, {*manifest.spread(cfg.pictures)})
-    measured.notes[:0] = notes
-    columns = [*table.SHOWN, *(deep.columns if deep else ())] if cfg.columns is None else list(cfg.columns)
-    results = table.aggregate(measured.records, measured.sets)
-    about |= {"device": device, "networks": deep.networks if deep else {}}
     folder = Path(cfg.paths.run)
-    write(folder, results, measured, manifest, about, columns)
-    table.print_table(results, columns, measured.notes)
+    publish(
+        folder,
+        methods,
+        pictures,
+        device,
+        about | {"device": device},
+        figures=cfg.metrics,
+        judges=judges,
+        columns=cfg.columns,
+        shown=cfg.pictures,
+        notes=notes,
+    ).print()
     print(f"written to {folder}: results.csv, .json, .md, .tex, records.csv, validation.csv, pictures/")
 
 
@@ -127,16 +128,15 @@ def _paired(cfg: DictConfig) -> bool:
 
 def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pairs", dict[str, Any]]:
     """What is measured, and what results.json says about it."""
-    from inpaint.measuring import ValidationCrops, validation_crops
-    from inpaint.pairs import Pairs, find_pairs, frozen_pairs
-    from inpaint.results import about_data
+    from inpaint.evaluation.measuring import ValidationCrops
+    from inpaint.evaluation.pairs import Pairs, find_pairs, frozen_pairs
+    from inpaint.evaluation.results import about_data
 
     if not _paired(cfg):
         data = build_data(cfg)
         data.setup("validate")
-        if data.validation_masks is not None and (frozen := data.validation_masks.frozen) is not None:
-            frozen.check(validation_crops(data))
-        return ValidationCrops(data), about_data(plain(cfg))
+        frozen = data.validation_masks.frozen if data.validation_masks is not None else None
+        return ValidationCrops(data, frozen), about_data(plain(cfg))
     pairs, lacking = (
         (frozen_pairs(Path(cfg.frozen)), []) if cfg.frozen else find_pairs(Path(cfg.images), Path(cfg.holes))
     )
@@ -151,14 +151,14 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
     return pictures, given | {"results": {name: str(path) for name, path in results.items()}, "missing": missing}
 
 
-def _deep(cfg: DictConfig, device: str) -> "Deep | None":
-    """The figures that need a network, if any is asked for."""
+def _judges(cfg: DictConfig, device: str) -> "Judges | None":
+    """The networks of figures that need one, if any is asked for."""
     if not (cfg.lpips or cfg.features or cfg.recogniser):
         return None
-    from inpaint.metrics.deep import Deep
+    from inpaint.evaluation.judges import Judges
 
     lpips = [cfg.lpips] if isinstance(cfg.lpips, str) else list(cfg.lpips or ())
-    return Deep(lpips, cfg.features, cfg.recogniser, cfg.lpips_weights, device, cfg.set_draws)
+    return Judges(lpips, cfg.features, cfg.recogniser, cfg.lpips_weights, device, cfg.set_draws)
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ BAR = 40  # characters of the longest bar in the terminal
 
 def run(cfg: DictConfig) -> None:
     """Check everything, draw and measure, print, and write what was asked for."""
+    from inpaint.evaluation.measuring import validation_crops
     from inpaint.masks.frozen import new_folder, write_frozen
-    from inpaint.measuring import validation_crops
     from inpaint.progress import track
 
     check(cfg)
@@ -106,7 +106,7 @@ class Statistics:
     """
 
     def __init__(self, areas: list[float], size: tuple[int, ...]) -> None:
-        from inpaint.table import bucket
+        from inpaint.evaluation.intervals import bucket
 
         found = [bucket(area) for area in areas]
         self.counts = {name: found.count(name) for name in (bucket(tenth / 10) for tenth in range(10))}
@@ -118,7 +118,7 @@ class Statistics:
 
     def print(self) -> None:
         """Summary and histogram for a terminal."""
-        from inpaint.table import Cell, print_blocks
+        from inpaint.evaluation.table import Cell, print_blocks
 
         most = max(self.counts.values())
         lines = [

@@ -7,7 +7,7 @@
     inpaint-train -m generator=context_encoder,residual_unet 'losses=[l1],[l2]'    # a sweep
 
 The run folder holds config.yaml, versions.json, metrics.csv, panels/, checkpoints/, summary.json and what an evaluation
-writes (`inpaint.results`). The settings are in conf/train.yaml, each with its unit.
+writes (`inpaint.evaluation.results`). The settings are in conf/train.yaml, each with its unit.
 """
 
 import json
@@ -214,10 +214,11 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
-    from inpaint import checkpoint, table
+    from inpaint import checkpoint
     from inpaint.callbacks import RunRecord
-    from inpaint.measuring import ValidationCrops, evaluate
-    from inpaint.results import Manifest, about_data, write
+    from inpaint.evaluation.intervals import ALL
+    from inpaint.evaluation.measuring import ValidationCrops
+    from inpaint.evaluation.results import about_data, publish
     from inpaint.wandb_logger import WandbLogger
 
     module = parts.module
@@ -230,13 +231,9 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     device = str(module.device)
-    pictures, deep = ValidationCrops(parts.data), build_lpips(cfg, device)
-    manifest = Manifest.of(pictures.crops())
-    measured = evaluate(methods, pictures, device, deep=deep, chosen={*manifest.spread(SHOWN)})
-    columns = [*table.SHOWN, *deep.columns]
-    results = table.aggregate(measured.records)
-    write(folder, results, measured, manifest, about_data(plain(cfg)) | {"networks": deep.networks}, columns)
-    mine = next(row for row in results.rows if row.area == table.ALL and row.method == cfg.name)
+    pictures, about = ValidationCrops(parts.data), about_data(plain(cfg))
+    published = publish(folder, methods, pictures, device, about, judges=build_lpips(cfg, device), shown=SHOWN)
+    mine = next(row for row in published.results.rows if row.area == ALL and row.method == cfg.name)
     figures = {
         **mine.means,
         "parameters": sum(p.numel() for p in module.generator.parameters()),
@@ -259,7 +256,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
             checkpoint.save_generator(path, module.ema.network, record.config, updates)
             logger.log_generator(path, {"updates": updates, **mine.means})
 
-    table.print_table(results, columns, measured.notes)
+    published.print()
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")

@@ -1,5 +1,6 @@
 """`inpaint-evaluate` in this process, without checkpoints: results of other tools, frozen sets, networks, bad input."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import checkpoint, preview, table
+from inpaint import checkpoint, preview
 from inpaint.evaluate import _load, run
+from inpaint.evaluation import intervals, table
 from inpaint.settings import ConfigError
 from tests.conftest import smooth_picture
 from tests.test_conf import compose
@@ -21,7 +23,7 @@ def evaluate(*overrides, into="out"):
     cfg = compose(*overrides, name="evaluate")
     cfg.paths.run = into
     run(cfg)
-    rows = [row for row in table.read_csv(Path(into) / "results.csv") if row.area == table.ALL]
+    rows = [row for row in table.read_csv(Path(into) / "results.csv") if row.area == intervals.ALL]
     return rows, json.loads((Path(into) / "results.json").read_text())["measured"]
 
 
@@ -76,6 +78,22 @@ def test_a_frozen_set_is_evaluated_as_its_data_are(tmp_path, monkeypatch):
     assert [mean.means[n] for n in same] == pytest.approx([direct.means[n] for n in same], nan_ok=True)
     assert copies.method == "copies" and copies.perfect == 8 == copies.images
     assert ours["manifest_sha256"] == theirs["manifest_sha256"] and ours["frozen"] == "frozen"
+
+
+def test_crops_that_a_frozen_set_was_not_made_of_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few, frozen = ["data.validation_crops=2", "baselines=[mean]"], ["masks=files", "masks.root=frozen"]
+    preview.run(compose(few[0], "masks=centre", "freeze=frozen", "samples=2", "measured=2", name="preview"))
+    evaluate(*few, *frozen, into="one")
+    with pytest.raises(ValueError, match=r"^masks\.root: frozen was made of other .*: it has 8, the data 4; give"):
+        evaluate("data.validation_crops=1", few[1], *frozen)
+    with (tmp_path / "frozen" / "manifest.csv").open(newline="") as file:
+        digest = next(csv.DictReader(file))["image_sha256"]
+    manifest = tmp_path / "frozen" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(digest, "0" * 64))
+    with pytest.raises(ValueError, match=r"^masks\.root: frozen was .*: 1 of 8 that were compared differ"):
+        evaluate(*few, *frozen)
+    assert not (tmp_path / "out").exists()
 
 
 class Means(torch.nn.Module):

@@ -17,7 +17,7 @@ FLOORS = [
     ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance"],  # words
     ["pictures", "fills"],
     ["networks", "masks"],
-    ["losses", "metrics", "data", "statistics"],
+    ["losses", "metrics", "data"],
     [
         *(
             "module",
@@ -31,8 +31,7 @@ FLOORS = [
             "checkpoint",
         ),  # training
         *("metrics_file", "wandb_logger", "wandb_client"),
-        *("measuring", "pairs", "table", "results"),  # evaluation
-        *("features", "retrieval"),
+        "evaluation",
     ],
     ["config"],
     ["cli", "resume"],

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint import evaluate, preview, table
+from inpaint import evaluate, preview
 from inpaint.data.datamodule import FolderData, PhotosData
+from inpaint.evaluation import table
 from inpaint.masks import Boxes, Files, Strokes
 from inpaint.pictures.sheet import LINE
 

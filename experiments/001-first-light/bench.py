@@ -23,8 +23,9 @@ from kornia.filters import laplacian
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-from inpaint import checkpoint, table
+from inpaint import checkpoint
 from inpaint.config import build, build_baseline, conf_dir, load_generator
+from inpaint.evaluation import intervals, table
 
 
 def compose(*overrides):
@@ -136,7 +137,7 @@ def quality(folder, updates):
             command.append(f"trainer.max_steps={updates}")
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for row in table.read_csv(run / "results.csv"):
-            if row.area == table.ALL:
+            if row.area == intervals.ALL:
                 psnr[name if row.method == "residual_unet" else row.method] = row.means["hole_psnr"]
         sharpness[name] = detail(load_generator(checkpoint.load(run)))
     sharpness |= {name: detail(build_baseline(name)) for name in psnr if name not in sharpness}

@@ -28,7 +28,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from inpaint.batch import compose, from_uint8, to_uint8
 from inpaint.data.sources import Photos
-from inpaint.metrics.distribution import Features, frechet_distance, resampled
+from inpaint.metrics.distribution import SET_FIGURES, frechet_distance, resampled
 from inpaint.metrics.features import feature_network
 from inpaint.metrics.image import MEASURES, measure
 from inpaint.metrics.lpips import LPIPS, VARIANTS
@@ -131,12 +131,11 @@ def share(count=48, batch=8, size=256):
     for name in ("vgg16:relu5_3", "squeezenet1_1:fire9"):
         network = feature_network(name, "random")
         network(image[:batch])
-        metric = Features(network.size)
 
-        def evaluate(network=network, metric=metric):
-            for rows in torch.arange(count).split(batch):
-                metric.update(network(image[rows]), network(outputs.composite[rows]), rows)
-            metric.compute()
+        def evaluate(network=network):
+            real, fake = (torch.cat([*map(network, x.split(batch))]) for x in (image, outputs.composite))
+            for figure in SET_FIGURES:
+                resampled(figure, real, fake, torch.ones(1, count))
 
         with timed(network.network.backbone) as spent:
             total = seconds(evaluate)

@@ -10,9 +10,9 @@ never in one table. Exit code 2 when there is no finished run. Imports no torch,
 """
 
 from inpaint.compare.command import main
+from inpaint.compare.comparison import Block, Entry, Report, compare
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
-from inpaint.compare.report import Block, Entry, Report, compare
 
 __all__ = [
     "Block",

@@ -12,8 +12,8 @@ from statistics import fmean, stdev
 
 from inpaint.compare.configs import STORAGE
 from inpaint.compare.runs import Run
+from inpaint.evaluation.intervals import leaves_out_zero
 from inpaint.metrics.columns import COLUMNS
-from inpaint.statistics import leaves_out_zero
 
 DEFAULT = "(default)"
 TRIAL = "sweep.trial"  # set in each run of a search

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from inpaint.compare.comparison import SORTS, compare
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
-from inpaint.compare.report import SORTS, compare
 from inpaint.settings import Refused
 
 

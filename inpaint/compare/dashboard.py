@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inpaint.compare.report import Report
+from inpaint.compare.comparison import Report
 from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused

@@ -19,15 +19,16 @@ from typing import Any
 
 from inpaint import __version__
 from inpaint.compare.choices import Choice
+from inpaint.compare.comparison import Block, Entry, Report
 from inpaint.compare.configs import unusual
 from inpaint.compare.leaderboard import SHOWN
-from inpaint.compare.paired import Difference, shown_digits
-from inpaint.compare.report import Block, Entry, Report
+from inpaint.compare.paired import shown_digits
 from inpaint.compare.runs import Run
+from inpaint.evaluation.intervals import ALL, Difference
+from inpaint.evaluation.table import IMAGES, PERFECT
 from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
-from inpaint.table import ALL, IMAGES, PERFECT
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more
@@ -103,8 +104,9 @@ def _finite(node: Any) -> Any:
 
 
 def _verdict(name: str, found: Choice | Difference) -> dict[str, Any]:
-    digits = shown_digits(found.low, found.high, COLUMNS[name].digits)
-    return asdict(found) | {"real": found.is_real, "digits": digits}
+    """Its fields, whether it is real, and the digits after the point that show it."""
+    fields = asdict(found) if isinstance(found, Choice) else found._asdict()
+    return fields | {"is_real": found.is_real, "digits": shown_digits(found.low, found.high, COLUMNS[name].digits)}
 
 
 def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] | None) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def _block(block: Block, pictures: list[dict[str, Any]], study: dict[str, Any] |
         "differences": {
             name: [_verdict(name, difference) for difference in found] for name, found in block.differences.items()
         },
+        "best": block.best,
         "choices": {
             name: [_verdict(name, choice) for choice in found] for name in COLUMNS if (found := block.choices(name))
         },

@@ -5,13 +5,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from inpaint import table
 from inpaint.compare.choices import DEFINITION, Choice
+from inpaint.compare.comparison import Block, Entry, Report
 from inpaint.compare.configs import unusual
-from inpaint.compare.paired import Difference, shown_digits
-from inpaint.compare.report import Block, Entry, Report
+from inpaint.compare.paired import shown_digits
+from inpaint.evaluation import table
+from inpaint.evaluation.intervals import Difference
+from inpaint.evaluation.table import PERFECT, Cell, figure_cells, print_blocks
 from inpaint.metrics.columns import COLUMNS
-from inpaint.table import PERFECT, Cell, figure_cells, print_blocks
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
 SHOWN = (*table.SHOWN, "lpips_alex", "fid")
@@ -109,9 +110,9 @@ def _to_the_best(block: Block, name: str) -> list[Cell]:
     digits = COLUMNS[name].digits
     cells = []
     for place, difference in enumerate(block.differences[name][: len(block.entries)]):
-        if place == difference.reference:
+        if place == block.best[name]:
             cells.append(Cell("best"))
-        elif not difference.pictures:
+        elif not difference.images:
             cells.append(Cell("-"))
         else:
             cells.append(Cell(_effect(difference.mean, difference, digits)))

@@ -2,40 +2,17 @@
 
 Pictures differ far more than methods do, so two averages with overlapping intervals may still be told apart: the
 difference on the same picture has a much narrower interval. It speaks of other pictures of the same kind, not of other
-seeds. The bootstrap is that of `inpaint.statistics`.
+seeds. The bootstrap is that of `inpaint.evaluation.intervals`.
 """
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from inpaint.statistics import drawn_units, interval, leaves_out_zero, resampled_means
+from inpaint.evaluation.intervals import Difference, drawn_units, interval, leaves_out_zero, resampled_means
 
 FINEST = 6  # digits after the point
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean over pictures of (method - reference), and its 95 % interval.
-
-    reference: place of the method that was subtracted.
-    mean: NaN where no picture has both figures.
-    low, high: NaN for fewer than `statistics.LEAST` pictures, or photographs where those are drawn.
-    pictures: how many have both figures, finite.
-    """
-
-    reference: int
-    mean: float
-    low: float
-    high: float
-    pictures: int
-
-    @property
-    def is_real(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return leaves_out_zero(self.low, self.high)
 
 
 def shown_digits(low: float, high: float, usual: int) -> int:
@@ -58,7 +35,8 @@ def paired_differences(
         photographs: what each picture is a crop of, by its index; itself where it is not there.
 
     Returns:
-        For each figure a difference a method; that of the reference itself is zero.
+        For each figure a difference a method, over the pictures where it and the reference have the figure; that of
+        the reference itself is zero.
     """
     indices = sorted({index for records in methods for index in records})
     if not indices or not references:
@@ -82,7 +60,7 @@ def paired_differences(
         low, high = interval(resampled_means(differences, units))
 
     def difference(place: int, column: int) -> Difference:
-        mean, end, other = (float(each[place, column]) for each in (means, low, high))
-        return Difference(references[figures[column]], mean, end, other, pictures=int(counts[place, column]))
+        mean, *ends = (float(each[place, column]) for each in (means, low, high))
+        return Difference(int(counts[place, column]), mean, *ends)
 
     return {name: [difference(place, column) for place in range(len(methods))] for column, name in enumerate(figures)}

@@ -2,10 +2,9 @@
 
 A *run folder* (`inpaint-train`) has `config.yaml`, `summary.json` (`method`, `parameters`, `updates`, `train_seconds`,
 `overrides`) and `metrics.csv`; an *evaluation folder* (`inpaint-evaluate`) has none of these. Both have
-
-what `inpaint.results` wrote: results.csv (averages), results.json (what was measured how), validation.csv (which
-pictures under which holes), records.csv (figures of single pictures) and pictures/. Only results.csv must be there:
-what runs of older versions do not have is left out of the comparison.
+what `inpaint.evaluation.results` wrote: results.csv (averages), results.json (what was measured how), validation.csv
+(which pictures under which holes), records.csv (figures of single pictures) and pictures/. Only results.csv must be
+there: what runs of older versions do not have is left out of the comparison.
 """
 
 import csv
@@ -21,9 +20,10 @@ from typing import Any
 
 import yaml
 
+from inpaint.evaluation.intervals import ALL, Row
+from inpaint.evaluation.table import read_csv
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
-from inpaint.table import ALL, Row, read_csv
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Run:
     trained: the model of a run folder; false for what an evaluation measured, and for the fills beside a model.
     config: resolved; empty where `trained` is false.
     command: the overrides of its command line; empty where they are not known.
-    rows: averages by hole area, `table.ALL` among them.
+    rows: averages by hole area, `intervals.ALL` among them.
     parameters, updates, train_seconds: NaN where they are not known.
     records: figures of single pictures by their index; empty where the folder has none.
     areas: share of each picture that its hole covers, in [0, 1], by index; empty where the folder does not say.

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -58,15 +58,16 @@ class Crop:
     image: Tensor
     mask: Tensor
 
-    def described(self) -> dict[str, int | float | str]:
-        """What tells this crop under this hole from any other."""
-        return {
-            "index": self.index,
-            "photograph": self.photograph,
-            "hole_area": self.area,
-            "image_sha256": digest(self.image),
-            "mask_sha256": digest(self.mask),
-        }
+
+def described(index: int, photograph: str, area: float, image: Tensor, mask: Tensor) -> dict[str, Any]:
+    """What tells a crop under its hole, given as in `Crop`, from any other: the columns that manifests share."""
+    return {
+        "index": index,
+        "photograph": photograph,
+        "hole_area": area,
+        "image_sha256": digest(image),
+        "mask_sha256": digest(mask),
+    }
 
 
 def new_folder(folder: Path) -> None:
@@ -101,7 +102,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
         if images:
             Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(folder / image)
         place = {"height": height, "width": width, "mask_key": crop.key, "mask": mask, "image": image}
-        rows.append(crop.described() | place)
+        rows.append(described(crop.index, crop.photograph, crop.area, crop.image, crop.mask) | place)
     with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
         manifest = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         manifest.writeheader()
@@ -179,19 +180,29 @@ class Frozen:
                 raise Refused(f"masks.root: {path} is not the mask that was frozen: its sha256 is another one")
             yield mask[0].numpy() > 0.5
 
-    def check(self, crops: Iterable[Crop]) -> None:
-        """Compare the validation crops with those that the set was made of, as keys tell only their rows.
+    def check_number(self, number: int) -> None:
+        """Compare the number of validation crops with that of the set.
 
         Raises:
-            Refused: other photographs, or another number of crops.
+            Refused: the set has more or fewer.
         """
-        found = {crop.key: digest(crop.image) for crop in crops}
-        differing = sum(self.images.get(key) != image for key, image in found.items())
-        if differing or len(found) != len(self.images):
-            raise Refused(
-                f"masks.root: {self.root} was made of other photographs or crops: {differing} of {len(found)} differ, "
-                f"it has {len(self.images)}; give the data that it was made of"
-            )
+        if number != len(self.images):
+            raise self._of_others(f"it has {len(self.images)}, the data {number}")
+
+    def check(self, keys: Tensor, images: Tensor) -> None:
+        """Compare crops, uint8 ``(B, 3, H, W)``, with those of the same keys that the set was made of.
+
+        Raises:
+            Refused: they have other pixels.
+        """
+        differing = [digest(image) != self.images.get(key) for key, image in zip(keys.tolist(), images, strict=True)]
+        if any(differing):
+            raise self._of_others(f"{sum(differing)} of {len(differing)} that were compared differ")
+
+    def _of_others(self, how: str) -> Refused:
+        return Refused(
+            f"masks.root: {self.root} was made of other photographs or crops: {how}; give the data that it was made of"
+        )
 
     def find(self, keys: Tensor, size: Size) -> Tensor:
         """The places of `keys` among `pictures`: int64 ``(B,)`` on the device of the keys. Makes the host wait.

@@ -2,16 +2,13 @@
 
 Features are float ``(N, D)`` of any network (`metrics.features`); all work is done in float64. A figure is a number of
 one set, so its interval comes of drawing the pictures anew: `resampled` has the figure of each draw at a fraction of
-the cost of computing it anew, of which `statistics.interval_around` makes an interval.
+the cost of computing it anew, of which `intervals.interval_around` makes an interval.
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 SET_FIGURES = ("fid", "kid", "p_ids", "u_ids")
 BLOCK = 1024  # rows of a kernel matrix that are in memory at a time
@@ -40,46 +37,6 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     few = min(len(a), len(b)) < a.shape[1]
     root = torch.linalg.svdvals(a @ b.T).sum() if few else _trace_of_root(a.T @ a, b.T @ b)
     return (distance + a.square().sum() + b.square().sum() - 2 * root).clamp_min(0).item()
-
-
-def kernel_distance(a: Tensor, b: Tensor) -> float:
-    """Squared maximum mean discrepancy under the kernel ``(x y / D + 1)^3``, unbiased (Binkowski et al. 2018, KID).
-
-    Of all pairs rather than of random subsets, whose mean it is.
-
-    Args:
-        a: features ``(N, D)``.
-        b: features ``(M, D)``.
-
-    Returns:
-        The distance, below 0 by chance if the sets are alike (some papers print 1000 times it); NaN for fewer than two
-        pictures or features that are not finite.
-    """
-    a, b = a.double(), b.double()
-    if not _usable(a, b):
-        return math.nan
-    once = [torch.ones(1, len(x), dtype=x.dtype, device=x.device) for x in (a, b)]
-    return _kernel_distances(a, b, *once).item()
-
-
-def ids(real: Tensor, fake: Tensor) -> tuple[float, float]:
-    """Paired and unpaired inception discriminative score (Zhao et al. 2021, section 4) in percent: P-IDS, U-IDS.
-
-    A linear SVM (`separator`) is fitted to tell the features of original and repaired pictures apart. P-IDS is the
-    share of pictures whose repair scores as more real than the original, a tie counting half; U-IDS the share of all
-    pictures on the wrong side.
-
-    Args:
-        real: features ``(N, D)`` of the originals.
-        fake: features ``(N, D)`` of the repaired pictures, in the same order.
-
-    Returns:
-        Both in [0, 100], 50 where nothing tells them apart; NaN for fewer than two pictures or features that are not
-        finite.
-    """
-    once = torch.ones(1, len(real), dtype=torch.float64, device=real.device)
-    p_ids, u_ids = _ids(real.double(), fake.double(), once) if _usable(real, fake) else once.new_full((2, 1), math.nan)
-    return p_ids.item(), u_ids.item()
 
 
 def separator(real: Tensor, fake: Tensor) -> tuple[Tensor, float]:
@@ -152,7 +109,8 @@ def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor
         counts: ``(R, N)``, how often each draw has each picture.
 
     Returns:
-        float64 ``(R,)``, in the unit of `frechet_distance`, `kernel_distance` or `ids`; NaN where the figure is.
+        float64 ``(R,)``: a distance, or a score in percent. Where each picture counts once, it is the figure itself.
+        NaN for fewer than two pictures, or features that are not finite.
     """
     real, fake, counts = real.double(), fake.double(), counts.to(real.device, torch.float64)
     if not _usable(real, fake):
@@ -161,7 +119,7 @@ def resampled(figure: str, real: Tensor, fake: Tensor, counts: Tensor) -> Tensor
         few = len(real) <= real.shape[1]
         return _frechet_distances(real, fake, counts) if few else _frechet_by_influence(real, fake, counts)
     if figure == "kid":
-        return _kernel_distances(real, fake, counts, counts)
+        return _kernel_distances(real, fake, counts)
     return _ids(real, fake, counts)[("p_ids", "u_ids").index(figure)]
 
 
@@ -225,28 +183,36 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     return (vectors[:, kept] * values[kept] ** exponent) @ vectors[:, kept].T
 
 
-def _kernel_distances(a: Tensor, b: Tensor, counts_a: Tensor, counts_b: Tensor) -> Tensor:
-    """`kernel_distance` of each draw, a picture and itself being no pair: ``(R,)``."""
+def _kernel_distances(real: Tensor, fake: Tensor, counts: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of each draw, ``(R,)``: unbiased (Binkowski et al. 2018, KID).
 
-    def total(x: Tensor, y: Tensor, counts_x: Tensor, counts_y: Tensor, pairs: bool) -> Tensor:
-        found = counts_x.new_zeros(len(counts_x))
+    The kernel is ``(x y / D + 1)^3``. The mean is that of all pairs rather than of random subsets, whose mean it is; a
+    picture and itself, or its copy, are no pair. Below 0 by chance if the sets are alike; some papers print 1000 times
+    it.
+    """
+
+    def total(x: Tensor, y: Tensor, pairs: bool) -> Tensor:
+        found = counts.new_zeros(len(counts))
         for start in range(0, len(x), BLOCK):
             rows = slice(start, start + BLOCK)
             kernel = (x[rows] @ y.T / x.shape[1] + 1) ** 3
             if pairs:
                 kernel.diagonal(start).zero_()
-            found += ((counts_x[:, rows] @ kernel) * counts_y).sum(dim=1)
+            found += ((counts[:, rows] @ kernel) * counts).sum(dim=1)
         return found
 
-    means = []
-    for x, counts in ((a, counts_a), (b, counts_b)):
-        means.append(total(x, x, counts, counts, True) / (counts.sum(dim=1) ** 2 - counts.square().sum(dim=1)))
-    across = total(a, b, counts_a, counts_b, False) / (counts_a.sum(dim=1) * counts_b.sum(dim=1))
-    return means[0] + means[1] - 2 * across
+    pairs = counts.sum(dim=1) ** 2 - counts.square().sum(dim=1)
+    across = total(real, fake, False) / (counts.sum(dim=1) * counts.sum(dim=1))
+    return total(real, real, True) / pairs + total(fake, fake, True) / pairs - 2 * across
 
 
 def _ids(real: Tensor, fake: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """P-IDS and U-IDS of each draw in percent, by the SVM of all pictures: ``(R,)`` each."""
+    """Paired and unpaired inception discriminative score (Zhao et al. 2021, section 4) of each draw: ``(R,)`` each.
+
+    A linear SVM (`separator`) is fitted to tell the features of all original and repaired pictures apart. P-IDS is the
+    share of pictures whose repair scores as more real than the original, a tie counting half; U-IDS the share of all
+    pictures on the wrong side. Both are in percent, 50 where nothing tells them apart.
+    """
     assert real.shape == fake.shape, f"real {tuple(real.shape)}, fake {tuple(fake.shape)}: they are pairs"
     direction, offset = separator(real, fake)
     # The score of the difference: equal features make a tie, whatever the order of sums in a product.
@@ -254,71 +220,3 @@ def _ids(real: Tensor, fake: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     wrong = ((real @ direction + offset <= 0).double() + (fake @ direction + offset > 0).double()) / 2
     p_ids, u_ids = (100 * (counts @ verdict) / counts.sum(dim=1) for verdict in (fooled, wrong))
     return p_ids, u_ids
-
-
-class Features(Metric):
-    """The features of original and repaired pictures of an evaluation, and the figures of the set.
-
-    Pictures are known by their index: one that a distributed sampler repeats, or that two ranks have, counts once.
-
-    Args:
-        size: features of a picture.
-        kwargs: see `torchmetrics.Metric`.
-    """
-
-    full_state_update = False
-    index: list[Tensor]
-    real: list[Tensor]
-    fake: list[Tensor]
-
-    def __init__(self, size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.size = size
-        self.reasons: dict[str, str] = {}
-        for name in ("index", "real", "fake"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, real: Tensor, fake: Tensor, index: Tensor) -> None:
-        """Take features ``(B, size)`` of the originals and of their repairs, and the pictures' indices ``(B,)``."""
-        assert real.shape == fake.shape == (len(index), self.size), f"{real.shape}, {fake.shape}, {index.shape}"
-        self.index.append(index.long())
-        self.real.append(real.float())
-        self.fake.append(fake.float())
-
-    def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Indices ``(N,)``, ascending, and the features ``(N, size)`` of each picture, original and repaired."""
-        self._have_rows()
-        index, real, fake = (dim_zero_cat(state) for state in (self.index, self.real, self.fake))
-        index, order = index.sort(stable=True)
-        first = torch.ones_like(index, dtype=torch.bool)
-        first[1:] = index[1:] != index[:-1]
-        return index[first], real[order][first], fake[order][first]
-
-    def compute(self) -> dict[str, Tensor]:
-        """`SET_FIGURES`, float64 scalars; what cannot be had is NaN. `reasons` says of each figure what is amiss."""
-        _, real, fake = self.pairs()
-        self.reasons = {name: text for name in SET_FIGURES if (text := caution(name, len(real), self.size))}
-        if bad := int((~(real.isfinite() & fake.isfinite()).all(dim=1)).sum()):
-            self.reasons = dict.fromkeys(SET_FIGURES, f"the features of {bad} of {len(real)} pictures are not finite")
-        found = dict.fromkeys(SET_FIGURES, math.nan)
-        for names, figures in (
-            (("fid",), lambda: (frechet_distance(real, fake),)),
-            (("kid",), lambda: (kernel_distance(real, fake),)),
-            (("p_ids", "u_ids"), lambda: ids(real, fake)),
-        ):
-            try:
-                found |= zip(names, figures(), strict=True)
-            except torch.linalg.LinAlgError as error:
-                self.reasons |= dict.fromkeys(names, str(error))
-        return {name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in found.items()}
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather all ranks' pictures, one without any included."""
-        self._have_rows()
-        super().sync(*args, **kwargs)
-
-    def _have_rows(self) -> None:
-        """A tensor of no pictures where there are none: nothing else tells the other ranks its type and shape."""
-        if isinstance(self.index, list) and not self.index:  # after gathering they are tensors
-            self.index = [torch.empty(0, dtype=torch.int64, device=self.device)]
-            self.real, self.fake = ([torch.empty(0, self.size, device=self.device)] for _ in range(2))

@@ -43,7 +43,7 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
     Returns:
         float32 tensors ``(B,)``, in the order of `names`. Errors of 0 have a PSNR of inf. NaN are figures over no
         pixels (an empty hole, say), SSIM with a side below 11 and MS-SSIM with one below 176 pixels, and the figures of
-        the raw output where it is the composite, bit for bit. `inpaint.table` keeps both out of its averages.
+        the raw output where it is the composite, bit for bit. `evaluation.intervals` keeps both out of its averages.
 
     Raises:
         Refused: a name that is none of `MEASURES`.

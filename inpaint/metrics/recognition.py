@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from inpaint.metrics.foreign import DEVIATION, MEAN, Foreign
@@ -35,7 +34,3 @@ class Recogniser(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """The class of the largest output, int64 ``(B,)``, of pictures ``(B, 3, H, W)`` in [-1, 1]."""
         return self.network(pictures).argmax(dim=1)
-
-    def agreement(self, painted: Tensor, truth: Tensor) -> Tensor:
-        """100 where it says the same of both, 0 where not, float32 ``(B,)``: the mean is the rate in percent."""
-        return 100 * (self(painted) == self(truth)).to(torch.float32)

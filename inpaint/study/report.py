@@ -47,6 +47,7 @@ from typing import Any
 
 import numpy as np
 
+from inpaint.evaluation.table import Cell, print_blocks
 from inpaint.settings import Refused
 from inpaint.study.preference import (
     CONFIDENCE,
@@ -60,7 +61,6 @@ from inpaint.study.preference import (
 )
 from inpaint.study.trials import DESTROYED, Study, load
 from inpaint.study.votes import Vote, Votes
-from inpaint.table import Cell, print_blocks
 
 FORMAT = "inpaint-study report 1"
 PAIR_COLUMNS = ("a", "b", "votes", "preferred", "share", "low", "high")

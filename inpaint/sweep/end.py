@@ -12,10 +12,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from inpaint.cli.job import Job, settings, trained_longer
+from inpaint.evaluation.table import Cell, figure_cells, print_blocks
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
 from inpaint.sweep.grid import JOBS
-from inpaint.table import Cell, figure_cells, print_blocks
 
 if TYPE_CHECKING:
     from inpaint.compare import Report

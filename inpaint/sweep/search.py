@@ -29,8 +29,8 @@ from inpaint.settings import ConfigError, SweepError, nearest
 from inpaint.sweep.grid import folder_of, parse, read_jobs, say_how_many, session, write_jobs
 from inpaint.sweep.launch import Asked, launch
 from inpaint.sweep.pruning import open_storage
-from inpaint.sweep.report import report
 from inpaint.sweep.space import Parameter, parse_space
+from inpaint.sweep.trials import report
 
 FIGURES = (*COLUMNS, "parameters", "updates", "train_seconds")
 SAMPLERS = ("TPESampler", "GPSampler", "NSGAIISampler", "CmaEsSampler", "RandomSampler", "BruteForceSampler")

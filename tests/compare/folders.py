@@ -12,7 +12,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from inpaint.table import Row, write_csv
+from inpaint.evaluation.intervals import Row
+from inpaint.evaluation.table import write_csv
 
 CONFIG: dict[str, Any] = {
     "seed": 1,

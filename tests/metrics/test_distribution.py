@@ -1,26 +1,20 @@
-"""FID, KID and the discriminative scores against scipy, loops and scikit-learn; draws; one process and two."""
+"""FID, KID and the discriminative scores against scipy, loops and scikit-learn; and draws."""
 
 import math
-import socket
 
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from scipy import linalg
 
-from inpaint.metrics.columns import COLUMNS
+from inpaint.evaluation.intervals import interval_around
 from inpaint.metrics.distribution import (
     SET_FIGURES,
-    Features,
     caution,
     frechet_distance,
-    ids,
-    kernel_distance,
     resampled,
     separator,
 )
-from inpaint.statistics import interval_around
 
 
 def features(number, size, seed=0, shift=0.0, scale=1.0):
@@ -28,6 +22,14 @@ def features(number, size, seed=0, shift=0.0, scale=1.0):
     random = np.random.default_rng(seed)
     mix = np.random.default_rng(99).normal(size=(size, size)) * np.linspace(1, 0.1, size)[:, None] / math.sqrt(size)
     return torch.from_numpy(np.maximum(scale * random.normal(size=(number, size)) @ mix + shift, 0))
+
+
+def kernel_distance(a, b):
+    return resampled("kid", a, b, torch.ones(1, len(a))).item()
+
+
+def ids(real, fake):
+    return tuple(resampled(figure, real, fake, torch.ones(1, len(real))).item() for figure in ("p_ids", "u_ids"))
 
 
 def frechet_by_sqrtm(a, b):
@@ -67,7 +69,7 @@ def kid_by_loops(a, b):
 
 
 def test_kid_is_that_of_loops(monkeypatch):
-    a, b = features(23, 8), features(17, 8, seed=1, shift=0.3)
+    a, b = features(23, 8), features(23, 8, seed=1, shift=0.3)
     assert kernel_distance(a, b) == pytest.approx(kid_by_loops(a, b), rel=1e-9)
     monkeypatch.setattr("inpaint.metrics.distribution.BLOCK", 5)
     assert kernel_distance(a, b) == pytest.approx(kid_by_loops(a, b), rel=1e-9)
@@ -143,13 +145,12 @@ def weighted_frechet(a, b, counts):
 @pytest.mark.parametrize(("pictures", "size"), [(60, 12), (20, 40)])
 def test_a_draw_is_the_figure_of_its_pictures(figure, pictures, size):
     real, fake = features(pictures, size), features(pictures, size, seed=1, shift=0.1)
-    functions = {"fid": frechet_distance, "kid": kernel_distance}
-    functions |= {"p_ids": lambda a, b: ids(a, b)[0], "u_ids": lambda a, b: ids(a, b)[1]}
     random = np.random.default_rng(0)
     counts = torch.from_numpy(np.stack([np.bincount(random.integers(0, pictures, pictures), minlength=pictures)] * 2))
     counts[0] = 1
     whole, drawn = resampled(figure, real, fake, counts).tolist()
-    assert whole == pytest.approx(functions[figure](real, fake), rel=1e-9, abs=1e-9)
+    if figure == "fid":
+        assert whole == pytest.approx(frechet_distance(real, fake), rel=1e-9, abs=1e-9)
     rows = torch.arange(pictures).repeat_interleave(counts[1])
     if figure == "fid" and pictures > size:
         turn, small = (counts[1] - 1).numpy(), 1e-4
@@ -209,83 +210,6 @@ def test_what_cannot_be_had_is_nan(kind):
     real, fake = features(1 if kind == "one picture" else 5, 4), features(1 if kind == "one picture" else 5, 4, 1)
     if kind == "not finite":
         fake[2, 1] = math.inf
-    found = (frechet_distance(real, fake), kernel_distance(real, fake), *ids(real, fake))
-    assert all(math.isnan(value) for value in found)
+    assert math.isnan(frechet_distance(real, fake))
     for figure in SET_FIGURES:
         assert resampled(figure, real, fake, torch.ones(3, len(real))).isnan().tolist() == [True] * 3
-    metric = Features(4)
-    metric.update(real, fake, torch.arange(len(real)))
-    assert all(value.isnan() for value in metric.compute().values())
-    assert set(metric.reasons) == set(SET_FIGURES)
-    expected = "at least two" if kind == "one picture" else "the features of 1 of 5 pictures are not finite"
-    assert all(expected in reason for reason in metric.reasons.values())
-
-
-# ---- the metric -----------------------------------------------------------------------------------------------------
-
-
-def expected_of(real, fake):
-    p_ids, u_ids = ids(real, fake)
-    return {"fid": frechet_distance(real, fake), "kid": kernel_distance(real, fake), "p_ids": p_ids, "u_ids": u_ids}
-
-
-def check(metric, real, fake):
-    for name, value in metric.compute().items():
-        assert COLUMNS[name].per == "set"
-        assert value.item() == pytest.approx(expected_of(real, fake)[name], rel=1e-9, abs=1e-12), name
-
-
-def test_the_metric_takes_each_picture_once():
-    real, fake = features(30, 6).float(), features(30, 6, 1, 0.1).float()
-    metric = Features(6)
-    for rows in (range(10, 30), range(5, 15), range(0, 7), [3, 3, 29]):
-        metric.update(real[list(rows)], fake[list(rows)], torch.tensor(list(rows)))
-    check(metric, real, fake)
-    index, kept, _ = metric.pairs()
-    assert index.tolist() == list(range(30)) and torch.equal(kept, real)
-    assert metric.reasons == {}
-    metric.reset()
-    metric.update(real[:5], fake[:5], torch.arange(5))
-    check(metric, real[:5], fake[:5])
-    assert "5 pictures for 6 features" in metric.reasons["fid"]
-
-
-def test_a_metric_without_pictures_and_one_that_fails(monkeypatch):
-    metric = Features(6)
-    with pytest.warns(UserWarning, match="before the ``update``"):
-        assert all(value.isnan() for value in metric.compute().values())
-    assert "0 picture" in metric.reasons["fid"]
-
-    def fail(*_):
-        raise torch.linalg.LinAlgError("svd: did not converge")
-
-    metric.update(features(5, 6), features(5, 6, 1), torch.arange(5))
-    monkeypatch.setattr("inpaint.metrics.distribution.frechet_distance", fail)
-    found = metric.compute()
-    assert found["fid"].isnan() and metric.reasons["fid"] == "svd: did not converge"
-    assert found["kid"].isfinite()
-
-
-def in_a_process(rank, port, rows_of):
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(rows_of))
-    try:
-        real, fake = features(30, 6).float(), features(30, 6, 1, 0.1).float()
-        metric = Features(6)
-        for rows in rows_of[rank]:
-            metric.update(real[rows], fake[rows], torch.tensor(rows))
-        check(metric, real, fake)
-        metric.reset()
-        if rank == 0:  # the other has no picture of the second evaluation
-            metric.update(real[:9], fake[:9], torch.arange(9))
-        check(metric, real[:9], fake[:9])
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-@pytest.mark.filterwarnings("ignore:The ``compute`` method")
-def test_two_processes_have_the_figures_of_one():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    uneven = [[list(range(0, 30, 2)), [1, 3, 5]], [list(range(7, 30, 2)), [0, 2]]]
-    mp.start_processes(in_a_process, (port, uneven), nprocs=2, start_method="fork")  # which imports nothing anew

@@ -6,7 +6,6 @@ from torch import nn
 
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.metrics import features
-from inpaint.metrics.distribution import Features
 from inpaint.metrics.features import feature_network
 from inpaint.networks.backbones import shared
 
@@ -113,14 +112,6 @@ def test_pictures_are_rounded_and_ask_for_no_gradient(tmp_path):
     image = from_uint8(to_uint8(pictures(1, 3, 64, 64)))
     assert torch.equal(network(image + 0.3 / 127.5), network(image))
     assert not network(image.requires_grad_()).requires_grad
-
-
-def test_features_make_figures():
-    network = feature_network("alexnet:relu1", weights="random")
-    metric = Features(network.size)
-    image = pictures(6, 3, 64, 64)
-    metric.update(network(image), network(-image), torch.arange(6))
-    assert metric.compute()["fid"] > 0 and "6 pictures for 64 features" in metric.reasons["fid"]
 
 
 def test_what_is_no_feature_network(tmp_path):

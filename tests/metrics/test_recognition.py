@@ -64,12 +64,6 @@ def test_the_largest_output_is_the_class(tmp_path):
         assert torch.equal(recogniser(coloured(2, 0, 1, 1)), found)
 
 
-def test_agreement_is_in_percent(tmp_path):
-    recogniser = Recogniser(scripted(tmp_path))
-    rates = recogniser.agreement(coloured(0, 1, 2, 2), coloured(0, 1, 2, 0))
-    assert rates.tolist() == [100, 100, 100, 0] and rates.mean().item() == 75
-
-
 def test_pictures_are_resized_to_the_size(tmp_path):
     file = scripted(tmp_path, Sized())
     assert Recogniser(file, size=SIZE)(coloured(1, shape=(90, 31))).tolist() == [1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import inpaint.measuring
+import inpaint.evaluation.results
 import inpaint.train
 from inpaint import checkpoint
 from inpaint.signals import requeue_on_sigusr2
@@ -53,7 +53,8 @@ def signalled_in(step, folder):
         os.kill(os.getpid(), signal.SIGUSR2)
 
     scheduler(folder)
-    setattr(*{"build": (inpaint.train, "build"), "evaluation": (inpaint.measuring, "evaluate")}[step], signalled)
+    evaluation = (inpaint.evaluation.results, "evaluate")
+    setattr(*{"build": (inpaint.train, "build"), "evaluation": evaluation}[step], signalled)
     sys.exit(command(train, *SMALL, f"hydra.run.dir={folder}/run"))
 
 

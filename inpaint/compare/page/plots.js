@@ -24,20 +24,20 @@ function forestPlot(block, state) {
     const values = shown.flatMap((place) => [differences[place].mean, differences[place].low, differences[place].high]).filter(isNumber);
     const at = (place) => 24 + 26 * shown.indexOf(place);
     const plot = frame(width, height, {
-      left, top: 8, yGrid: false, xLabel: fitted(`${data.columns[name].heading}: difference to ${block.lines[differences[0].reference].name}`, width - left),
+      left, top: 8, yGrid: false, xLabel: fitted(`${data.columns[name].heading}: difference to ${block.lines[block.best[name]].name}`, width - left),
       x: (from, to) => scale([0, ...values], from, to, { count: Math.max(2, (to - from) / 90) }),
       y: () => ({ at: (place) => at(place), ticks: shown, text: (place) => fitted(block.lines[place].name, left - 14) }),
     });
     plot.front.append(svg("line", { x1: plot.x(0), x2: plot.x(0), y1: plot.box.y1, y2: plot.box.y2, class: "zero" }));
     for (const place of shown) {
-      const { mean, low, high, real, digits, pictures, reference } = differences[place];
-      const isReference = place === reference;
+      const { mean, low, high, is_real: isReal, digits, images } = differences[place];
+      const isReference = place === block.best[name];
       if (isNumber(low) && !isReference) plot.front.append(whisker(place, plot.x(low), plot.x(high), at(place), true));
       plot.front.append(marker(block.lines[place], place, plot.x(mean), at(place)));
       plot.hits.push({
         x: plot.x(mean), y: at(place),
         lines: [block.lines[place].name, isReference ? "the best" : withUnit(name, figure(name, mean, true, digits)),
-          isReference || !isNumber(low) ? "" : `95 % ${interval(name, [low, high], true, digits)}: ${real ? "a real difference" : "may be none"}`, `${pictures} pictures`],
+          isReference || !isNumber(low) ? "" : `95 % ${interval(name, [low, high], true, digits)}: ${isReal ? "a real difference" : "may be none"}`, `${images} pictures`],
       });
     }
     return plot;
@@ -70,7 +70,7 @@ function choicePlot(block, state) {
         x: plot.x(choice.difference), y: at(choice),
         lines: [`${choice.setting}=${choice.option}`, `mean ${withUnit(name, figure(name, choice.mean))}`,
           choice.is_best ? "the best" : withUnit(name, figure(name, choice.difference, true, choice.digits)),
-          isNumber(choice.low) ? `95 % ${interval(name, [choice.low, choice.high], true, choice.digits)}: ${choice.real ? "a real difference" : "may be none"}` : "",
+          isNumber(choice.low) ? `95 % ${interval(name, [choice.low, choice.high], true, choice.digits)}: ${choice.is_real ? "a real difference" : "may be none"}` : "",
           `${choice.runs} runs, ${choice.pairs} pairs`],
       });
     }

@@ -24,8 +24,8 @@ function verdict(block) {
   const said = ["Best by ", data.columns[name].title, ": ", html("strong", {}, first.name), first.isEntry ? "" : " (a classical fill)", `, ${withUnit(name, figure(name, first.figures[name]))}. `];
   const difference = block.differences[name] && block.differences[name][places[1]];
   if (!difference || !isNumber(difference.low)) return html("p", { class: "verdict" }, said, `Next is ${second.name}, ${withUnit(name, figure(name, second.figures[name]))}.`);
-  const gap = `paired difference ${withUnit(name, figure(name, difference.mean, true, difference.digits))}, 95 % ${interval(name, [difference.low, difference.high], true, difference.digits)}, ${difference.pictures} pictures`;
-  return html("p", { class: "verdict" }, said, difference.real ? `Really better than the next, ${second.name}` : `Not told apart from the next, ${second.name}`, ` (${gap}).`);
+  const gap = `paired difference ${withUnit(name, figure(name, difference.mean, true, difference.digits))}, 95 % ${interval(name, [difference.low, difference.high], true, difference.digits)}, ${difference.images} pictures`;
+  return html("p", { class: "verdict" }, said, difference.is_real ? `Really better than the next, ${second.name}` : `Not told apart from the next, ${second.name}`, ` (${gap}).`);
 }
 
 function blockSection(block, number) {

@@ -66,7 +66,7 @@ function leaderboard(block, names) {
         if (!isNumber(value)) return "–";
         const isBest = values.length > 1 && figure(name, value) === best;
         const difference = differences && differences[block.lines.indexOf(line)];
-        const alike = !isBest && difference && difference.pictures > 1 && !difference.real;
+        const alike = !isBest && difference && difference.images > 1 && !difference.is_real;
         const bounds = line.intervals[name], deviation = line.deviations[name];
         return [
           html("span", { class: isBest ? "value best" : "value" },

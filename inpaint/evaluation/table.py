@@ -16,11 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inpaint.evaluation.intervals import ALL, Results, Row
 from inpaint.metrics.columns import COLUMNS, Column
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, Difference, Results, Row, SetFigure, aggregate, bucket
-
-__all__ = ["ALL", "PERFECT", "SHOWN", "Cell", "Difference", "Results", "Row", "SetFigure", "aggregate", "bucket"]
 
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
@@ -36,8 +34,12 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     A figure that has intervals is followed by ``<figure>_low`` and ``<figure>_high``, the ends of its 95 % interval.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.means))
-    intervals = {name for row in rows for name in row.low}
-    columns = [(name, kind) for name in names for kind in ("means", *(("low", "high") if name in intervals else ()))]
+    having_intervals = {name for row in rows for name in row.low}
+    columns = []
+    for name in names:
+        columns.append((name, "means"))
+        if name in having_intervals:
+            columns += [(name, "low"), (name, "high")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         headings = [name if kind == "means" else f"{name}_{kind}" for name, kind in columns]
@@ -83,44 +85,22 @@ def as_json(results: Results) -> dict[str, Any]:
     def plain(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
+    def figure(row: Row, name: str) -> dict[str, float | None]:
+        ends = {"low": row.low[name], "high": row.high[name]} if name in row.low else {}
+        return {"mean": plain(row.means[name]), **ends}
+
     rows = [
         {"area": row.area, "method": row.method, "images": row.images, "perfect": row.perfect}
-        | {
-            name: {"mean": plain(row.means[name])} | {end: getattr(row, end)[name] for end in ends}
-            for name in row.means
-            for ends in [("low", "high") if name in row.low else ()]
-        }
+        | {name: figure(row, name) for name in row.means}
         for row in results.rows
     ]
     differences = [
-        {name: plain(value) if isinstance(value, float) else value for name, value in found._asdict().items()}
-        for found in results.differences
+        contrast._asdict()
+        | {"images": found.images, "mean": plain(found.mean), "low": plain(found.low), "high": plain(found.high)}
+        for contrast, found in results.differences.items()
     ]
     definitions = {name: asdict(COLUMNS[name]) for name in names}
     return {"definitions": definitions, "interval": results.interval, "rows": rows, "differences": differences}
-
-
-def from_json(content: Mapping[str, Any]) -> Results:
-    """The results that `as_json` was given.
-
-    Raises:
-        KeyError, TypeError: it is something else.
-    """
-
-    def number(value: float | None) -> float:
-        return math.nan if value is None else value
-
-    rows = []
-    for line in content["rows"]:
-        figures = {name: value for name, value in line.items() if isinstance(value, dict)}
-        low, high = ({name: value[end] for name, value in figures.items() if end in value} for end in ("low", "high"))
-        means = {name: number(value["mean"]) for name, value in figures.items()}
-        rows.append(Row(line["area"], line["method"], line["images"], line["perfect"], means, low, high))
-    differences = []
-    for line in content["differences"]:
-        numbers = {name: number(line[name]) for name in ("mean", "low", "high")}
-        differences.append(Difference(**{**line, **numbers}))
-    return Results(rows, differences, content["interval"])
 
 
 # ---- cells ----------------------------------------------------------------------------------------------------------
@@ -135,7 +115,7 @@ class Cell:
 
     text: str
     best: bool = False
-    real: bool = False
+    is_real: bool = False
     half: str = ""
 
 
@@ -177,7 +157,7 @@ def _layout(results: Results, columns: Sequence[str]) -> Layout:
         blocks.append([list(line) for line in zip(*cells, strict=True)])
     if any(cell.half for block in blocks for line in block for cell in line):
         definitions["±"] = f"{HALF}: {results.interval}"
-    if any(cell.real for block in blocks for line in block for cell in line):
+    if any(cell.is_real for block in blocks for line in block for cell in line):
         definitions[DAGGER] = REAL
     return Layout(headings, blocks, definitions)
 
@@ -204,7 +184,7 @@ def _really_best(results: Results, block: Sequence[Row], name: str) -> str | Non
     if len(ranked) < 2:
         return None
     found = results.difference(block[0].area, name, ranked[0][1], ranked[1][1])
-    return ranked[0][1] if found is not None and found.real and sign * found.mean < 0 else None
+    return ranked[0][1] if found is not None and found.is_real and sign * found.mean < 0 else None
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -222,7 +202,7 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
         lines = [[COLUMNS[name].heading, *map(marked, _compared(results, whole, name))] for name in others]
         parts += ["Further figures, over all pictures:", grid(["", *(_safe(row.method) for row in whole)], lines, 1)]
         definitions = definitions | {COLUMNS[name].title: COLUMNS[name].definition for name in others}
-    compared = [name for name in columns if any(found.figure == name for found in results.differences)]
+    compared = [name for name in columns if any(contrast.figure == name for contrast in results.differences)]
     if len(whole) > 1 and compared:
         reference = whole[0].method
         lines = [
@@ -233,7 +213,8 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
             f"Paired differences to {_safe(reference)} over all pictures, with 95 % intervals; bold where 0 is outside:"
         )
         parts += [title, grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
-    parts += ["".join(f"- {note}\n" for note in notes)] * bool(notes)
+    if notes:
+        parts.append("".join(f"- {note}\n" for note in notes))
     parts += ["".join(f"- {title}: {definition}\n" for title, definition in definitions.items())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
@@ -251,7 +232,7 @@ def _safe(text: str) -> str:
 def marked(cell: Cell) -> str:
     """A cell in Markdown: bold for the best, with its half interval and the dagger."""
     text = _safe(f"{cell.text} ± {cell.half}" if cell.half else cell.text)
-    return (f"**{text}**" if cell.best else text) + (f" {DAGGER}" if cell.real else "")
+    return (f"**{text}**" if cell.best else text) + (f" {DAGGER}" if cell.is_real else "")
 
 
 def _signed(results: Results, method: str, reference: str, name: str) -> str:
@@ -262,7 +243,7 @@ def _signed(results: Results, method: str, reference: str, name: str) -> str:
     # Rounded first, and 0 added, as -0 is 0.
     mean, low, high = (f"{round(value, digits) + 0.0:+.{digits}f}" for value in (found.mean, found.low, found.high))
     text = f"{mean} [{low}, {high}]" if math.isfinite(found.low) else mean
-    return f"**{text}**" if found.real else text
+    return f"**{text}**" if found.is_real else text
 
 
 LATEX = {
@@ -288,8 +269,9 @@ def latex(results: Results, columns: Sequence[str] = SHOWN) -> str:
     for place, row in enumerate(rows):
         texts = []
         for cell in (column[place] for column in cells):
-            text = (f"\\textbf{{{cell.text}}}" if cell.best else cell.text) + (f" $\\pm$ {cell.half}" * bool(cell.half))
-            texts.append(text + "$^\\dagger$" * cell.real)
+            text = f"\\textbf{{{cell.text}}}" if cell.best else cell.text
+            text += f" $\\pm$ {cell.half}" if cell.half else ""
+            texts.append(text + ("$^\\dagger$" if cell.is_real else ""))
         lines.append(" & ".join([escaped(row.method), *texts]))
     images = max((row.images for row in rows), default=0)
     said = [f"{images} {IMAGES}", f"+-: {HALF}: {results.interval}", f"dagger: {REAL}"]
@@ -335,7 +317,9 @@ def print_table(
 
 
 def _tail(cell: Cell) -> Cell:
-    return Cell(" ".join([f"±{cell.half}"] * bool(cell.half) + [DAGGER] * cell.real), cell.best)
+    """What stands behind a number: its half interval and the dagger."""
+    marks = [f"±{cell.half}" if cell.half else "", DAGGER if cell.is_real else ""]
+    return Cell(" ".join(filter(None, marks)), cell.best)
 
 
 def print_blocks(

@@ -16,41 +16,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from torch import nn
 
-from inpaint import table
-from inpaint.masks.frozen import Crop
-from inpaint.measuring import GIVEN, Measured
+from inpaint.evaluation import table
+from inpaint.evaluation.intervals import Results, aggregate
+from inpaint.evaluation.measuring import Measured, Pictures, evaluate
+from inpaint.evaluation.shown import GIVEN
 from inpaint.provenance import versions
 
+if TYPE_CHECKING:
+    from inpaint.evaluation.judges import Judges
+
 MANIFEST = "validation.csv"
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Which pictures are measured under which holes: a line each, as `Crop.described` has it."""
-
-    lines: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, crops: Iterable[Crop]) -> "Manifest":
-        """The crops described."""
-        return cls([crop.described() for crop in crops])
-
-    @property
-    def sha256(self) -> str:
-        """Equal for equal pictures under equal holes, whatever they are called."""
-        pixels = [f"{line['index']} {line['image_sha256']} {line['mask_sha256']}\n" for line in self.lines]
-        return hashlib.sha256("".join(pixels).encode()).hexdigest()
-
-    def spread(self, number: int) -> list[int]:
-        """The numbers of some pictures, spread evenly over the ranks of hole area, smallest and largest included."""
-        order = sorted(self.lines, key=lambda line: (line["hole_area"], line["index"]))
-        number = min(number, len(order))
-        places = [round(place * (len(order) - 1) / max(number - 1, 1)) for place in range(number)]
-        return [order[place]["index"] for place in places]
 
 
 def about_data(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,11 +38,58 @@ def about_data(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
 
 
+@dataclass(frozen=True)
+class Published:
+    """An evaluation whose files are written.
+
+    columns: figures that its first tables show.
+    notes: what a reader of the tables has to know.
+    """
+
+    results: Results
+    columns: list[str]
+    notes: list[str]
+
+    def print(self) -> None:
+        """Print the table."""
+        table.print_table(self.results, self.columns, self.notes)
+
+
+def publish(
+    folder: Path,
+    methods: Mapping[str, nn.Module | None],
+    pictures: Pictures,
+    device: str,
+    about: Mapping[str, Any],
+    *,
+    figures: Sequence[str] | None = None,
+    judges: "Judges | None" = None,
+    columns: Sequence[str] | None = None,
+    shown: int = 12,
+    notes: Sequence[str] = (),
+) -> Published:
+    """Measure all methods, and write everything into `folder`.
+
+    Args:
+        folder: made if it is not there.
+        methods, pictures, device, figures, judges: as in `measuring.evaluate`.
+        about: further entries of ``measured`` in results.json, such as the configs of data and masks.
+        columns: figures that the first tables show; None: the usual ones, and those of the judges.
+        shown: how many pictures are stored.
+        notes: what a reader has to know beside what was noted while measuring.
+    """
+    measured = evaluate(methods, pictures, device, figures, judges, shown)
+    measured.notes[:0] = notes
+    results = aggregate(measured.records, measured.sets)
+    names = [*table.SHOWN, *(judges.columns if judges else ())] if columns is None else list(columns)
+    write(folder, results, measured, {**about, "networks": judges.networks if judges else {}}, names)
+    return Published(results, names, measured.notes)
+
+
 def write(
     folder: Path,
-    results: table.Results,
+    results: Results,
     measured: Measured,
-    manifest: Manifest,
     about: Mapping[str, Any],
     columns: Sequence[str] = table.SHOWN,
 ) -> None:
@@ -72,8 +99,7 @@ def write(
         folder: made if it is not there.
         results: averages, intervals and differences.
         measured: what they were made of.
-        manifest: what was measured.
-        about: further entries of ``measured`` in results.json, such as the configs of data and masks.
+        about: further entries of ``measured`` in results.json.
         columns: figures that the first tables show.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,14 +108,21 @@ def write(
     (folder / "results.tex").write_text(table.latex(results, columns), encoding="utf-8")
     _write_records(folder / "records.csv", measured.records)
     with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, manifest.lines[0], lineterminator="\n")
+        writer = csv.DictWriter(file, measured.crops[0], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(manifest.lines)
+        writer.writerows(measured.crops)
     folders = _write_pictures(folder / "pictures", measured)
-    said = {"pictures": len(manifest.lines), "manifest_sha256": manifest.sha256, "notes": measured.notes, **about}
+    said = {"pictures": len(measured.crops), "manifest_sha256": manifest_sha256(measured.crops)}
+    said |= {"notes": measured.notes, **about}
     said |= {"shown": list(measured.given["truth"]), "folders": folders, "versions": versions()}
     content = table.as_json(results) | {"measured": said}
     (folder / "results.json").write_text(_lines(content), encoding="utf-8")
+
+
+def manifest_sha256(crops: Iterable[Mapping[str, Any]]) -> str:
+    """Equal for equal pictures under equal holes, whatever they are called."""
+    pixels = [f"{crop['index']} {crop['image_sha256']} {crop['mask_sha256']}\n" for crop in crops]
+    return hashlib.sha256("".join(pixels).encode()).hexdigest()
 
 
 def _lines(content: Mapping[str, Any]) -> str:

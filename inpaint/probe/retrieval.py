@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from inpaint.batch import from_uint8
-from inpaint.metrics.probing import Split, nearest, standardise
 from inpaint.pictures.sheet import panel
+from inpaint.probe.classifiers import Split, nearest, standardise
 
 SIDE = 64  # pixels of a picture on the sheet
 FRAME = 3  # pixels

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from inpaint.metrics.probing import Split
 from inpaint.pictures.sheet import LINE, MARGIN
-from inpaint.retrieval import FRAME, SIDE, in_turn, retrieval_sheet
+from inpaint.probe.classifiers import Split
+from inpaint.probe.retrieval import FRAME, SIDE, in_turn, retrieval_sheet
 
 BLUE, ORANGE = (0, 102, 255), (255, 128, 0)
 

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from inpaint.batch import to_uint8
-from inpaint.masks.frozen import Crop, write_frozen
-from inpaint.pairs import Pairs, find_pairs, frozen_pairs
+from inpaint.evaluation.measuring import evaluate
+from inpaint.evaluation.pairs import Pairs, find_pairs, frozen_pairs
+from inpaint.masks.frozen import Crop, digest, write_frozen
 from tests.conftest import smooth_picture
 
 NAMES = ("a", "deep/b", "deep/c", "d", "e")
@@ -62,17 +63,18 @@ def test_pictures_holes_and_results_belong_together(folders: Path) -> None:
 def test_parts_hold_pictures_of_one_size(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pair(folders).parts() == [[0], [1], [2, 3, 4]]
     assert pair(folders, batch_size=2).parts() == [[0], [1], [2, 3], [4]]
-    monkeypatch.setattr("inpaint.pairs.AT_ONCE", 40 * 50 + 1)
+    monkeypatch.setattr("inpaint.evaluation.pairs.AT_ONCE", 40 * 50 + 1)
     assert pair(folders).parts() == [[0], [1], [2], [3], [4]]
 
 
-def test_crops_are_the_pictures_in_8_bits(folders: Path) -> None:
+def test_what_was_measured_are_the_files_in_8_bits(folders: Path) -> None:
     pictures = pair(folders)
-    crops = list(pictures.crops())
-    assert [crop.photograph for crop in crops] == [pictures.name(index) for index in pictures.pairs]
-    first = np.array(Image.open(folders / "images" / "a.png"))
-    assert np.array_equal(crops[0].image.permute(1, 2, 0), first)
-    assert crops[0].area == pytest.approx(10 * 12 / (40 * 50)) and set(crops[0].mask.unique().tolist()) == {0, 255}
+    crops = evaluate({"lama": None}, pictures, figures=["psnr"]).crops
+    assert [crop["photograph"] for crop in crops] == [pictures.name(index) for index in pictures.pairs]
+    first, hole = (torch.from_numpy(np.array(Image.open(folders / f / "a.png"))) for f in ("images", "holes"))
+    assert crops[0]["image_sha256"] == digest(first.permute(2, 0, 1))
+    assert crops[0]["hole_area"] == pytest.approx(10 * 12 / (40 * 50)) and set(hole.unique().tolist()) == {0, 255}
+    assert crops[0]["mask_sha256"] == digest(hole[None])
 
 
 # ---- what does not fit ------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def test_or_left_out_for_all_methods_alike(damage: Callable[[Path], None], folde
     pictures = pair(folders, skip=True)
     left = UNFIT[damage][1]
     assert len(pictures) == left and pictures.total == 5 and len(pictures.problems) >= 1
-    assert sum(len(part) for part in pictures.parts()) == len(list(pictures.crops())) == left
+    assert sum(len(part) for part in pictures.parts()) == left
     for part in pictures.parts():
         assert len(pictures.result("lama", part, "cpu")) == len(pictures.result("mine", part, "cpu")) == len(part)
 
@@ -234,7 +236,7 @@ def test_a_frozen_set_pairs_by_its_numbers(frozen: Path) -> None:
     (part,) = pictures.parts()
     batch = pictures.batch(part, "cpu")
     assert batch["index"].tolist() == [0, 1, 2, 3] and pictures.name(2) == "000002"
-    assert pictures.photograph(2) == "p2" and [crop.photograph for crop in pictures.crops()] == ["p0", "p1", "p2", "p3"]
+    assert [pictures.photograph(index) for index in part] == ["p0", "p1", "p2", "p3"]
     assert torch.equal(batch["image"], pictures.result("copies", part, "cpu"))
     assert batch["mask"].sum(dim=(1, 2, 3)).tolist() == [24, 30, 36, 42]
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from inpaint.compare.choices import Choice, choices, choices_made
 from inpaint.compare.configs import Found, differences, shortest, without_storage
-from inpaint.compare.paired import Difference, paired_differences
+from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
+from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, TIMES, said_of_intervals
 
 COUNTS = ("parameters", "updates", "train_seconds")
 SORTS = (*COLUMNS, *COUNTS)
@@ -108,8 +108,8 @@ class Block:
         return [*self.entries, *self.fills]
 
     @cached_property
-    def differences(self) -> dict[str, list[Difference]]:
-        """For each figure of single pictures, the paired difference of each of `lines` to the best of them.
+    def best(self) -> dict[str, int]:
+        """For each figure of single pictures that several of `lines` have, the place of the best of them.
 
         Empty for pictures that are not known to be the same. Times of single pictures are those of their batch, so
         they are not compared.
@@ -128,7 +128,12 @@ class Block:
             if name not in TIMES and len(having) > 1:
                 sign = -1 if column.higher_is_better else 1
                 best[name] = min(having, key=lambda place: sign * self.lines[place].figures[name])
-        return paired_differences(records, best, self._photographs)
+        return best
+
+    @cached_property
+    def differences(self) -> dict[str, list[Difference]]:
+        """For each figure of `best`, the paired difference of each of `lines` to that one."""
+        return paired_differences([line.records for line in self.lines], self.best, self._photographs)
 
     @property
     def interval(self) -> str:

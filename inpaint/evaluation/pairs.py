@@ -4,7 +4,7 @@ The hole of the picture ``a/b`` (`pictures.pairing`) is the mask of that name, o
 the file of that name in the tool's folder.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, from_uint8
-from inpaint.masks.frozen import Crop, Frozen, digest
+from inpaint.masks.frozen import Frozen, digest
 from inpaint.pictures.pairing import (
     Problem,
     find_by_name,
@@ -183,13 +183,6 @@ class Pairs:
         paths = [self.results[method][self.name(index)] for index in part]
         with ThreadPoolExecutor(THREADS) as pool:
             return from_uint8(torch.stack(list(pool.map(read_image, paths))).to(device))
-
-    def crops(self) -> Iterator[Crop]:
-        """The pictures with their holes in 8 bits, in order."""
-        for index, pair in self.pairs.items():
-            batch = self.batch([index], "cpu")
-            mask = batch["mask"][0].mul(255).byte()
-            yield Crop(index, pair.photograph, batch["mask"].mean().item(), index, read_image(pair.image), mask)
 
 
 def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:

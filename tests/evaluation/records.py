@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from inpaint.table import SHOWN
+from inpaint.evaluation.table import SHOWN
 
 
 def record(method: str, index: int, area: float, **figures: float) -> dict[str, Any]:

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from inpaint import rng
-from inpaint.metrics.columns import COLUMNS
-from inpaint.statistics import (
+from inpaint.evaluation.intervals import (
     ALL,
     LEAST,
     RESAMPLES,
@@ -28,7 +27,8 @@ from inpaint.statistics import (
     times_drawn,
     uniform,
 )
-from tests.records import RECORDS, record
+from inpaint.metrics.columns import COLUMNS
+from tests.evaluation.records import RECORDS, record
 
 # ---- averages by hole area --------------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ def test_a_sample_counts_once_and_the_first_counts() -> None:
 
 
 def test_no_records_no_rows() -> None:
-    assert aggregate([]) == Results([], [])
+    assert aggregate([]) == Results([])
 
 
 def test_decibels_of_the_mean_error_count_perfect_pictures() -> None:
@@ -160,7 +160,7 @@ def test_what_is_not_finite_is_left_out_of_every_draw() -> None:
 def test_memory_is_bounded_and_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(3).normal(size=(50, 2))
     whole = resampled_means(values, np.arange(50), 100)
-    monkeypatch.setattr("inpaint.statistics.AT_ONCE", 120)
+    monkeypatch.setattr("inpaint.evaluation.intervals.AT_ONCE", 120)
     assert np.allclose(whole, resampled_means(values, np.arange(50), 100), rtol=1e-12)
 
 
@@ -231,13 +231,13 @@ def test_a_paired_difference_shows_what_the_intervals_of_both_hide() -> None:
     a, b, _ = [row for row in results.rows if row.area == ALL]
     assert a.high["psnr"] > b.low["psnr"]  # side by side they overlap
     found = results.difference(ALL, "psnr", "b", "a")
-    assert found is not None and found.real and found.images == 200
+    assert found is not None and found.is_real and found.images == 200
     assert found.mean == pytest.approx(b.means["psnr"] - a.means["psnr"])
     half = 1.96 * 0.5 * math.sqrt(2 / 200)
     assert found.low == pytest.approx(found.mean - half, abs=0.15 * half)
     assert found.high == pytest.approx(found.mean + half, abs=0.15 * half)
     same = results.difference(ALL, "psnr", "c", "a")
-    assert same is not None and not same.real and same.low < 0 < same.high
+    assert same is not None and not same.is_real and same.low < 0 < same.high
 
 
 def test_a_difference_reads_the_same_either_way() -> None:
@@ -271,7 +271,7 @@ def test_few_pictures_have_no_interval_and_times_never_have() -> None:
     for pictures in (LEAST - 1, LEAST):
         results = aggregate(many(pictures, a=0.0, b=3.0))
         found = results.difference(ALL, "psnr", "b", "a")
-        assert found is not None and found.real == (pictures == LEAST)
+        assert found is not None and found.is_real == (pictures == LEAST)
         assert ("psnr" in results.rows[-1].low) == (pictures == LEAST)
         assert "ms" not in results.rows[-1].low and results.difference(ALL, "ms", "b", "a") is None
 
@@ -299,7 +299,7 @@ def test_figures_of_sets_have_intervals_around_them_and_differences() -> None:
     assert row.means["fid"] == 40 and row.low["fid"] == pytest.approx(30, abs=2) and row.high["fid"] > 48
     assert "fid" not in results.rows[0].means  # not measured for that block
     found = results.difference(ALL, "fid", "b", "a")
-    assert found is not None and found.real and found.mean == -2 and found.high == pytest.approx(-1.8, abs=0.1)
+    assert found is not None and found.is_real and found.mean == -2 and found.high == pytest.approx(-1.8, abs=0.1)
 
 
 def test_figures_of_sets_without_draws_have_no_interval() -> None:
@@ -325,14 +325,14 @@ def test_draws_are_made_once_for_all_methods_and_figures() -> None:
         return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inpaint.statistics.uniform", counted)
+        patch.setattr("inpaint.evaluation.intervals.uniform", counted)
         aggregate(many(300, a=0.0, b=0.1, c=0.2))
     assert len(calls) == 4 and RESAMPLES >= 1000  # averages and differences, in one bucket and in all
 
 
 def test_torch_is_not_imported() -> None:
-    code = "import sys, inpaint.statistics; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]).returncode == 0
+    code = "import sys, inpaint.evaluation.intervals; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
 
 
 def test_every_figure_of_a_mean_has_a_column() -> None:

@@ -11,69 +11,33 @@ hidden) in the same splits, so that differences are paired.
 
 import os
 from collections.abc import Sequence
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.config import build_data, check, choose_device, load_generator, untrained_generator
+from inpaint.probe.report import Encoder, Pictures, cells, figure_definitions, summarise, write_results
 from inpaint.settings import ConfigError, Refused, listed
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from inpaint.data.datamodule import InpaintingData
-    from inpaint.metrics.probing import Interval, Split
-    from inpaint.table import Cell
+    from inpaint.probe.classifiers import Split
 
 UNUSED = {"_target_": "inpaint.masks.Full"}  # a data module needs masks; the probe takes its pictures alone
-FIGURES = {"linear": "linear probe (%)", "neighbours": "{k}-NN (%)"}
-
-
-class Pictures(NamedTuple):
-    """What is probed.
-
-    crops: uint8 ``(N, 3, crop, crop)``.
-    labels: int64 ``(N,)``, 0 to classes - 1.
-    classes: their names.
-    """
-
-    crops: "Tensor"
-    labels: "Tensor"
-    classes: list[str]
-
-
-class Encoder(NamedTuple):
-    """Where features come from: what a generator declares, or one of its layers.
-
-    random: the name of the same with random weights, by which it is judged; of those, their own.
-    definition: what the table says of it.
-    """
-
-    network: "nn.Module"
-    layer: str | None
-    random: str
-    definition: str
-
-
-class Line(NamedTuple):
-    """A line of the table: a kind of features, or its difference to another kind. Figures are in percent."""
-
-    features: str
-    minus: str | None
-    dimensions: int | None
-    figures: dict[str, "Interval"]
 
 
 def run(cfg: DictConfig) -> None:
     """Check everything, make the features, measure, print and write."""
-    from inpaint.features import CLASSICAL, classical_features
-    from inpaint.metrics.probing import stratified_split
-    from inpaint.retrieval import retrieval_sheet
+    from inpaint.evaluation.table import print_blocks
+    from inpaint.probe.classifiers import stratified_split
+    from inpaint.probe.features import CLASSICAL, classical_features
+    from inpaint.probe.retrieval import retrieval_sheet
     from inpaint.rng import key
-    from inpaint.table import print_blocks
 
     check(cfg)
     check_numbers(cfg)
@@ -132,7 +96,7 @@ def check_classes(pictures: Pictures, share: float, neighbours: int) -> None:
     Raises:
         Refused: one class only, or classes with too few pictures, by name.
     """
-    from inpaint.metrics.probing import held_out
+    from inpaint.probe.classifiers import held_out
 
     counts = pictures.labels.bincount().tolist()
     if len(counts) < 2:
@@ -157,8 +121,8 @@ def read_pictures(data: "InpaintingData") -> Pictures:
     import torch
 
     from inpaint.data.sources import Split
-    from inpaint.features import centre_square
     from inpaint.pictures.reading import BadImage
+    from inpaint.probe.features import centre_square
     from inpaint.progress import in_threads
 
     source = data.source
@@ -205,7 +169,7 @@ def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
     import torch
 
     from inpaint import checkpoint
-    from inpaint.features import CLASSICAL, pooled_features
+    from inpaint.probe.features import CLASSICAL, pooled_features
 
     paths = cfg.checkpoint if isinstance(cfg.checkpoint, ListConfig) else [cfg.checkpoint] if cfg.checkpoint else []
     layers = (list(cfg.layer) if isinstance(cfg.layer, ListConfig) else [cfg.layer]) or [None]
@@ -240,7 +204,7 @@ def encoder_features(encoder: Encoder, crops: "Tensor", batch_size: int, device:
     import torch
 
     from inpaint.batch import from_uint8
-    from inpaint.features import pooled_features
+    from inpaint.probe.features import pooled_features
     from inpaint.progress import track
 
     network = encoder.network.to(device)
@@ -262,8 +226,8 @@ def encoder_features(encoder: Encoder, crops: "Tensor", batch_size: int, device:
 def measure(
     features: dict[str, "Tensor"], labels: "Tensor", splits: Sequence["Split"], cfg: DictConfig, device: str
 ) -> list[dict[str, Any]]:
-    """A record for each kind of features and split: accuracies in % under the names of `FIGURES`, and the penalty."""
-    from inpaint.metrics.probing import linear_probe, nearest, standardise, vote
+    """A record for each kind of features and split: accuracies in % as `report.FIGURES` names them, and the penalty."""
+    from inpaint.probe.classifiers import linear_probe, nearest, standardise, vote
     from inpaint.progress import track
     from inpaint.rng import key
 
@@ -281,116 +245,6 @@ def measure(
     return records
 
 
-def summarise(
-    records: list[dict[str, Any]],
-    features: dict[str, "Tensor"],
-    encoders: dict[str, Encoder],
-    splits: Sequence["Split"],
-) -> list[Line]:
-    """Each kind of features, then what each trained encoder has over HOG and random weights in the same splits."""
-    from inpaint.metrics.probing import Interval, resampled_interval
-
-    ratio = len(splits[0].test) / len(splits[0].train)
-
-    def values(name: str, figure: str) -> list[float]:
-        return [record[figure] for record in records if record["features"] == name]
-
-    lines = []
-    for name, rows in features.items():
-        found = {figure: resampled_interval(values(name, figure), ratio) for figure in FIGURES}
-        # An accuracy ends at 0 and 100 %, which the t-interval does not know.
-        inside = {f: Interval(i.mean, max(i.low, 0.0), min(i.high, 100.0)) for f, i in found.items()}
-        lines.append(Line(name, None, rows.shape[1], inside))
-    for name, encoder in encoders.items():
-        for other in ("hog", "hog pooled", encoder.random) if name != encoder.random else ():
-            differences = {
-                figure: [a - b for a, b in zip(values(name, figure), values(other, figure), strict=True)]
-                for figure in FIGURES
-            }
-            figures = {figure: resampled_interval(found, ratio) for figure, found in differences.items()}
-            lines.append(Line(name, other, None, figures))
-    return lines
-
-
-# ---- shown ----------------------------------------------------------------------------------------------------------
-
-
-def figure_definitions(cfg: DictConfig, pictures: Pictures) -> dict[str, str]:
-    """What the columns mean."""
-    counts = pictures.labels.bincount()
-    k = cfg.neighbours
-    return {
-        "linear probe": "held-out accuracy of multinomial logistic regression on standardised features; its L2 penalty "
-        f"is chosen by log loss on a fifth of the training part, of {', '.join(f'{p:g}' for p in cfg.penalties)}",
-        f"{k}-NN": f"accuracy of the vote of the {k} training pictures nearest by cosine, same features",
-        "95 % interval": f"of the mean over {cfg.splits} stratified splits that hold {cfg.test:.0%} out: corrected "
-        "resampled t (Nadeau and Bengio 2003); it says nothing of another training run or other random weights",
-        "a - b": "difference over the same splits; bold where its interval is on one side of 0",
-        "chance": f"{100 * counts.max().item() / counts.sum().item():.1f} %: always the largest of "
-        f"{len(counts)} classes, {counts.sum().item()} pictures of {cfg.data.crop} x {cfg.data.crop} pixels",
-    }
-
-
-def cells(lines: Sequence[Line], neighbours: int) -> "tuple[list[str], list[list[list[Cell]]]]":
-    """Headings, and two blocks of lines: accuracies with the best marked, differences with the certain ones marked."""
-    from inpaint.table import Cell
-
-    headings = ["features", "dimensions"]
-    for title in FIGURES.values():
-        headings += [title.format(k=neighbours), "95 % interval"]
-    plain = [line for line in lines if line.minus is None]
-    best = {figure: max(round(line.figures[figure].mean, 1) for line in plain) for figure in FIGURES}
-    blocks: list[list[list[Cell]]] = [[], []]
-    for line in lines:
-        row = [
-            Cell(line.features if line.minus is None else f"{line.features} - {line.minus}"),
-            Cell(str(line.dimensions or "")),
-        ]
-        for figure, (mean, low, high) in line.figures.items():
-            marked = round(mean, 1) == best[figure] if line.minus is None else low > 0 or high < 0
-            sign = "" if line.minus is None else "+"
-            row += [Cell(f"{mean:{sign}.1f}", marked), Cell(f"{low:{sign}.1f} .. {high:{sign}.1f}")]
-        blocks[line.minus is not None].append(row)
-    return headings, [block for block in blocks if block]
-
-
-def write_results(
-    lines: Sequence[Line], records: list[dict[str, Any]], definitions: dict[str, str], cfg: DictConfig, folder: Path
-) -> None:
-    """The table as ``results.md`` and ``results.csv``; ``results.json`` adds settings, definitions and every split."""
-    import csv
-    import json
-
-    from inpaint.table import grid, marked
-
-    folder.mkdir(parents=True, exist_ok=True)
-    flat = [
-        {"features": line.features, "minus": line.minus, "dimensions": line.dimensions}
-        | {
-            f"{figure}{suffix}": value
-            for figure, interval in line.figures.items()
-            for suffix, value in zip(("", "_low", "_high"), interval, strict=True)
-        }
-        for line in lines
-    ]
-    with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, flat[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(flat)
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    whole = {"settings": settings, "definitions": definitions, "rows": flat, "splits": records}
-    (folder / "results.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
-
-    headings, blocks = cells(lines, cfg.neighbours)
-    text = grid(headings, [[marked(cell) for cell in row] for row in chain(*blocks)], 1)
-    notes = "".join(f"- {title}: {definition}\n" for title, definition in definitions.items())
-    (folder / "results.md").write_text(f"{text}\n\n{notes}", encoding="utf-8")
-
-
 def main() -> None:
     """`inpaint-probe`."""
     command("probe", run)
-
-
-if __name__ == "__main__":
-    main()

@@ -55,30 +55,35 @@ def leaves_out_zero(low: float, high: float) -> bool:
 
 
 class Difference(NamedTuple):
-    """How far a method's average is above a reference's, over the pictures where all methods have the figure.
+    """How far one method's average is above another's, over the pictures where both have the figure.
 
+    images: how many those are.
+    mean: NaN where there are none.
     low, high: ends of its 95 % interval; NaN for fewer than `LEAST` pictures, or photographs where those are drawn.
     """
 
-    area: str
-    figure: str
-    method: str
-    reference: str
     images: int
     mean: float
     low: float
     high: float
 
     @property
-    def real(self) -> bool:
+    def is_real(self) -> bool:
         """Whether the interval leaves zero out."""
         return leaves_out_zero(self.low, self.high)
 
     def reversed(self) -> "Difference":
-        """The reference against the method."""
-        return self._replace(
-            method=self.reference, reference=self.method, mean=-self.mean, low=-self.high, high=-self.low
-        )
+        """The other method against the one."""
+        return Difference(self.images, mean=-self.mean, low=-self.high, high=-self.low)
+
+
+class Contrast(NamedTuple):
+    """Which averages a difference is of: the method's less the reference's, of one figure in one hole area."""
+
+    area: str
+    figure: str
+    method: str
+    reference: str
 
 
 class SetFigure(NamedTuple):
@@ -96,24 +101,22 @@ class SetFigure(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """Rows by rising hole area, then ``all``, within each the methods in order; and the differences of every pair.
+    """Rows by rising hole area, then ``all``, within each the methods in order; and what was made of their pictures.
 
+    differences: of every pair of methods, the earlier one less the later.
     interval: what the intervals are, for the reader of a table.
     """
 
     rows: list[Row]
-    differences: list[Difference] = field(default_factory=list)
+    differences: dict[Contrast, Difference] = field(default_factory=dict)
     interval: str = ""
 
     def difference(self, area: str, figure: str, method: str, reference: str) -> Difference | None:
         """Of one pair, whichever way round it is kept."""
-        for found in self.differences:
-            if (found.area, found.figure) == (area, figure):
-                if (found.method, found.reference) == (method, reference):
-                    return found
-                if (found.method, found.reference) == (reference, method):
-                    return found.reversed()
-        return None
+        if found := self.differences.get(Contrast(area, figure, method, reference)):
+            return found
+        turned = self.differences.get(Contrast(area, figure, reference, method))
+        return turned.reversed() if turned else None
 
 
 def bucket(area: float) -> str:
@@ -156,7 +159,8 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
     for found in sets:
         further.setdefault(found.area, []).append(found)
 
-    rows, differences = [], []
+    rows: list[Row] = []
+    differences: dict[Contrast, Difference] = {}
     for area, places in blocks(areas).items():
         block = values[places]  # (pictures, methods, figures)
         means, low, high = _summary(block, figures, units[places])
@@ -177,8 +181,8 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
                     if math.isfinite(ends[0]):
                         row.low[found.figure], row.high[found.figure] = ends
             rows.append(row)
-        differences += _differences(area, block, methods, figures, units[places])
-        differences += _set_differences(further.get(area, []), len(places))
+        differences |= _differences(area, block, methods, figures, units[places])
+        differences |= _set_differences(further.get(area, []), len(places))
     return Results(rows, differences, said_of_intervals(photographs))
 
 
@@ -229,8 +233,11 @@ def _summary(block: np.ndarray, figures: Sequence[str], units: np.ndarray) -> tu
 
 def _differences(
     area: str, block: np.ndarray, methods: Sequence[str], figures: Sequence[str], units: np.ndarray
-) -> list[Difference]:
-    """Every pair of methods, the earlier one first, in every figure that both have."""
+) -> dict[Contrast, Difference]:
+    """Every pair of methods, the earlier one first, in every figure that both have.
+
+    All differences of a figure are over the pictures where every method that has the figure has it.
+    """
     finite = np.isfinite(block)
     having = finite.any(axis=0)  # (methods, figures)
     common = (finite | ~having).all(axis=1) & having.any(axis=0)  # (pictures, figures)
@@ -239,27 +246,27 @@ def _differences(
     with np.errstate(invalid="ignore"):
         means = _finished(np.nansum(paired, axis=0) / counts, figures)
     replicates = _finished(resampled_means(paired, units), figures)
-    found = []
+    found = {}
     for a, b in combinations(range(len(methods)), 2):
         low, high = interval(replicates[:, a] - replicates[:, b])
         for f, figure in enumerate(figures):
             both = figure not in TIMES and having[a, f] and having[b, f]
             if both and math.isfinite(difference := float(means[a, f] - means[b, f])):
-                ends = float(low[f]), float(high[f])
-                found.append(Difference(area, figure, methods[a], methods[b], int(counts[f]), difference, *ends))
+                contrast = Contrast(area, figure, methods[a], methods[b])
+                found[contrast] = Difference(int(counts[f]), difference, float(low[f]), float(high[f]))
     return found
 
 
-def _set_differences(sets: Sequence[SetFigure], pictures: int) -> list[Difference]:
+def _set_differences(sets: Sequence[SetFigure], pictures: int) -> dict[Contrast, Difference]:
     """Every pair of methods in every figure of sets."""
-    return [
-        Difference(
-            *(first.area, first.figure, first.method, second.method, pictures, first.value - second.value),
-            *interval_around(first.value - second.value, first.draws - second.draws),
-        )
-        for first, second in combinations(sets, 2)
-        if first.figure == second.figure and first.method != second.method
-    ]
+    found = {}
+    for first, second in combinations(sets, 2):
+        if first.figure == second.figure and first.method != second.method:
+            difference = first.value - second.value
+            ends = interval_around(difference, first.draws - second.draws)
+            contrast = Contrast(first.area, first.figure, first.method, second.method)
+            found[contrast] = Difference(pictures, difference, *ends)
+    return found
 
 
 # ---- the bootstrap --------------------------------------------------------------------------------------------------

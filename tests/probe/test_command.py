@@ -10,10 +10,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from inpaint import checkpoint, probe
-from inpaint.metrics import probing
-from inpaint.metrics.probing import resampled_interval, stratified_split
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.networks.generators.global_local import CompletionNetwork
+from inpaint.probe import classifiers
+from inpaint.probe.classifiers import resampled_interval, stratified_split
+from inpaint.probe.command import load_encoders, measure
 from inpaint.rng import key, seed_all
 
 SMALL = ["data.crop=32", "splits=3", "penalties=[0.01,1]", "neighbours=3", "queries=3", "data.batch_size=16"]
@@ -133,17 +134,17 @@ def test_all_features_are_measured_in_the_same_splits(textures, monkeypatch):
     seen = {}
     labels = torch.arange(3).repeat_interleave(10)
     numbered = torch.arange(30, dtype=torch.float64)[:, None]
-    monkeypatch.setattr(probing, "standardise", lambda train, test: (train, test))
+    monkeypatch.setattr(classifiers, "standardise", lambda train, test: (train, test))
 
     def record(train, labels, test, penalties, key):
         seen.setdefault(key, []).append((train[:, -1].tolist(), test[:, -1].tolist()))
-        return probing.Probe(torch.zeros(len(test), dtype=torch.int64), 1.0)
+        return classifiers.Probe(torch.zeros(len(test), dtype=torch.int64), 1.0)
 
-    monkeypatch.setattr(probing, "linear_probe", record)
+    monkeypatch.setattr(classifiers, "linear_probe", record)
     splits = [stratified_split(labels, 0.2, key(0, number)) for number in range(4)]
     features = {"one": numbered, "two": torch.cat([torch.rand(30, 2, dtype=torch.float64), numbered], dim=1)}
     cfg = OmegaConf.create({"penalties": [1.0], "seed": 0, "neighbours": 1})
-    probe.measure(features, labels, splits, cfg, "cpu")
+    measure(features, labels, splits, cfg, "cpu")
     assert len(seen) == 4
     for split, (one, two) in zip(splits, seen.values(), strict=True):
         assert one == two == (split.train.tolist(), split.test.tolist())
@@ -167,7 +168,7 @@ def test_several_checkpoints_and_layers(command, textures, tmp_path):
 
 def test_random_weights_are_those_that_a_run_begins_with(run_file):
     cfg = OmegaConf.create({"checkpoint": str(run_file), "layer": None, "seed": 5, "data": {"crop": 32}})
-    encoders = probe.load_encoders(cfg)
+    encoders = load_encoders(cfg)
     assert {name: encoder.random for name, encoder in encoders.items()} == dict.fromkeys(encoders, "learnt random")
     seed_all(key(5, "weights"))
     fresh = ContextEncoder(8, 3, 16).state_dict()

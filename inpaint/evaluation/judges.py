@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.evaluation.intervals import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 from inpaint.metrics.distribution import SET_FIGURES, caution, resampled
 from inpaint.metrics.features import FeatureNetwork, feature_network
 from inpaint.metrics.foreign import sha256
@@ -19,12 +20,11 @@ from inpaint.metrics.recognition import Recogniser
 from inpaint.networks.backbones import in_cache
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.statistics import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 
 Made = TypeVar("Made", bound=nn.Module)
 
 
-class Deep:
+class Judges:
     """Networks that look at repaired pictures, and what they have seen.
 
     Pictures are rounded to 8 bits as for every other figure. What the networks say of the truth is kept, so that it is
@@ -125,7 +125,7 @@ class Deep:
         return found
 
     def of_sets(self, records: Sequence[Mapping[str, Any]]) -> list[SetFigure]:
-        """Figures of the pictures of each hole area; `records` as `statistics.aggregate` takes them."""
+        """Figures of the pictures of each hole area; `records` as `intervals.aggregate` takes them."""
         if self.features is None:
             return []
         areas = {record["index"]: record["area"] for record in records}
@@ -149,7 +149,7 @@ class Deep:
         return [self._of_set(*asked) for asked in track(wanted, "figures of sets", "figures")]
 
     def _of_set(self, area: str, chosen: Sequence[int], units: np.ndarray, figure: str, method: str) -> SetFigure:
-        """The figure and its draws; of pictures that each count once, `resampled` has the figure itself."""
+        """The figure and its bootstrap draws; row 0 of `counts` weighs each picture once, which gives the figure."""
         real = torch.stack([self.real[index] for index in chosen]).to(self.device)
         fake = torch.stack([self.fake[method][index] for index in chosen]).to(self.device)
         draws = self.draws if len(np.unique(units)) >= LEAST else 0

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint import table
-from inpaint.masks.frozen import Crop
-from inpaint.measuring import Measured
-from inpaint.results import Manifest, write
+from inpaint.evaluation import intervals, table
+from inpaint.evaluation.measuring import Measured
+from inpaint.evaluation.results import manifest_sha256, publish, write
+from inpaint.masks.frozen import described
+from tests.evaluation.pictures import Grey, Pictures
 
 
 def crops(areas, shift=0):
@@ -20,14 +21,14 @@ def crops(areas, shift=0):
         image = torch.full((3, 8, 8), index + shift, dtype=torch.uint8)
         mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
         mask[:, : index % 8] = 255
-        yield Crop(index, f"photo {index}", area, index, image, mask)
+        yield described(index, f"photo {index}", area, image, mask)
 
 
 @pytest.fixture
 def measured():
     """Two methods on ten pictures, of which two are kept, one under a name that is no folder's."""
     generator = np.random.default_rng(0)
-    found = Measured(notes=["something to know"])
+    found = Measured(crops=[*crops([index / 10 for index in range(10)])], notes=["something to know"])
     for method in ("../up/<b>", "truth"):
         for index in range(10):
             psnr = math.inf if index == 3 else float(np.float32(generator.normal(25, 3)))
@@ -40,9 +41,8 @@ def measured():
 
 @pytest.fixture
 def folder(measured, tmp_path):
-    manifest = Manifest.of(crops([index / 10 for index in range(10)]))
-    results = table.aggregate(measured.records)
-    write(tmp_path / "new" / "run", results, measured, manifest, {"images": "DIR"})
+    results = intervals.aggregate(measured.records)
+    write(tmp_path / "new" / "run", results, measured, {"images": "DIR"})
     return tmp_path / "new" / "run"
 
 
@@ -61,15 +61,14 @@ def test_pictures_are_as_they_were_measured(folder):
 
 def test_json_says_what_was_measured(folder, measured):
     content = json.loads((folder / "results.json").read_text())
-    results = table.as_json(table.aggregate(measured.records))
+    results = table.as_json(intervals.aggregate(measured.records))
     assert {name: content[name] for name in results} == results
-    assert table.as_json(table.from_json(content)) == results
     said = content["measured"]
     assert said["pictures"] == 10 and said["images"] == "DIR" and said["notes"] == ["something to know"]
     assert said["shown"] == [2, 7] and said["folders"] == {"../up/<b>": "_up__b_", "truth": "truth_"}
     assert {"python", "torch", "commit"} <= set(said["versions"])
-    assert said["manifest_sha256"] == Manifest.of(crops([0.0] * 10)).sha256  # of pixels and masks alone
-    assert said["manifest_sha256"] != Manifest.of(crops([0.0] * 10, shift=1)).sha256
+    assert said["manifest_sha256"] == manifest_sha256(crops([0.0] * 10))  # of pixels and masks alone
+    assert said["manifest_sha256"] != manifest_sha256(crops([0.0] * 10, shift=1))
     assert len((folder / "results.json").read_text().splitlines()) > len(content["differences"])
 
 
@@ -83,9 +82,9 @@ def test_records_can_be_joined(folder, measured):
 
 
 def test_the_other_files_are_the_tables(folder, measured):
-    results = table.aggregate(measured.records)
+    results = intervals.aggregate(measured.records)
     read = table.read_csv(folder / "results.csv")
-    assert table.as_json(table.Results(read))["rows"] == table.as_json(results)["rows"]
+    assert table.as_json(intervals.Results(read))["rows"] == table.as_json(results)["rows"]
     assert (folder / "results.md").read_text() == table.markdown(results, notes=measured.notes)
     assert (folder / "results.tex").read_text() == table.latex(results)
     with (folder / "validation.csv").open(newline="") as file:
@@ -93,9 +92,16 @@ def test_the_other_files_are_the_tables(folder, measured):
     assert [line["photograph"] for line in lines] == [f"photo {index}" for index in range(10)]
 
 
-@pytest.mark.parametrize(("number", "chosen"), [(0, []), (1, [0]), (3, [0, 4, 9]), (50, list(range(10)))])
-def test_shown_pictures_are_spread_over_hole_area(number, chosen):
-    areas = [index / 10 for index in range(10)]
-    assert sorted(Manifest.of(crops(areas)).spread(number)) == chosen
-    backwards = Manifest.of(crops(areas[::-1])).spread(number)
-    assert sorted(9 - index for index in backwards) == chosen
+def test_what_is_published_is_what_was_measured(tmp_path, capsys):
+    pictures = Pictures()
+    found = publish(
+        tmp_path, {"grey": Grey(), "tool": None}, pictures, "cpu", {"images": "DIR"}, shown=2, notes=["one"]
+    )
+    assert found.columns == [*table.SHOWN] and found.notes == ["one"]
+    rows = [row for row in table.read_csv(tmp_path / "results.csv") if row.area == intervals.ALL]
+    assert [(row.method, row.images) for row in rows] == [("grey", 6), ("tool", 6)]
+    said = json.loads((tmp_path / "results.json").read_text())["measured"]
+    assert [*said][:3] == ["pictures", "manifest_sha256", "notes"] and said["pictures"] == 6
+    assert said["networks"] == {} and said["shown"] == [0, 5] and said["images"] == "DIR"
+    found.print()
+    assert "grey" in capsys.readouterr().out

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from inpaint.features import CLASSICAL, centre_square, classical_features, pooled_features
 from inpaint.networks.generators.context_encoder import ContextEncoder, FeatureContextEncoder
 from inpaint.networks.generators.gated_conv import DeepFillV2
 from inpaint.networks.generators.global_local import CompletionNetwork
+from inpaint.probe.features import CLASSICAL, centre_square, classical_features, pooled_features
 from tests.conftest import smooth_picture
 
 

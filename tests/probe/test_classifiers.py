@@ -10,7 +10,7 @@ import scipy.spatial.distance
 import scipy.stats
 import torch
 
-from inpaint.metrics.probing import (
+from inpaint.probe.classifiers import (
     fit_logistic,
     held_out,
     linear_probe,

@@ -1,0 +1,6 @@
+"""`python -m inpaint.probe`."""
+
+from inpaint.probe import main
+
+if __name__ == "__main__":
+    main()
