@@ -31,6 +31,7 @@ def rows(path):
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_the_sheet_shows_what_the_data_module_gives(command, photo_folder, split):
     settings = ["data=folder", f"data.root={photo_folder}", "data.validation=0.4", "data.crop=32", "data.batch_size=3"]
+    settings += ["data.crops_per_image=1", "data.validation_crops=1"]
     command(preview, *settings, "masks=strokes", f"split={split}", "samples=4", "output=sheet.png")
     page = np.array(Image.open("sheet.png"))
 
