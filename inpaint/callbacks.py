@@ -11,7 +11,7 @@ import yaml
 from lightning.pytorch.callbacks import Callback
 
 from inpaint import checkpoint
-from inpaint.batch import Batch
+from inpaint.batch import Batch, given
 from inpaint.folder import write_whole
 from inpaint.pictures.sheet import panel
 from inpaint.progress import Reporter
@@ -109,8 +109,8 @@ class ImagePanel(Callback):
         if self.batch is None:
             self.batch = self._fixed_samples(trainer, pl_module)
         image, mask = self.batch["image"], self.batch["mask"]
-        outputs = pl_module.repair(image, mask)  # type: ignore[operator]
-        pictures = (image * (1 - mask), outputs.output, outputs.composite, image)
+        outputs = pl_module.repair(self.batch)  # type: ignore[operator]
+        pictures = (given(self.batch), outputs.output, outputs.composite, image)
         columns = dict(zip(PANEL_COLUMNS, pictures, strict=True))
         page = panel(columns)
         self.folder.mkdir(parents=True, exist_ok=True)

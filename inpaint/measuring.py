@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from inpaint.batch import Batch, Outputs, compose, to_uint8
+from inpaint.batch import Batch, Outputs, compose, paint, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.masks.frozen import Crop
 from inpaint.metrics.image import hole_area, measure
@@ -144,7 +144,7 @@ def evaluate(
                 if method is None:
                     outputs, times = _foreign(pictures.result(name, part, device), batch, foreign), no_times
                 else:
-                    outputs, times = _timed(method, image, mask)
+                    outputs, times = _timed(method, batch)
                 found = measure(outputs, image, mask, figures)
                 if deep is not None:
                     found |= deep.of_pictures(name, outputs.composite, batch)
@@ -164,22 +164,22 @@ def evaluate(
 def _warm_up(method: nn.Module, pictures: Pictures, device: str) -> None:
     """On a GPU, the first call chooses kernels; it is not timed."""
     if device.startswith("cuda"):
-        batch = pictures.batch(next(iter(pictures.parts())), device)
         with torch.inference_mode():
-            method(batch["image"] * (1 - batch["mask"]), batch["mask"])
+            paint(method, pictures.batch(next(iter(pictures.parts())), device))
 
 
-def _timed(method: nn.Module, image: Tensor, mask: Tensor) -> tuple[Outputs, dict[str, float]]:
+def _timed(method: nn.Module, batch: Batch) -> tuple[Outputs, dict[str, float]]:
     """What a method makes of the known pixels, and the milliseconds a picture."""
+
+    image = batch["image"]
 
     def wait() -> None:
         if image.is_cuda:
             torch.cuda.synchronize(image.device)
 
-    given = image * (1 - mask)
     wait()
     start = time.perf_counter()
-    outputs = method(given, mask)
+    outputs = paint(method, batch)
     wait()
     return outputs, {"ms": 1000 * (time.perf_counter() - start) / len(image)}
 

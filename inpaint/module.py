@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from inpaint import finite, ranks, rng
-from inpaint.batch import Batch, Outputs, Verdict, split
+from inpaint.batch import Batch, Outputs, Verdict, paint, split
 from inpaint.finite import NonFiniteError, Policy
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
@@ -37,8 +37,8 @@ class InpaintingGAN(L.LightningModule):
     """A generator that paints holes, trained by reconstruction losses and, if there is one, against a discriminator.
 
     One *update* is one call of `training_step`, one batch: first the discriminator's phase, then the generator's.
-    `trainer.global_step` counts updates. Every forward pass of the generator gets the picture with its hole emptied,
-    so the truth cannot leak in.
+    `trainer.global_step` counts updates. Every forward pass of the generator goes through `batch.paint`, so the truth
+    cannot leak in.
 
     Args:
         generator: ``(image, mask) -> Outputs``.
@@ -142,13 +142,13 @@ class InpaintingGAN(L.LightningModule):
 
     # ---- the networks -----------------------------------------------------------------------------------------------
 
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Paint with the generator in training; shapes as in `batch.py`."""
-        return self.generator(image * (1 - mask), mask)
+    def forward(self, batch: Batch) -> Outputs:
+        """Paint with the generator in training."""
+        return paint(self.generator, batch)
 
-    def repair(self, image: Tensor, mask: Tensor) -> Outputs:
+    def repair(self, batch: Batch) -> Outputs:
         """Paint with the moving average of the generator, as validation and all commands do."""
-        return self.ema.network(image * (1 - mask), mask)
+        return paint(self.ema.network, batch)
 
     @torch.no_grad()
     def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
@@ -179,27 +179,27 @@ class InpaintingGAN(L.LightningModule):
         update = self.updates
         rng.seed_all(rng.key(self.seed, "update", self.global_rank, update))
         playing = self.discriminator is not None and update >= self.adversarial_start
-        judge = playing and update % self.discriminator_every == 0
-        paint = update % self.generator_every == 0 and not (
+        judging = playing and update % self.discriminator_every == 0
+        painting = update % self.generator_every == 0 and not (
             playing and update < self.adversarial_start + self.discriminator_alone
         )
         parts = split(batch, self.accumulate)
 
         self.refused, self.figures, self.latest = None, {}, self.latest if batch_idx else {}
-        before = self._before(judge)
+        before = self._before(judging)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
         # parts it would keep the graphs of all of them alive, which is the memory that parts are meant to save.
-        shared = self._painted(batch) if paint and len(parts) == 1 else None
+        shared = self._painted(batch) if painting and len(parts) == 1 else None
 
         with self._one_clock():
             try:
-                if judge:
+                if judging:
                     self._phase("discriminator", parts, lambda part: self._discriminator_terms(part, shared, update))
-                if paint:
+                if painting:
                     self._phase("generator", parts, lambda part: self._generator_terms(part, shared, playing))
                 ranks.average_statistics(self)
-                if paint:
+                if painting:
                     self.ema.update(self.generator, update)
             except NonFiniteError as error:
                 self.refused = error
@@ -211,16 +211,16 @@ class InpaintingGAN(L.LightningModule):
 
     def _painted(self, batch: Batch) -> Outputs:
         with rng.of_samples(self._keys(batch, "generator")):
-            return self(batch["image"], batch["mask"])
+            return self(batch)
 
     def _keys(self, batch: Batch, stream: str) -> Tensor:
         """A sample's noise depends on the update, not on the rank or the part that the sample is in."""
         return rng.fold(batch["index"], f"{self.seed} {self.updates} {stream}")
 
-    def _before(self, judge: bool) -> finite.Before:
+    def _before(self, judging: bool) -> finite.Before:
         """What forward passes change, running statistics and vectors of spectral norm; and what steps first."""
         buffers = [b for network in (self.generator, self.discriminator) if network for b in network.buffers()]
-        if self.discriminator is None or not judge:
+        if self.discriminator is None or not judging:
             return finite.Before(buffers, ())
         optimizer, scheduler = self._optimizer_of("discriminator")
         return finite.Before([*buffers, *self.discriminator.parameters()], (optimizer.optimizer, scheduler))
@@ -378,7 +378,7 @@ class InpaintingGAN(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the moving average's composites."""
-        self.validation.update(self.repair(batch["image"], batch["mask"]), batch)
+        self.validation.update(self.repair(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all ranks' samples; the sanity check has seen some of them only."""

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from inpaint import ranks
-from inpaint.batch import Batch, Outputs
+from inpaint.batch import Batch, Outputs, given
 from inpaint.provenance import flat
 from inpaint.settings import Refused, whole
 from inpaint.validation import Validation
@@ -190,12 +190,13 @@ class CollapseWatch(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         """Look at what is painted in the last update of a window."""
 
-        def keep(module: Any, given: Any, outputs: Any) -> None:
+        def keep(module: Any, arguments: Any, outputs: Any) -> None:
             if isinstance(outputs, Outputs):  # DDP sends whole training steps through the module's call, too
-                output, (image, mask) = outputs.output.detach().float(), given
+                output, (painted,) = outputs.output.detach().float(), arguments
+                image, mask = painted["image"], painted["mask"]
                 self._add("spread", spread(output, image, mask))
                 if (initial_fill := getattr(module.generator, "initial_fill", None)) is not None:
-                    self._add("change", change(output, initial_fill(image * (1 - mask), mask), image, mask))
+                    self._add("change", change(output, initial_fill(given(painted), mask), image, mask))
 
         if (trainer.global_step + 1) % self.every == 0:
             self.hook = pl_module.register_forward_hook(keep)

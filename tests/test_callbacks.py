@@ -124,7 +124,7 @@ def test_panels_show_the_same_samples_by_the_moving_average(tmp_path):
     assert page.shape == (3 * 64 + 18, 4 * 64, 3)
     batch = data().validation_batch(3, torch.device("cpu"))
     with torch.no_grad():
-        outputs = trained.repair(batch["image"], batch["mask"])
+        outputs = trained.repair(batch)
     shown = torch.from_numpy(page[18::2, ::2]).permute(2, 0, 1)
     columns = (batch["image"] * (1 - batch["mask"]), outputs.output, outputs.composite, batch["image"])
     for place, column in enumerate(columns):

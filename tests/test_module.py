@@ -114,7 +114,7 @@ def test_weights_may_follow_the_update():
     class Logged(InpaintingGAN):
         def _phase(self, name, parts, terms_of):
             terms = terms_of(parts[0])
-            seen.append((terms["l1"] / self.losses["l1"](self(parts[0]["image"], parts[0]["mask"]), parts[0])).item())
+            seen.append((terms["l1"] / self.losses["l1"](self(parts[0]), parts[0])).item())
             super()._phase(name, parts, terms_of)
 
     module = make(adversarial=False, losses={"l1": L1(weight=Ramp(1.0, 3.0, 1, 3))})
@@ -270,7 +270,7 @@ def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
     module = make(discriminator=discriminator).train()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     batch = {name: torch.stack([row[name] for row in samples(4)]) for name in ("image", "mask")}
-    outputs = module.repair(batch["image"], batch["mask"])
+    outputs = module.repair(batch)
     shown = module.realism(outputs, batch["mask"])
     assert shown.shape == batch["image"].shape and discriminator.training
     assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
