@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from inpaint.metrics.columns import COLUMNS
+from inpaint.provenance import renamed
 from inpaint.settings import Refused
 from inpaint.table import ALL, Row, read_csv
 
@@ -145,7 +146,7 @@ def read(folder: Path) -> list[Run]:
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
-            config = yaml.safe_load((folder / file).read_text(encoding="utf-8"))
+            config = renamed(yaml.safe_load((folder / file).read_text(encoding="utf-8")))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
         file = "results.csv"

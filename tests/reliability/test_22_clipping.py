@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from inpaint.losses.reconstruction import L1
-from tests.gan import tiny
 from tests.reliability.ranks import fit, loader, rows
+from tests.training.gan import tiny
 
 
 @pytest.mark.parametrize("clip", [None, 0.01, 1e6])

@@ -6,9 +6,9 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import compose
 from inpaint.metrics.image import measure
-from tests.gan import tiny
 from tests.reliability.ranks import fit, loader
-from tests.test_one_update import SIZE, option, options, others, samples
+from tests.training.gan import tiny
+from tests.training.test_one_update import SIZE, option, options, others, samples
 
 KINDS = {"empty": [0.0] * 3, "full": [1.0] * 3, "one of each": [0.0, None, 1.0]}
 

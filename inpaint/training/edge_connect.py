@@ -13,9 +13,9 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaint.batch import Batch, Outputs, compose
-from inpaint.module import InpaintingGAN
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
 from inpaint.settings import Refused, choice
+from inpaint.training.gan import InpaintingGAN
 
 STAGES = ("edge", "canny", "predicted")
 

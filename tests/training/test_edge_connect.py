@@ -6,13 +6,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from inpaint import rng
-from inpaint.edge_module import EdgeConnectGAN
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.losses.term import Term
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.training.edge_connect import EdgeConnectGAN
 
 
 class Matching(Term):

@@ -19,10 +19,10 @@ from inpaint import ranks
 from inpaint.batch import Batch, Outputs, given
 from inpaint.provenance import flat
 from inpaint.settings import Refused, whole
-from inpaint.validation import Validation
-from inpaint.wandb_logger import WandbLogger
+from inpaint.training.run_logger import told
+from inpaint.training.validation import Validation
 
-log = logging.getLogger("inpaint.watch")
+log = logging.getLogger("inpaint.training.watch")
 
 
 class RankAgreement(Callback):
@@ -363,7 +363,7 @@ def _faster(module: Any) -> str:
 
 def _rate(module: Any, network: str) -> float:
     """The learning rate that a network's schedule began with."""
-    optimizer, _ = module._optimizer_of(network)
+    optimizer, _ = module.optimizer_of(network)
     group = optimizer.param_groups[0]
     return float(group.get("initial_lr", group["lr"]))
 
@@ -372,6 +372,5 @@ def _rate(module: Any, network: str) -> float:
 def _warn(trainer: L.Trainer, title: str, text: str) -> None:
     """Say it in the log and to whoever watches the dashboard."""
     log.warning("%s: %s", title, text)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.alert(title, text)
+    for logger in told(trainer):
+        logger.alert(title, text)
