@@ -4,6 +4,7 @@ An *image* is float32 ``(B, 3, H, W)`` in [-1, 1]; pixels become 8-bit RGB only 
 A *mask* is float32 ``(B, 1, H, W)``, exactly 0 or 1, and **1 is the hole**, the part that is to be painted.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -82,6 +83,23 @@ def compose(output: Tensor, image: Tensor, mask: Tensor, coarse: Tensor | None =
     NaN output inside the hole cannot leak into the known pixels.
     """
     return Outputs(output=output, composite=torch.where(mask > 0.5, output.to(image.dtype), image), coarse=coarse)
+
+
+def given(batch: Batch) -> Tensor:
+    """What a network gets to see of the pictures, ``(B, 3, H, W)`` in [-1, 1]: the truth with its holes emptied, 0."""
+    return batch["image"] * (1 - batch["mask"])
+
+
+def paint(network: Callable[..., Outputs], batch: Batch) -> Outputs:
+    """Let a network fill the holes of a batch, in training and in each command.
+
+    This is the only place where a network meets a batch, so that the truth cannot leak in anywhere else.
+
+    Args:
+        network: a generator or a fill, ``(image, mask) -> Outputs``.
+        batch: the truth and its holes.
+    """
+    return network(given(batch), batch["mask"])
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -15,17 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from inpaint import __version__
+from inpaint.provenance import renamed
 from inpaint.settings import Refused
-
-if TYPE_CHECKING:
-    from inpaint.module import InpaintingGAN
 
 log = logging.getLogger("inpaint.checkpoint")
 
@@ -279,15 +276,9 @@ def newest(folder: str | Path, refused: list[str] | None = None) -> tuple[Path, 
     return None
 
 
-def latest_valid(folder: str | Path) -> Path | None:
-    """`newest` without its contents."""
-    found = newest(folder)
-    return found[0] if found is not None else None
-
-
 def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The resolved config that the checkpoint was trained with."""
-    return json.loads(checkpoint["inpaint"]["config"])
+    """The resolved config that the checkpoint was trained with; classes that were renamed have their names of now."""
+    return renamed(json.loads(checkpoint["inpaint"]["config"]))
 
 
 def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -305,55 +296,3 @@ def discriminator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 def _below(prefix: str, checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     state = checkpoint["state_dict"].items()
     return {name[len(prefix) :]: value for name, value in state if name.startswith(prefix)}
-
-
-# ---- a module and a checkpoint of another config or another version --------------------------------------------------
-
-
-def check_fit(checkpoint: dict[str, Any], module: "InpaintingGAN") -> None:
-    """Whether the networks in a checkpoint are those of `module`.
-
-    Raises:
-        CheckpointError: naming the tensors that are missing, too many, or of another shape, and who wrote the file.
-    """
-    theirs, ours = checkpoint["state_dict"], module.state_dict()
-    differences = (
-        ("missing", [name for name in ours if name not in theirs]),
-        ("unexpected", [name for name in theirs if name not in ours]),
-        ("of another shape", [n for n, value in ours.items() if n in theirs and theirs[n].shape != value.shape]),
-    )
-    told = [
-        f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-        for what, names in differences
-        if names
-    ]
-    if told:
-        said = checkpoint["inpaint"]
-        raise CheckpointError(
-            f"resume: the checkpoint of update {said['update']}, written by inpaint {said['version']}, holds other "
-            f"networks than these ({'; '.join(told)}); choose another hydra.run.dir, or that version"
-        )
-
-
-def follow_config(checkpoint: dict[str, Any], module: "InpaintingGAN") -> None:
-    """Give the optimizers in a checkpoint the learning rates and other settings of `module`'s; their moments stay.
-
-    torch restores both from the file, so a run that is continued with another rate would keep the old one in silence.
-
-    Raises:
-        CheckpointError: a schedule that is no function of the step alone, so its rate at this step cannot be told.
-    """
-    schedules = iter(checkpoint["lr_schedulers"])
-    for state, entry in zip(checkpoint["optimizer_states"], module.configure_optimizers(), strict=True):
-        for group, own in zip(state["param_groups"], entry["optimizer"].param_groups, strict=True):
-            group.update({name: value for name, value in own.items() if name != "params"})
-        if (scheduler := entry.get("lr_scheduler")) is None:
-            continue
-        if not isinstance(scheduler, LambdaLR):
-            raise CheckpointError(f"resume: {type(scheduler).__name__} cannot go on at another rate; take it back")
-        schedule = next(schedules)
-        schedule["base_lrs"] = scheduler.base_lrs
-        rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
-        schedule["_last_lr"] = [rate * share(schedule["last_epoch"]) for rate, share in rates]
-        for group, rate in zip(state["param_groups"], schedule["_last_lr"], strict=True):
-            group["lr"] = rate

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
 
     from inpaint.data.datamodule import InpaintingData
     from inpaint.evaluation.judges import Judges
-    from inpaint.module import InpaintingGAN
+    from inpaint.training.gan import InpaintingGAN
 
 # What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
 # Of Lightning only what a run is made of: its command line, for one, calls whatever its arguments name.
@@ -197,10 +197,10 @@ class Parts(NamedTuple):
 def build(cfg: DictConfig) -> Parts:
     """A checked config as module, data and trainer; the networks' initial weights are keyed by the seed."""
     from inpaint import rng
-    from inpaint.callbacks import RunRecord
     from inpaint.data import automatic
-    from inpaint.validation import Validation
-    from inpaint.watch import RankAgreement
+    from inpaint.training.record import RunRecord
+    from inpaint.training.validation import Validation
+    from inpaint.training.watch import RankAgreement
 
     def make(node: Any, **supplied: Any) -> Any:
         """An object, a partial, or None for an option that is empty."""

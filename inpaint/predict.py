@@ -60,7 +60,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     import torch
     from PIL import Image
 
-    from inpaint.batch import from_uint8, to_uint8
+    from inpaint.batch import Batch, from_uint8, paint, to_uint8
     from inpaint.pictures.reading import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
@@ -70,7 +70,8 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     image = from_uint8(pixels[None, :3].to(device))
     mask = read_mask(job.mask, mask_threshold)[None].to(device)
     with torch.inference_mode():
-        composite = generator(image * (1 - mask), mask).composite
+        batch = Batch(image=image, mask=mask, index=torch.zeros(1, dtype=torch.int64))
+        composite = paint(generator, batch).composite
     # The hole is painted into the original bytes, so nothing outside it can change.
     result = torch.where(mask[0].bool().cpu(), to_uint8(composite)[0].cpu(), pixels[:3])
     result = torch.cat([result, pixels[3:]])

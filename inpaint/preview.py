@@ -131,12 +131,13 @@ class Statistics:
 
 def draw(shown: "Batch", names: list[str], statistics: Statistics) -> "Image.Image":
     """The sheet: image, mask and masked image of each sample, and the histogram below."""
+    from inpaint.batch import given
     from inpaint.metrics.image import hole_area
     from inpaint.pictures.sheet import chart, panel, stacked
 
     image, mask = shown["image"], shown["mask"]
     scale = -(-SIDE // min(image.shape[2:]))
-    columns = {"image": image, "mask": (2 * mask - 1).expand_as(image), "masked": image * (1 - mask)}
+    columns = {"image": image, "mask": (2 * mask - 1).expand_as(image), "masked": given(shown)}
     captions = [
         f"hole {area:.1%}  #{index}  {name}"
         for area, index, name in zip(hole_area(mask).tolist(), shown["index"].tolist(), names, strict=True)

@@ -17,6 +17,31 @@ def flat(node: Any, path: str = "") -> dict[str, Any]:
     return {k: v for key, value in node.items() for k, v in flat(value, f"{path}.{key}" if path else str(key)).items()}
 
 
+# Classes that had another name when configs that are still there were written.
+FORMER = {
+    "inpaint.callbacks.ImagePanel": "inpaint.training.callbacks.ImagePanel",
+    "inpaint.callbacks.ProgressBar": "inpaint.training.callbacks.ProgressBar",
+    "inpaint.edge_module.EdgeConnectGAN": "inpaint.training.edge_connect.EdgeConnectGAN",
+    "inpaint.metrics_file.MetricsFile": "inpaint.training.metrics_file.MetricsFile",
+    "inpaint.module.InpaintingGAN": "inpaint.training.gan.InpaintingGAN",
+    "inpaint.saving.SaveCheckpoint": "inpaint.training.saving.SaveCheckpoint",
+    "inpaint.signals.StopOnSignal": "inpaint.training.signals.StopOnSignal",
+    "inpaint.wandb_logger.WandbLogger": "inpaint.training.wandb_logger.WandbLogger",
+    "inpaint.watch.CollapseWatch": "inpaint.training.watch.CollapseWatch",
+    "inpaint.watch.NonFiniteBatches": "inpaint.training.watch.NonFiniteBatches",
+}
+
+
+def renamed(config: Any) -> Any:
+    """A recorded config with the names that its classes have now."""
+    if isinstance(config, dict):
+        return {
+            key: FORMER.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
+            for key, value in config.items()
+        }
+    return [renamed(value) for value in config] if isinstance(config, list) else config
+
+
 def versions() -> dict[str, Any]:
     """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
     packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")

@@ -13,9 +13,7 @@ writes (`inpaint.evaluation.results`). The settings are in conf/train.yaml, each
 import json
 import os
 import shlex
-import subprocess
 import sys
-import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +25,14 @@ from inpaint.cli.job import is_pruned
 from inpaint.config import Parts, build, build_baseline, build_lpips, check, plain
 from inpaint.folder import Held, first_rank, only_one, shown, write_whole
 from inpaint.provenance import without_secrets
-from inpaint.resume import LOCK, Start, begin_with, finished, named
 from inpaint.settings import Refused
 
 if TYPE_CHECKING:
     import lightning as L
 
+    from inpaint.training.resume import Start
+
+LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
 SHOWN = 12  # pictures that the final evaluation stores
 
 
@@ -46,15 +46,29 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         Busy: another run is at work in the run folder.
     """
-    from inpaint.signals import requeue_on_sigusr2, stacks_on_sigusr1
+    from inpaint.training.launching import quiet
+    from inpaint.training.resume import finished
+    from inpaint.training.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     check(cfg)
-    _quiet()
-    if (figures := finished(cfg)) is not None:
-        print(f"{shown(cfg.paths.run)} is finished, nothing to do")
-        return figures
+    quiet()
     with _owning(cfg), stacks_on_sigusr1(), requeue_on_sigusr2():
-        return _train(cfg, Start(cfg))
+        start = _start(cfg)
+        if (figures := finished(start)) is not None:
+            print(f"{shown(cfg.paths.run)} is finished, nothing to do")
+            return figures
+        return _train(cfg, start)
+
+
+def _start(cfg: DictConfig) -> "Start":
+    """Where the run begins; settings that are automatic are in `cfg` as it began with them."""
+    from inpaint.training.resume import Start
+
+    start = Start(cfg.paths.run, cfg.resume)
+    for key, value in start.settled(plain(cfg)).items():
+        OmegaConf.update(cfg, key, value)
+    start.compare(plain(cfg))
+    return start
 
 
 def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
@@ -68,22 +82,23 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
     return only_one(shown(cfg.paths.run) / LOCK, "hydra.run.dir: a run", patience or 0.0)
 
 
-def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
-    from inpaint.checkpoint import check_fit
-    from inpaint.metrics_file import MetricsFile
+def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
+    from inpaint.training.launching import end_other_ranks, refuse_to_spawn
+    from inpaint.training.resume import begin_with, check_fit
+    from inpaint.training.run_logger import told
 
     parts = build(cfg)
     folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
-    _refuse_to_spawn(parts)
+    refuse_to_spawn(parts.trainer, parts.module)
     _introduce(cfg, parts)
     start.introduce()
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
     elif cfg.init_from:
         begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
-    for logger in parts.trainer.loggers:
-        if isinstance(logger, MetricsFile) and parts.trainer.is_global_zero:
+    if parts.trainer.is_global_zero:
+        for logger in told(parts.trainer):
             logger.begin(start.update, start.validation_due)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
     parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
@@ -95,9 +110,9 @@ def _train(cfg: DictConfig, start: Start) -> dict[str, float]:
         error = raised
         raise
     finally:
-        _finish_wandb(parts.trainer, error)
+        _end_loggers(parts.trainer, error)
         if error is not None:
-            _end_other_ranks(parts.trainer)
+            end_other_ranks(parts.trainer)
 
 
 def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
@@ -110,10 +125,10 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
-    relaunches = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
-    if HydraConfig.get().mode != RunMode.MULTIRUN or not relaunches:
+    from inpaint.training.seams import relaunches
+
+    if HydraConfig.get().mode != RunMode.MULTIRUN or not relaunches(trainer):
         return
     said = Path(HydraConfig.get().sweep.dir, "sweep.json")  # the job may be in a worker, with other arguments
     arguments = json.loads(said.read_text(encoding="utf-8"))["arguments"] if said.is_file() else sys.argv[1:]
@@ -130,76 +145,24 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     )
 
 
-def _refuse_to_spawn(parts: Parts) -> None:
-    """What is spawned gets the networks pickled, which torch refuses for parametrizations, as spectral norm is one.
+def _end_loggers(trainer: "L.Trainer", error: BaseException | None) -> None:
+    from inpaint.training.run_logger import End, told
 
-    Raises:
-        Refused: networks that cannot be sent to ranks that are spawned.
-    """
-    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
-    from torch.nn.utils.parametrize import is_parametrized
-
-    launcher = parts.trainer.strategy.launcher
-    if not isinstance(launcher, _MultiProcessingLauncher) or launcher._start_method != "spawn":
-        return
-    if names := [
-        name for name, network in parts.module.named_children() if any(map(is_parametrized, network.modules()))
-    ]:
-        raise Refused(
-            f"trainer.strategy: ddp_spawn cannot send spectral norm to its ranks, and {' and '.join(names)} has it; "
-            "trainer.strategy=ddp starts them by this command line"
-        )
-
-
-GRACE = 10  # seconds that the other ranks have after an error, to end by themselves
-
-
-def _end_other_ranks(trainer: "L.Trainer") -> None:
-    """End the processes that Lightning started; one that waits for this rank, which failed, may do so for ever."""
-    started = [p for p in getattr(trainer.strategy.launcher, "procs", ()) if isinstance(p, subprocess.Popen)]
-    until = time.monotonic() + GRACE
-    for process in started:
-        try:
-            process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _finish_wandb(trainer: "L.Trainer", error: BaseException | None) -> None:
-    from inpaint.wandb_logger import WandbLogger
-
-    for logger in trainer.loggers:
-        if not isinstance(logger, WandbLogger):
-            continue
-        if error is None:
-            logger.finish("finished")
-        elif isinstance(error, Exception):
-            logger.finish("pruned" if is_pruned(error) else "failed")
-        else:  # a signal, after which the same command goes on
-            logger.finish("stopped")
-
-
-def _quiet() -> None:
-    """Lightning's notices about what is so by design here are for those who write a Trainer."""
-    import logging
-    import warnings
-
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for notice in (
-        "does not have many workers",  # the bundled photographs need none
-        "in eval mode at the start of training",  # the moving average
-        "Experiment logs directory .* exists and is not empty",  # the run folder
-        "sync_dist=True",  # metrics are computed over all ranks before they are logged
-        "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # between Lightning and torch
-    ):
-        warnings.filterwarnings("ignore", message=f".*{notice}")
+    how: End = "finished"
+    if isinstance(error, Exception):
+        how = "pruned" if is_pruned(error) else "failed"
+    elif error is not None:  # a signal, after which the same command goes on
+        how = "stopped"
+    for logger in told(trainer):
+        logger.end(how)
 
 
 def _introduce(cfg: DictConfig, parts: Parts) -> None:
     """Three lines before the first update: what plays against what, on which data, and where it will be."""
     if not parts.trainer.is_global_zero:
         return
+    from inpaint.training.resume import named
+
     module, data = parts.module, parts.data
     against = f"against {named(module.discriminator)}" if module.discriminator is not None else "without discriminator"
     losses = [*cfg.losses, *(["adversarial"] if module.adversarial is not None else [])]
@@ -215,11 +178,11 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
     from inpaint import checkpoint
-    from inpaint.callbacks import RunRecord
     from inpaint.evaluation.intervals import ALL
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.results import about_data, publish
-    from inpaint.wandb_logger import WandbLogger
+    from inpaint.training.record import RunRecord
+    from inpaint.training.run_logger import told
 
     module = parts.module
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
@@ -251,7 +214,8 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:
         logger.finalize("success")
-        if isinstance(logger, WandbLogger) and logger.log_model:
+    for logger in told(parts.trainer):
+        if logger.log_model:
             path = folder / "generator.ckpt"
             checkpoint.save_generator(path, module.ema.network, record.config, updates)
             logger.log_generator(path, {"updates": updates, **mine.means})

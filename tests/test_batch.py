@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import torch
 
-from inpaint.batch import Verdict, compose, from_uint8, split, to_uint8
+import inpaint
+from inpaint.batch import Verdict, compose, from_uint8, given, paint, split, to_uint8
 
 
 def test_every_byte_survives_the_round_trip():
@@ -25,6 +29,30 @@ def test_composite_equals_the_image_bit_for_bit_outside_the_hole(batch):
         assert composite.dtype == image.dtype and torch.equal(composite[known], image[known])
         assert torch.signbit(composite[0, 0, 0, 0])
         assert composite[~known].isinf().all()
+
+
+def test_a_network_sees_nothing_of_the_truth_in_a_hole(batch):
+    """Whatever is in the hole, a network gets the same; outside it, the picture bit for bit."""
+    seen = []
+
+    def network(image, mask):
+        seen.append(image)
+        return compose(image, image, mask)
+
+    hole = (batch["mask"] == 1).expand_as(batch["image"])
+    other = {**batch, "image": batch["image"].masked_fill(hole, 0.7)}
+    outputs = [paint(network, each) for each in (batch, other)]
+    assert torch.equal(*seen) and torch.equal(seen[0], given(batch)) and not seen[0][hole].any()
+    assert torch.equal(seen[0][~hole], batch["image"][~hole])
+    assert torch.equal(outputs[0].composite, outputs[1].composite)
+
+
+def test_no_other_file_takes_the_truth_away():
+    """`batch.given` does; discriminators split what they judge, and fills and masks work on their own grids."""
+    emptied = re.compile(r"image[\w\"\]]*\s*\*\s*\(1 - |batch\[.image.\] \* ")
+    files = Path(inpaint.__file__).parent.rglob("*.py")
+    found = {path.name for path in files if "networks" not in path.parts and emptied.search(path.read_text())}
+    assert found == {"batch.py"}
 
 
 def test_a_verdict_on_real_and_fake_together_splits_into_both():

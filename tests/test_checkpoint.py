@@ -6,6 +6,7 @@ import torch
 
 from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError
+from tests.checkpoints import latest_valid
 
 CONFIG = {"name": "test", "generator": {"width": 8}}
 
@@ -39,7 +40,7 @@ def test_a_generator_alone(tmp_path):
     assert checkpoint.config_of(loaded) == CONFIG and loaded["inpaint"]["update"] == 9
     state = checkpoint.generator_state(loaded)
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
-    assert checkpoint.latest_valid(tmp_path) is None, "a run cannot go on from it"
+    assert latest_valid(tmp_path) is None, "a run cannot go on from it"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["generator.ckpt", "generator.ckpt.sha256"]
 
 
@@ -68,14 +69,14 @@ def test_damaged_files_are_refused_by_name_and_the_newest_valid_one_is_found(tmp
     damage(bad, kind)
     with pytest.raises(CheckpointError, match=r"update_00000200\.ckpt"):
         checkpoint.load(bad)
-    assert checkpoint.latest_valid(tmp_path) == good
+    assert latest_valid(tmp_path) == good
     assert checkpoint.load(tmp_path)["inpaint"]["update"] == 100
 
 
 def test_missing_files_and_empty_folders(tmp_path):
     with pytest.raises(CheckpointError, match="does not exist"):
         checkpoint.load(tmp_path / "no.ckpt")
-    assert checkpoint.latest_valid(tmp_path) is None
+    assert latest_valid(tmp_path) is None
     with pytest.raises(CheckpointError, match="no valid checkpoint in"):
         checkpoint.load(tmp_path)
 
@@ -84,7 +85,7 @@ def test_the_newest_in_a_run_folder(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     write(tmp_path / "checkpoints", 999)
     newest = write(tmp_path / "checkpoints", 12000)
-    assert checkpoint.latest_valid(tmp_path) == newest
+    assert latest_valid(tmp_path) == newest
 
 
 def test_nothing_is_executed(tmp_path):
@@ -109,4 +110,4 @@ def test_a_crash_while_writing_leaves_the_former_checkpoint(tmp_path):
     good = write(tmp_path, 1)
     (tmp_path / "update_00000002.tmp").write_bytes(b"half a checkpoint")
     (tmp_path / "update_00000002.ckpt.sha256").write_text("0" * 64)
-    assert checkpoint.latest_valid(tmp_path) == good
+    assert latest_valid(tmp_path) == good

@@ -16,7 +16,7 @@ from PIL import Image
 from inpaint import evaluate, predict, train
 from inpaint.evaluation import intervals, table
 from tests.conftest import smooth_picture
-from tests.wandb_records import sessions
+from tests.training.wandb_records import sessions
 
 ROOT = Path(__file__).parents[1]
 SMALL = [

@@ -31,7 +31,7 @@ MIRRORED = {
     "losses": [f"inpaint.losses.{p.stem}" for p in Path("inpaint/losses").glob("[a-z]*.py") if p.stem != "adversarial"],
     "adversarial": ["inpaint.losses.adversarial"],
     "data": ["inpaint.data.datamodule", "inpaint.data.augmentation"],
-    "module": ["inpaint.module", "inpaint.edge_module"],
+    "module": ["inpaint.training.gan", "inpaint.training.edge_connect"],
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}

@@ -89,7 +89,7 @@ def test_arguments_that_are_groups_of_their_own():
     assert problems(
         {
             "trainer": {"_target_": "lightning.Trainer", "callbacks": []},
-            "module": {"_target_": "inpaint.module.InpaintingGAN", "generator": 1},
+            "module": {"_target_": "inpaint.training.gan.InpaintingGAN", "generator": 1},
         }
     ) == [
         "trainer.callbacks: it is made of the group callbacks=...",

@@ -14,27 +14,16 @@ import inpaint
 ROOT = Path(inpaint.__file__).parents[1]
 
 FLOORS = [
-    ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance"],  # words
+    ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance", "checkpoint"],  # words
     ["pictures", "fills"],
     ["networks", "masks"],
     ["losses", "metrics", "data"],
     [
-        *(
-            "module",
-            "edge_module",
-            "callbacks",
-            "saving",
-            "signals",
-            "validation",
-            "watch",
-            "finite",
-            "checkpoint",
-        ),  # training
-        *("metrics_file", "wandb_logger", "wandb_client"),
+        "training",
         "evaluation",
     ],
     ["config"],
-    ["cli", "resume"],
+    ["cli"],
     ["study", "compare"],
     ["train", "evaluate", "preview", "predict", "probe", "sweep"],  # commands
     ["hydra_plugins"],
@@ -105,6 +94,14 @@ def test_no_command_imports_another():
         if (room := room_of(module)) in COMMANDS:
             others = {room_of(name) for name in names if is_ours(name)} & {*COMMANDS} - {room}
             assert not others, f"{module} imports {others}"
+
+
+def test_training_and_what_is_beside_it_do_not_know_each_other():
+    (floor,) = [rooms for rooms in FLOORS if "training" in rooms]
+    for module, names in IMPORTS.items():
+        room, used = room_of(module), {room_of(name) for name in names if is_ours(name)}
+        assert room != "training" or not used & {*floor} - {"training"}, module
+        assert room == "training" or room not in floor or "training" not in used, module
 
 
 def test_every_row_is_a_room():

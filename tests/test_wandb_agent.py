@@ -16,7 +16,7 @@ import yaml
 from inpaint.config import conf_dir
 from tests.sweeps import TINY
 from tests.test_commands import ROOT
-from tests.wandb_server import serving
+from tests.training.wandb_server import serving
 
 
 @pytest.mark.slow

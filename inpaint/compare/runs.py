@@ -23,6 +23,7 @@ import yaml
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
 from inpaint.metrics.columns import COLUMNS
+from inpaint.provenance import renamed
 from inpaint.settings import Refused
 
 
@@ -145,7 +146,7 @@ def read(folder: Path) -> list[Run]:
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
-            config = yaml.safe_load((folder / file).read_text(encoding="utf-8"))
+            config = renamed(yaml.safe_load((folder / file).read_text(encoding="utf-8")))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
         file = "results.csv"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose, to_uint8
+from inpaint.batch import Batch, Outputs, compose, paint, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.evaluation.intervals import SetFigure
 from inpaint.evaluation.shown import Shown
@@ -182,16 +182,15 @@ def _timed(method: nn.Module, batch: Batch) -> tuple[Outputs, dict[str, float]]:
 
     On a GPU, the first call chooses kernels, and its time says nothing.
     """
-    image, mask = batch["image"], batch["mask"]
+    image = batch["image"]
 
     def wait() -> None:
         if image.is_cuda:
             torch.cuda.synchronize(image.device)
 
-    given = image * (1 - mask)
     wait()
     start = time.perf_counter()
-    outputs = method(given, mask)
+    outputs = paint(method, batch)
     wait()
     return outputs, {"ms": 1000 * (time.perf_counter() - start) / len(image)}
 

@@ -7,7 +7,8 @@ import os
 import time
 
 import inpaint.train
-from inpaint.module import InpaintingGAN
+from inpaint.training import launching
+from inpaint.training.gan import InpaintingGAN
 
 RANK, UPDATE, WHAT = os.environ["FAULT"].split()
 real_step = InpaintingGAN.training_step
@@ -26,5 +27,5 @@ def step(self, batch, batch_idx):
 
 if __name__ == "__main__":
     InpaintingGAN.training_step = step
-    inpaint.train.GRACE = 2
+    launching.GRACE = 2
     inpaint.train.main()

@@ -22,19 +22,19 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from inpaint import checkpoint, rng
-from inpaint.callbacks import RunRecord
 from inpaint.data.datamodule import FolderData
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes
-from inpaint.metrics_file import MetricsFile
-from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
-from inpaint.saving import SaveCheckpoint
 from inpaint.schedules import cosine
-from inpaint.signals import StopOnSignal
 from inpaint.train import main as train  # noqa: F401
+from inpaint.training.gan import InpaintingGAN
+from inpaint.training.metrics_file import MetricsFile
+from inpaint.training.record import RunRecord
+from inpaint.training.saving import SaveCheckpoint
+from inpaint.training.signals import StopOnSignal
 from tests.conftest import smooth_picture
 
 for name in ("lightning.pytorch", "lightning.fabric"):

@@ -3,12 +3,13 @@
 import pytest
 
 from inpaint import checkpoint
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import UPDATES, assert_equal, assert_same, run, seen
 
 
 def test_a_whole_epoch_follows(tmp_path, whole):
     run(tmp_path, updates=5, every=5)
-    assert checkpoint.latest_valid(tmp_path).name == "update_00000005.ckpt"
+    assert latest_valid(tmp_path).name == "update_00000005.ckpt"
     run(tmp_path)
     assert [update for update, _ in seen(tmp_path)] == list(range(UPDATES))
     assert seen(tmp_path) == seen(whole)
@@ -18,7 +19,7 @@ def test_a_whole_epoch_follows(tmp_path, whole):
 def test_a_run_that_max_epochs_ended_goes_on_at_the_next(tmp_path, whole):
     """Saved when Lightning already counts the epoch as done."""
     run(tmp_path, updates=-1, every=100, max_epochs=2)
-    assert checkpoint.latest_valid(tmp_path).name == "update_00000010.ckpt"
+    assert latest_valid(tmp_path).name == "update_00000010.ckpt"
     run(tmp_path)
     assert seen(tmp_path) == seen(whole)
     assert_same(tmp_path, whole)
@@ -35,7 +36,7 @@ def test_a_run_that_a_callback_ended_goes_on_where_it_was(tmp_path, whole, updat
 
     settings = {"every": 100} | ({} if validation else {"limit_val_batches": 0})
     run(tmp_path, act=stop, **settings)
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == update
+    assert checkpoint.update_of(latest_valid(tmp_path)) == update
     run(tmp_path, **settings)
     assert seen(tmp_path) == seen(whole)
     (ours, theirs) = (checkpoint.load(folder) for folder in (tmp_path, whole))

@@ -7,9 +7,11 @@ import torch
 import yaml
 
 from inpaint import checkpoint
-from inpaint.checkpoint import CheckpointError, check_fit
+from inpaint.checkpoint import CheckpointError
 from inpaint.config import load_generator
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.training.resume import check_fit
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import command, fork, fork_two, module, run, train
 
 SMALL = [
@@ -123,7 +125,7 @@ def test_a_new_rate_takes_effect_with_the_old_moments(tmp_path):
 def test_another_number_of_devices_is_refused_within_an_epoch(tmp_path):
     assert fork(tmp_path, updates=3) == 0
     assert fork_two(tmp_path, updates=4) == [1, 1]
-    assert checkpoint.latest_valid(tmp_path).name == "update_00000003.ckpt"
+    assert latest_valid(tmp_path).name == "update_00000003.ckpt"
 
 
 def test_another_architecture_under_the_same_config_is_named(tmp_path):

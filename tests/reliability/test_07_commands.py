@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from inpaint import checkpoint
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import rows
 from tests.reliability.test_04_changed_config import SMALL
 
@@ -47,7 +48,7 @@ def leave(folder, process, send, after=0):
             os.kill(pid, signal.SIGKILL)
     assert not left, "processes are left"
     told = (folder.parent / "output").read_text()
-    update = checkpoint.update_of(checkpoint.latest_valid(folder))
+    update = checkpoint.update_of(latest_valid(folder))
     assert f"stopped after update {update}; the same command goes on from there" in told and "Traceback" not in told
     return code, update
 

@@ -14,7 +14,8 @@ import pytest
 import inpaint.evaluation.results
 import inpaint.train
 from inpaint import checkpoint
-from inpaint.signals import requeue_on_sigusr2
+from inpaint.training.signals import requeue_on_sigusr2
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import At, assert_same, command, fork, run, train
 from tests.reliability.test_04_changed_config import SMALL
 
@@ -70,7 +71,7 @@ def test_slurm_while_nothing_is_trained(tmp_path, step):
 def test_slurm(tmp_path, whole, variables):
     assert fork(tmp_path, signal.SIGUSR2, target=under_slurm, **variables) == 128 + signal.SIGUSR2
     assert (tmp_path / "requeued").read_text() == ("requeue 4700_3\n" if variables else "requeue 4711\n")
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 5
+    assert checkpoint.update_of(latest_valid(tmp_path)) == 5
     assert not list(Path.cwd().glob("hpc_ckpt*")), "Lightning saved, too"
     if not variables:
         assert fork(tmp_path) == 0
@@ -85,7 +86,7 @@ def test_slurm_cancels(tmp_path):
 
 def test_slurm_refuses(tmp_path, whole):
     assert fork(tmp_path, signal.SIGUSR2, target=under_slurm, returns=1) == 128 + signal.SIGUSR2
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 5
+    assert checkpoint.update_of(latest_valid(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("theirs", [signal.SIG_DFL, lambda number, frame: None])
@@ -99,7 +100,7 @@ def test_a_handler_that_is_there_stays(monkeypatch, theirs):
 
 def under_submitit(folder):
     def checkpoint_and_try_requeue(number, frame):
-        update = checkpoint.update_of(checkpoint.latest_valid(folder))
+        update = checkpoint.update_of(latest_valid(folder))
         (Path(folder) / "resubmitted").write_text(f"{number} after update {update}")
         raise SystemExit(-1)
 

@@ -10,7 +10,8 @@ import lightning as L
 import pytest
 
 from inpaint import checkpoint
-from inpaint.signals import StopOnSignal
+from inpaint.training.signals import StopOnSignal
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import UPDATES, At, assert_same, fork, fork_two, rows, run, seen
 
 # Where the signal comes, and the newest checkpoint then (saved every 2 updates, validated every 3).
@@ -28,7 +29,7 @@ PLACES = {
 def test_one_process(tmp_path, whole, place):
     act, newest = PLACES[place]
     assert fork(tmp_path, act=act) == 128 + signal.SIGTERM
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == newest
+    assert checkpoint.update_of(latest_valid(tmp_path)) == newest
     assert len(seen(tmp_path)) in (newest, newest + 1), "it went on training"
     if "validation" in place and newest < UPDATES:
         assert not any(row.get("val/hole_psnr") and row["step"] == str(newest - 1) for row in rows(tmp_path))
@@ -80,7 +81,7 @@ def test_readers_get_it_too(tmp_path, whole, number):
     os.killpg(process.pid, number)
     process.join(60)
     assert process.exitcode == 128 + number
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) in (5, 6)
+    assert checkpoint.update_of(latest_valid(tmp_path)) in (5, 6)
     if number == signal.SIGTERM:
         assert fork(tmp_path, workers=2) == 0
         assert_same(tmp_path, whole)
@@ -98,7 +99,7 @@ TO = {
 def test_two_ranks_leave_after_the_same_update(tmp_path, to):
     assert fork_two(tmp_path, acts=TO[to], updates=4) == [128 + signal.SIGTERM, 0]
     newest = 3 if "validation" in to else 2
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == newest
+    assert checkpoint.update_of(latest_valid(tmp_path)) == newest
     if to == "rank 1":
         assert fork_two(tmp_path, updates=4) == fork_two(tmp_path / "whole", updates=4) == [0, 0]
         assert_same(tmp_path, tmp_path / "whole")
@@ -131,7 +132,7 @@ def late(folder):
 
 def test_a_signal_behind_the_last_update_ends_the_process_as_usual(tmp_path):
     assert fork(tmp_path, target=late) == -signal.SIGTERM
-    assert checkpoint.latest_valid(tmp_path).name == "update_00000001.ckpt"
+    assert latest_valid(tmp_path).name == "update_00000001.ckpt"
     assert not (tmp_path / "evaluated").exists()
 
 
@@ -167,13 +168,3 @@ def test_a_run_that_cannot_leave_is_ended_when_the_grace_is_over(tmp_path):
     assert time.monotonic() - began < 40
     with pytest.raises(ValueError, match=r"callbacks\.signals\.grace: 0 is not more than 0"):
         StopOnSignal(grace=0)
-
-
-def test_what_is_switched_off_is_still_there(tmp_path):
-    """Private names of Lightning's, which would otherwise come back under others."""
-    import lightning as L
-
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    assert callable(trainer._signal_connector.register_signal_handlers)
-    assert callable(trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor)
-    assert callable(trainer._checkpoint_connector.dump_checkpoint)

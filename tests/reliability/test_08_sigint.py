@@ -3,19 +3,20 @@
 import signal
 
 from inpaint import checkpoint
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import At, assert_same, fork, run
 
 
 def test_once(tmp_path, whole):
     assert fork(tmp_path, act=At("update", 4, signal.SIGINT)) == 128 + signal.SIGINT
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 5
+    assert checkpoint.update_of(latest_valid(tmp_path)) == 5
     assert fork(tmp_path) == 0
     assert_same(tmp_path, whole)
 
 
 def test_twice(tmp_path, whole):
     assert fork(tmp_path, act=At("update", 4, signal.SIGINT, times=2)) == 128 + signal.SIGINT
-    assert checkpoint.update_of(checkpoint.latest_valid(tmp_path)) == 4
+    assert checkpoint.update_of(latest_valid(tmp_path)) == 4
     assert fork(tmp_path) == 0
     assert_same(tmp_path, whole)
 

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from inpaint.signals import stacks_on_sigusr1
+from inpaint.training.signals import stacks_on_sigusr1
 from tests.reliability.runs import At, assert_same, fork, run
 
 

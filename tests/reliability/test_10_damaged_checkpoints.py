@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from omegaconf import OmegaConf
 
 from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError
-from inpaint.resume import Start
+from inpaint.training.resume import Start
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import assert_same, run
 
 DAMAGE = {
@@ -23,7 +23,7 @@ DAMAGE = {
 @pytest.fixture
 def damaged(tmp_path, whole, request):
     shutil.copytree(whole, tmp_path / "run")
-    newest = checkpoint.latest_valid(tmp_path / "run")
+    newest = latest_valid(tmp_path / "run")
     newest.write_bytes(DAMAGE[request.param](newest.read_bytes()))
     return newest
 
@@ -37,15 +37,13 @@ def test_the_one_before_is_used(damaged, sidecar, caplog):
     if not sidecar:
         checkpoint.digest_path(damaged).unlink()
     folder = damaged.parents[1]
-    cfg = OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": "auto"})
-    start = Start(cfg)
+    start = Start(folder, "auto")
     assert start.update == 10 and start.path.name == "update_00000010.ckpt"
     (reason,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert damaged.name in reason and ("damaged, its contents" if sidecar else "is not a checkpoint (") in reason
 
-    cfg.resume = str(damaged)
     with pytest.raises(CheckpointError, match=damaged.name):
-        Start(cfg)
+        Start(folder, str(damaged))
 
 
 @pytest.mark.parametrize("damaged", ["half left"], indirect=True)
@@ -72,7 +70,7 @@ def test_going_on_from_an_older_one_sets_the_newer_aside(tmp_path, whole):
     shutil.copytree(whole, tmp_path / "run")
     folder = tmp_path / "run" / "checkpoints"
     run(tmp_path / "run", updates=11, every=1, resume=folder / "update_00000010.ckpt")
-    assert checkpoint.latest_valid(folder).name == "update_00000011.ckpt"
+    assert latest_valid(folder).name == "update_00000011.ckpt"
     first = (folder / "update_00000012.ckpt.aside").read_bytes()
     shutil.copy(folder / "update_00000011.ckpt", folder / "update_00000012.ckpt")  # another continuation
     run(tmp_path / "run", updates=11, resume=whole / "checkpoints" / "update_00000010.ckpt")
@@ -91,9 +89,9 @@ def test_a_run_of_which_nothing_can_be_read_is_left_alone(tmp_path, whole):
         with pytest.raises(
             ValueError, match=r"resume: none of the 2 checkpoints in .*run can be used \(.*00012\.ckpt "
         ):
-            Start(OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": resume}))
+            Start(folder, resume)
     with pytest.raises(CheckpointError, match="nowhere does not exist"):
-        Start(OmegaConf.create({"name": "tiny", "paths": {"run": str(folder)}, "resume": "nowhere"}))
+        Start(folder, "nowhere")
 
 
 @pytest.mark.parametrize("change", ["no config", "config", "no update", "no state"])

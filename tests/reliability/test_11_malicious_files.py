@@ -9,6 +9,7 @@ import torch
 
 import inpaint
 from inpaint import checkpoint, evaluate, predict
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import command, train
 
 
@@ -58,7 +59,7 @@ def test_nothing_is_executed(marker, capfd, use):
 def test_nothing_is_executed_in_a_run_folder(marker):
     Path("checkpoints").mkdir()
     Path("zip.ckpt").rename("checkpoints/update_00000001.ckpt")
-    assert checkpoint.latest_valid(".") is None
+    assert latest_valid(".") is None
     assert not marker.exists()
 
 

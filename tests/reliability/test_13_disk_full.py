@@ -13,7 +13,8 @@ import torch
 
 from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError
-from inpaint.metrics_file import MetricsFile
+from inpaint.training.metrics_file import MetricsFile
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import assert_same, fork_two, rows, run
 
 
@@ -71,7 +72,7 @@ def test_at_each_write(tmp_path, monkeypatch):
         ], allowed
         checkpoint.load(tmp_path / "update_00000001.ckpt")
         allowed += 1
-    assert allowed > 10 and checkpoint.latest_valid(tmp_path) == place
+    assert allowed > 10 and latest_valid(tmp_path) == place
 
 
 @pytest.mark.parametrize(("owner", "step"), [(Path, "write_text"), (Path, "replace"), (os, "fsync")])
@@ -86,7 +87,7 @@ def test_at_the_steps_that_give_it_its_name(tmp_path, monkeypatch, owner, step):
         checkpoint.write(small(2), tmp_path / "update_00000002.ckpt")
     monkeypatch.undo()
     assert len(list(tmp_path.iterdir())) == 2
-    assert checkpoint.latest_valid(tmp_path).name == "update_00000001.ckpt"
+    assert latest_valid(tmp_path).name == "update_00000001.ckpt"
 
 
 def test_a_power_cut_finds_the_checksum_written(tmp_path, monkeypatch):
@@ -130,7 +131,7 @@ def test_a_disk_that_becomes_full(disk, tmp_path, whole):
     with pytest.raises(CheckpointError, match=r"update_00000008\.ckpt could not be written, .* \(No space left on"):
         run(disk / "run", act=act)
     assert not list(disk.rglob("*.tmp"))
-    assert checkpoint.latest_valid(disk / "run").name == "update_00000006.ckpt"
+    assert latest_valid(disk / "run").name == "update_00000006.ckpt"
     (disk / "other").unlink()
     run(disk / "run")
     assert_same(disk / "run", whole)
@@ -179,4 +180,4 @@ def refusing(when, trainer):
 
 def test_no_rank_waits_for_the_one_whose_disk_is_full(tmp_path):
     assert fork_two(tmp_path, acts=(refusing, refusing), updates=6) == [1, 1]
-    assert checkpoint.latest_valid(tmp_path).name == "update_00000002.ckpt"
+    assert latest_valid(tmp_path).name == "update_00000002.ckpt"

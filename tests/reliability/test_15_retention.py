@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from inpaint import checkpoint
-from inpaint.saving import SaveCheckpoint
+from inpaint.training.saving import SaveCheckpoint
+from tests.checkpoints import latest_valid
 from tests.reliability.runs import UPDATES, At, assert_same, fork, rows, run
 
 
@@ -84,7 +85,7 @@ def test_the_best_are_a_last_resort(tmp_path, kept):
     shutil.copytree(kept, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").glob("update_*.ckpt"):
         path.write_bytes(b"")
-    found = checkpoint.latest_valid(tmp_path / "run")
+    found = latest_valid(tmp_path / "run")
     assert checkpoint.update_of(found) == best_of(kept, "hole_psnr", 2, 1)[-1]
 
 

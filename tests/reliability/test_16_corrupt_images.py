@@ -14,8 +14,8 @@ from PIL import Image
 from inpaint.data.datamodule import FolderData
 from inpaint.masks import Boxes
 from tests.conftest import smooth_picture
-from tests.gan import tiny
 from tests.reliability.ranks import fit, together
+from tests.training.gan import tiny
 
 
 def encoded(picture, form, **settings):

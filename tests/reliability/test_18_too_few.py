@@ -6,8 +6,8 @@ from PIL import Image
 from inpaint.data.datamodule import FolderData, PhotosData
 from inpaint.masks import Boxes
 from tests.conftest import smooth_picture
-from tests.gan import tiny
 from tests.reliability.ranks import fit, together
+from tests.training.gan import tiny
 
 
 def test_no_picture(tmp_path):

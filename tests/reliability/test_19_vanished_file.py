@@ -3,9 +3,9 @@
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from tests.gan import tiny
 from tests.reliability.ranks import fit
 from tests.reliability.test_16_corrupt_images import data, folder
+from tests.training.gan import tiny
 
 
 class Spoil(Callback):

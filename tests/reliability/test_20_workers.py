@@ -14,8 +14,8 @@ from inpaint.data import datamodule
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.sources import Photos
 from inpaint.masks import Boxes
-from tests.gan import tiny
 from tests.reliability.ranks import fit
+from tests.training.gan import tiny
 
 
 class Deadly(Photos):

@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from inpaint.finite import NonFiniteError
 from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
-from inpaint.watch import NonFiniteBatches
-from tests.gan import sgd, tiny
+from inpaint.training import seams
+from inpaint.training.finite import NonFiniteError
+from inpaint.training.watch import NonFiniteBatches
 from tests.reliability.ranks import fit, loader, rows, state, together
 from tests.reliability.runs import assert_equal
+from tests.training.gan import sgd, tiny
 
 BAD = (2, 3)  # updates at which the term below is not finite
 
@@ -176,7 +177,7 @@ def test_skips_are_counted_in_the_metrics_and_limited(tmp_path):
 def test_the_count_goes_on_after_a_resume():
     module = tiny(losses={"poison": Poison("nan")}, non_finite="skip")
     trainer = fit(module, loader(rows(), 4), 4)
-    stored = trainer._checkpoint_connector.dump_checkpoint()
+    stored = seams.state_of(trainer)
     again = tiny(losses={"poison": Poison("nan")}, non_finite="skip")
     again.on_load_checkpoint(stored)
     assert again.policy.skipped == 2

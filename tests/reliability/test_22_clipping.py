@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from inpaint.losses.reconstruction import L1
-from tests.gan import tiny
 from tests.reliability.ranks import fit, loader, rows
+from tests.training.gan import tiny
 
 
 @pytest.mark.parametrize("clip", [None, 0.01, 1e6])
@@ -17,7 +17,7 @@ def test_norm_and_step(clip):
     module = tiny(**parts, generator_clip=clip, generator_optimizer=lambda p: torch.optim.SGD(p, 1.0))
     before = [parameter.detach().clone() for parameter in module.generator.parameters()]
     batch = next(iter(loader(rows(4), 4)))
-    loss = module.losses["l1"](module(batch["image"], batch["mask"]), batch) * 100.0
+    loss = module.losses["l1"](module(batch), batch) * 100.0
     gradients = torch.autograd.grad(loss, list(module.generator.parameters()), allow_unused=True)
     by_hand = math.sqrt(sum(value.double().square().sum().item() for value in gradients if value is not None))
 

@@ -6,9 +6,9 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import compose
 from inpaint.metrics.image import measure
-from tests.gan import tiny
 from tests.reliability.ranks import fit, loader
-from tests.test_one_update import SIZE, option, options, others, samples
+from tests.training.gan import tiny
+from tests.training.test_one_update import SIZE, option, options, others, samples
 
 KINDS = {"empty": [0.0] * 3, "full": [1.0] * 3, "one of each": [0.0, None, 1.0]}
 
@@ -66,7 +66,7 @@ def test_hole_figures_leave_empty_holes_out(kind):
     module = tiny()
     trainer = fit(module, loader(rows, 2), 1)  # batches of two, so that means of batches would weigh wrongly
     trainer.validate(module, loader(rows, 2), verbose=False)
-    expected = measure(module.repair(image, mask), image, mask)["hole_l1"].nanmean()
+    expected = measure(module.repair({"image": image, "mask": mask}), image, mask)["hole_l1"].nanmean()
     found = trainer.callback_metrics["val/hole_l1"]
     assert torch.allclose(found, expected, rtol=1e-4, equal_nan=True)
     assert found.isnan() == (kind == "empty")

@@ -8,13 +8,13 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from inpaint import ranks
-from inpaint.callbacks import RunRecord
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
-from inpaint.saving import SaveCheckpoint
-from inpaint.watch import RankAgreement
-from tests.gan import tiny
+from inpaint.training.record import RunRecord
+from inpaint.training.saving import SaveCheckpoint
+from inpaint.training.watch import RankAgreement
 from tests.reliability.ranks import fit, loader, rows, state, together
+from tests.training.gan import tiny
 
 
 class Nudge(Callback):
@@ -82,7 +82,7 @@ def test_alone_nothing_is_compared_or_averaged():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
 def test_digests_tell_any_difference(dtype):
-    from inpaint.watch import _digest
+    from inpaint.training.watch import _digest
 
     for shape in ((), (3, 2)):
         value = torch.ones(shape, dtype=dtype)

@@ -14,9 +14,9 @@ from inpaint.losses.adversarial import RelativisticAverage, SoftMask, Wasserstei
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.masks import Boxes
 from inpaint.networks.generators.mat import MAT
-from tests.gan import tiny
 from tests.reliability.commands import SMALL, finish, start
 from tests.reliability.ranks import fit, loader, rows, state, together
+from tests.training.gan import tiny
 
 UPDATES = 8
 

@@ -6,8 +6,8 @@ from lightning.pytorch.callbacks import Callback
 from inpaint import rng
 from inpaint.data.datamodule import PhotosData
 from inpaint.masks import Boxes
-from tests.gan import tiny
 from tests.reliability.ranks import fit, together
+from tests.training.gan import tiny
 
 
 class Samples(Callback):

@@ -7,7 +7,7 @@ Real: two processes as torchrun or srun would start them, and two gloo processes
 import socket
 from types import SimpleNamespace
 
-from inpaint.watch import RankAgreement
+from inpaint.training.watch import RankAgreement
 from tests.reliability.commands import SMALL, finish, start
 from tests.reliability.ranks import together
 

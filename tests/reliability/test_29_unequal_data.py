@@ -6,8 +6,8 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.data.datamodule import FolderData
 from inpaint.masks import Boxes
-from tests.gan import tiny
 from tests.reliability.ranks import fit, together
+from tests.training.gan import tiny
 
 
 class Seen(Callback):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inpaint import checkpoint
+from tests.checkpoints import latest_valid
 from tests.reliability.commands import SMALL, finish, processes_of, start
 
 SCRIPT = Path(__file__).with_name("failing_train.py")
@@ -35,5 +35,5 @@ def test_all_ranks_end(cases, tmp_path):
         assert code != 0, case
         assert "injected fault" in errors or case == "second exits"
         assert processes_of(process.pid) == [], case
-        newest = checkpoint.latest_valid(tmp_path / case)
+        newest = latest_valid(tmp_path / case)
         assert newest is not None and newest.name == "update_00000004.ckpt", "what was saved before is whole"

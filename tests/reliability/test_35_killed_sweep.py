@@ -121,7 +121,7 @@ def test_a_half_trained_job_trains_to_the_same_weights(start):
     import torch
 
     from inpaint import checkpoint
-    from inpaint.saving import SaveCheckpoint
+    from inpaint.training.saving import SaveCheckpoint
 
     arguments = (*TINY, "callbacks.checkpoint.every=1", "seed=0,1")
     write = SaveCheckpoint.write

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 from tests.test_commands import SMALL
-from tests.wandb_records import sessions
-from tests.wandb_server import serving
+from tests.training.wandb_records import sessions
+from tests.training.wandb_server import serving
 
 # Any connection that Python itself would open beyond this machine is an error. The client's own process can only go
 # where the settings say, which is the tests' server.

@@ -7,10 +7,10 @@ import csv
 
 import pytest
 
-from inpaint import wandb_client
+from inpaint.training import wandb_client
 from tests.test_commands import SMALL, run
-from tests.wandb_records import sessions
-from tests.wandb_server import ACCOUNT, black_hole, silent
+from tests.training.wandb_records import sessions
+from tests.training.wandb_server import ACCOUNT, black_hole, silent
 
 
 @pytest.mark.parametrize("kind", [black_hole, pytest.param(silent, marks=pytest.mark.slow)])

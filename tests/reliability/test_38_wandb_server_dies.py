@@ -11,8 +11,8 @@ import sys
 import time
 
 from tests.test_commands import ROOT, SMALL
-from tests.wandb_records import sessions
-from tests.wandb_server import serving
+from tests.training.wandb_records import sessions
+from tests.training.wandb_server import serving
 
 
 def test_the_server_dies_mid_run(tmp_path):

@@ -11,8 +11,8 @@ import sys
 import time
 
 from tests.test_commands import ROOT, SMALL, run
-from tests.wandb_records import sessions
-from tests.wandb_server import serving
+from tests.training.wandb_records import sessions
+from tests.training.wandb_server import serving
 
 
 def test_killed_and_continued(tmp_path):

@@ -8,8 +8,8 @@ import json
 import torch
 from omegaconf import OmegaConf
 
-from inpaint.callbacks import RunRecord
 from inpaint.provenance import without_secrets
+from inpaint.training.record import RunRecord
 from tests.reliability.commands import SMALL, run
 
 SECRETS = {

@@ -13,12 +13,12 @@ import torch
 
 from inpaint import checkpoint, train
 from inpaint.config import load_generator
-from inpaint.saving import SaveCheckpoint
-from inpaint.signals import Stopped
+from inpaint.training.saving import SaveCheckpoint
+from inpaint.training.signals import Stopped
 from tests.sweeps import TINY
 from tests.test_commands import SMALL, run
-from tests.wandb_records import sessions
-from tests.wandb_server import ACCOUNT
+from tests.training.wandb_records import sessions
+from tests.training.wandb_server import ACCOUNT
 
 SECRETS = {"WANDB_API_KEY": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG", "PASSPHRASE": "correct horse"}
 

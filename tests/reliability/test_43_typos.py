@@ -45,7 +45,7 @@ def test_all_errors_of_a_file_at_once():
         "losses": {"l1": {"_target_": "inpaint.losses.reconstruction.L1", "wieght": 2, "reigon": "hole"}},
         "generator_optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "beta": [0.5, 0.9]},
         "discriminator": {"_target_": "inpaint.networks.discriminators.Pach"},
-        "callbacks": {"collapse": {"_target_": "inpaint.watch.CollapseWatch", "evry": 3}},
+        "callbacks": {"collapse": {"_target_": "inpaint.training.watch.CollapseWatch", "evry": 3}},
     }
     with pytest.raises(ConfigError) as caught:
         check(OmegaConf.create(config))
@@ -54,5 +54,5 @@ def test_all_errors_of_a_file_at_once():
         "losses.l1.wieght: inpaint.losses.reconstruction.L1 takes no such argument; did you mean weight?",
         "generator_optimizer.beta: torch.optim.Adam takes no such argument; did you mean betas?",
         "discriminator._target_: there is no inpaint.networks.discriminators.Pach",
-        "callbacks.collapse.evry: inpaint.watch.CollapseWatch takes no such argument; did you mean every?",
+        "callbacks.collapse.evry: inpaint.training.watch.CollapseWatch takes no such argument; did you mean every?",
     ]

@@ -39,7 +39,7 @@ def test_commands_of_the_wheel(tmp_path):
     python, bin = venv / "bin" / "python", venv / "bin"
     assert Path(call(python, "-c", "import inpaint; print(inpaint.__file__)").strip()).is_relative_to(site)
     assert "generator: aot, big_lama" in call(bin / "inpaint-train", "--help")
-    assert "_target_: inpaint.module.InpaintingGAN" in call(bin / "inpaint-train", "--cfg", "job")
+    assert "_target_: inpaint.training.gan.InpaintingGAN" in call(bin / "inpaint-train", "--cfg", "job")
     fewer = ["trainer.max_steps=1", "trainer.val_check_interval=1", f"hydra.run.dir={tmp_path}/run"]
     assert "next:" in call(bin / "inpaint-train", *SMALL, *fewer)
     assert (tmp_path / "run" / "results.md").is_file()

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from inpaint import rng
 from inpaint.losses.reconstruction import L1
-from inpaint.module import InpaintingGAN
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.training.gan import InpaintingGAN
 from tests.reliability.runs import fork, run
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_state_dict_hooks", "_load_state_dict_pre_hooks")

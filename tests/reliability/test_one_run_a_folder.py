@@ -21,7 +21,7 @@ from inpaint.compare.command import main as compare
 from inpaint.evaluate import main as evaluate
 from inpaint.folder import Busy, only_one
 from inpaint.predict import main as predict
-from inpaint.saving import SaveCheckpoint
+from inpaint.training.saving import SaveCheckpoint
 from tests.reliability.commands import finish, start
 from tests.reliability.runs import assert_same, command, fork, train
 from tests.reliability.test_04_changed_config import SMALL

@@ -1,7 +1,7 @@
 """EdgeConnect: Generative Image Inpainting with Adversarial Edge Learning (Nazeri, Ng, Joseph et al., 2019).
 
 First the edges of what is missing, then the picture that fits them. The networks are here; the order in which the
-paper trains them is `inpaint/edge_module.py`.
+paper trains them is `inpaint/training/edge_connect.py`.
 """
 
 import math

@@ -17,14 +17,14 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import wandb_client, wandb_logger
 from inpaint.batch import to_uint8
 from inpaint.config import check, conf_dir
-from inpaint.wandb_client import why_unreachable
-from inpaint.wandb_logger import WandbLogger, sweep_of, tags_of
-from tests import wandb_records
+from inpaint.training import wandb_client, wandb_logger
+from inpaint.training.wandb_client import why_unreachable
+from inpaint.training.wandb_logger import WandbLogger, sweep_of, tags_of
 from tests.test_conf import compose
-from tests.wandb_server import ACCOUNT, black_hole, closed, serving, silent
+from tests.training import wandb_records
+from tests.training.wandb_server import ACCOUNT, black_hole, closed, serving, silent
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def logged(folder, updates, end="finished", **settings):
         logger.log_metrics({"train/l1": 1 / (update + 1)}, update)
         if update % 2:
             logger.log_metrics({"val/hole_psnr": float(30 - abs(update - 3)), "val/hole_l1": float(update)}, update)
-    logger.finish(end)
+    logger.end(end)
     return logger
 
 
@@ -71,7 +71,7 @@ def test_config_axis_best_values_alert_and_end(tmp_path):
     logger.log_metrics({"val/hole_psnr": 19.0, "val/hole_l1": 4.0, "epoch": 0}, 3)
     logger.log_metrics({"val/hole_psnr": float("nan")}, 5)
     logger.alert("collapse", "the outputs do not depend on the input")
-    logger.finish("failed")
+    logger.end("failed")
     (stored,) = sessions(tmp_path)
     assert stored.config["generator.width"] == 8 and stored.config["losses"] == ["l1"]
     run = stored.runs[-1]
@@ -97,7 +97,7 @@ def test_a_continued_run_has_its_id_and_says_nothing_twice(tmp_path):
     again = WandbLogger(str(tmp_path), mode="offline")
     again.log_metrics({"train/l1": 0.0}, 8)
     again.log_metrics({"train/l1": 0.0, "test/hole_psnr": 21.0}, 8)
-    again.finish("finished")
+    again.end("finished")
     first, second, third = sessions(tmp_path)
     assert first.run_id == second.run_id == third.run_id
     rows = [row for stored in (first, second, third) for row in stored.history]
@@ -141,7 +141,7 @@ def test_a_table_of_samples_has_index_area_and_pictures(tmp_path, batch):
     image, mask = batch["image"].repeat(3, 1, 1, 1), batch["mask"].repeat(3, 1, 1, 1)
     logger = WandbLogger(str(tmp_path), mode="offline")
     logger.log_samples("samples", torch.arange(12) + 40, mask, {"truth": image, "hole": image * (1 - mask)}, 7)
-    logger.finish("finished")
+    logger.end("finished")
     staged = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in tmp_path.glob("home/artifacts/staging/*")}
     (table,) = (json.loads(file.read_bytes()) for file in staged.values() if b'"columns"' in file.read_bytes())
     assert table["columns"] == ["index", "hole area (%)", "truth", "hole"]
@@ -176,7 +176,7 @@ def test_the_generator_is_an_artifact(tmp_path):
     logger = WandbLogger(str(tmp_path), mode="offline", log_model=True)
     logger.log_generator(file, {"updates": 4, "hole_psnr": 20.5})
     file.unlink()  # the client has a copy
-    logger.finish("finished")
+    logger.end("finished")
     ((artifact,),) = (stored.artifacts for stored in sessions(tmp_path))
     assert (artifact.name, artifact.type) == (f"generator-{logger.version}", "model")
     assert json.loads(artifact.metadata) == {"updates": 4, "hole_psnr": 20.5} and list(artifact.aliases) == ["latest"]
@@ -317,7 +317,7 @@ def test_a_table_that_the_server_refuses_costs_the_table_alone(tmp_path, batch, 
         for update in range(3):
             logger.log_samples("samples", batch["index"], batch["mask"], {"truth": batch["image"]}, update)
             logger.log_metrics({"train/l1": 1.0}, update)
-        logger.finish("finished")
+        logger.end("finished")
         (rows,) = server.history.values()
     assert capsys.readouterr().out.count("wandb: log_samples failed (") == 1
     assert [row["update"] for row in rows] == [0, 1, 2] and all("train/l1" in row for row in rows)
@@ -342,7 +342,7 @@ def test_a_client_that_is_killed_is_said_once_and_done_without(tmp_path, capsys)
     for update in range(1, 300):
         logger.log_metrics({"train/l1": 1.0}, update)
     logger.alert("a", "b")
-    logger.finish("finished")
+    logger.end("finished")
     assert capsys.readouterr().out.count("failed (") == 1
     logged(tmp_path / "1", range(2))
     assert len(sessions(tmp_path / "1")[0].history) == 3, "the next run has a client again"

@@ -13,9 +13,9 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
 from inpaint.batch import Batch, Outputs, compose
-from inpaint.module import InpaintingGAN
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
 from inpaint.settings import Refused, choice
+from inpaint.training.gan import InpaintingGAN
 
 STAGES = ("edge", "canny", "predicted")
 
@@ -59,15 +59,16 @@ class EdgeConnectGAN(InpaintingGAN):
             {name: kind(ignore_index=-1, validate_args=False) for name, kind in kinds.items()}
         )
 
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Draw or paint as the stage has it; `image` is the truth, or in the first stage the truth as edges."""
+    def forward(self, batch: Batch) -> Outputs:
+        """Draw or paint as the stage has it; the batch's image is the truth, or in the first stage its edges."""
+        image, mask = batch["image"], batch["mask"]
         if self.stage == "edge":
             grey = (image[:, 1:2] + 1) / 2
             drawn = self.generator.edges(grey, self.generator.known_edges(grey, mask), mask)
             return compose(_edge_picture(drawn, grey), image, mask)
         if self.stage == "canny":
             return self.generator.paint(image, mask, self._true_edges(grey_of(image)))
-        return super().forward(image, mask)
+        return super().forward(batch)
 
     def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
         """As `InpaintingGAN` has it; None in the first stage, whose discriminator looks at edges."""

@@ -11,16 +11,18 @@ from PIL import Image
 
 from inpaint import checkpoint, rng
 from inpaint.batch import to_uint8
-from inpaint.callbacks import ImagePanel, ProgressBar, RunRecord
 from inpaint.data.datamodule import PhotosData
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes
-from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.provenance import versions
-from inpaint.saving import SaveCheckpoint
+from inpaint.training.callbacks import ImagePanel, ProgressBar
+from inpaint.training.gan import InpaintingGAN
+from inpaint.training.record import RunRecord
+from inpaint.training.saving import SaveCheckpoint
+from tests.checkpoints import latest_valid
 
 
 def adam(parameters):
@@ -84,7 +86,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, stop, workers):
     whole, parts = Losses(), Losses()
     reference = fit(12, tmp_path / "a", [whole, SaveCheckpoint(str(tmp_path / "a"), every=100)])
     fit(stop, tmp_path / "b", [parts, SaveCheckpoint(str(tmp_path / "b"), every=100)], workers=workers)
-    path = checkpoint.latest_valid(tmp_path / "b")
+    path = latest_valid(tmp_path / "b")
     resumed = fit(12, tmp_path / "b", [parts, SaveCheckpoint(str(tmp_path / "b"), every=100)], path, workers)
 
     assert whole.seen == parts.seen
@@ -124,7 +126,7 @@ def test_panels_show_the_same_samples_by_the_moving_average(tmp_path):
     assert page.shape == (3 * 64 + 18, 4 * 64, 3)
     batch = data().validation_batch(3, torch.device("cpu"))
     with torch.no_grad():
-        outputs = trained.repair(batch["image"], batch["mask"])
+        outputs = trained.repair(batch)
     shown = torch.from_numpy(page[18::2, ::2]).permute(2, 0, 1)
     columns = (batch["image"] * (1 - batch["mask"]), outputs.output, outputs.composite, batch["image"])
     for place, column in enumerate(columns):

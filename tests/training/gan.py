@@ -5,9 +5,9 @@ import torch
 from inpaint import rng
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
-from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.training.gan import InpaintingGAN
 
 
 def sgd(parameters):

@@ -14,8 +14,9 @@ from inpaint import checkpoint
 from inpaint.checkpoint import CheckpointError
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused, choice
+from inpaint.training import seams
 
-log = logging.getLogger("inpaint.saving")
+log = logging.getLogger("inpaint.training.saving")
 
 
 class Taken(NamedTuple):
@@ -82,7 +83,7 @@ class SaveCheckpoint(Callback):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Remember whether the run was stopped before a validation."""
         self.validation_due = state["inpaint"].get("validation_due", False)
-        self.epoch = state["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
+        self.epoch = seams.epoch_of(state)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Set aside what lies behind, and make up for a validation that the run was stopped in."""
@@ -95,14 +96,7 @@ class SaveCheckpoint(Callback):
         _on_rank_zero(trainer, tidy, f"callbacks.checkpoint.folder: nothing can be renamed in {self.folder}")
         self.last = trainer.strategy.broadcast(update if self.path(update).is_file() else -1)
         if self.validation_due:
-            # As Lightning does at the end of an update; it takes a validation at this point for done, and counts an
-            # epoch that the update was the last of as over.
-            trainer.validating = True
-            epochs, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.val_loop
-            over, epochs.completed = epochs.completed, self.epoch
-            loop.restarting = False
-            loop.run()
-            trainer.training, epochs.completed = True, over
+            seams.validate_now(trainer, self.epoch)
             self.validation_due = False
 
     # ---- taking -----------------------------------------------------------------------------------------------------
@@ -127,8 +121,8 @@ class SaveCheckpoint(Callback):
     def take(self, trainer: L.Trainer, due: bool = False, epoch_is_over: bool = False) -> None:
         """Take the state of this update, once; nothing is copied, so it must be written or dropped before the next."""
         if (self.taken is None or self.taken.update != trainer.global_step) and self.last != trainer.global_step:
-            state = trainer._checkpoint_connector.dump_checkpoint()
-            _count(state["loops"]["fit_loop"], epoch_is_over, int(trainer.num_training_batches))
+            state = seams.state_of(trainer)
+            seams.count(state, epoch_is_over, int(trainer.num_training_batches))
             self.taken = Taken(trainer.global_step, state, due)
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -205,22 +199,6 @@ class SaveCheckpoint(Callback):
     def _score(self, path: Path) -> float:
         value = float(path.name.split("_update_")[0].rpartition("_")[2])
         return value if COLUMNS[self.monitor].higher_is_better else -value
-
-
-def _count(counts: dict[str, Any], epoch_is_over: bool, batches: int) -> None:
-    """Put down what Lightning counts at the end of a batch in a run that was never interrupted.
-
-    From there it goes on right. From the end of an epoch it does not, it leaves out the rest of one that was cut short,
-    and in the epoch after a resume its own counts are not those of a run without one.
-    """
-    epoch, batch = counts["epoch_progress"], counts["epoch_loop.batch_progress"]
-    done = epoch["current"]["processed"] - epoch_is_over  # epochs; it keys their order
-    for scope in ("total", "current"):
-        epoch[scope] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
-        batch[scope]["completed"] = batch[scope]["processed"] - 1
-    counts["epoch_loop.state_dict"]["_batches_that_stepped"] = batch["total"]["processed"] - 1
-    for position in counts["state_dict"].get("combined_loader", []):
-        position["handed_out"] %= batches  # an epoch may have fewer than its loader (`limit_train_batches`)
 
 
 def _on_rank_zero(trainer: L.Trainer, work: Callable[[], object], problem: str) -> None:

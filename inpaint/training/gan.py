@@ -1,44 +1,39 @@
-"""The alternating update of discriminator and generator, and nothing else.
+"""The alternating update of discriminator and generator: who plays whom, and by which terms.
 
-`InpaintingGAN.training_step` is the only place where anything is trained. A method of the literature differs by the
-parts that are handed in (generator, discriminator, losses, optimizers), never by a branch here.
+`InpaintingGAN.training_step` is the only place where anything is trained; how a network takes its step is in
+`phases.py`. A method of the literature differs by the parts that are handed in (generator, discriminator, losses,
+optimizers), never by a branch here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
-import lightning as L
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from inpaint import finite, ranks, rng
-from inpaint.batch import Batch, Outputs, Verdict, split
-from inpaint.finite import NonFiniteError, Policy
+from inpaint import ranks, rng
+from inpaint.batch import Batch, Outputs, Verdict, paint, split
 from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
 from inpaint.settings import Refused, whole
-from inpaint.validation import Validation
+from inpaint.training import seams
+from inpaint.training.finite import NonFiniteError, Policy
+from inpaint.training.phases import OptimizerFactory, Phases, SchedulerFactory
+from inpaint.training.validation import Validation
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-SchedulerFactory = Callable[[Optimizer], LRScheduler]
-PhaseName = Literal["discriminator", "generator"]
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
 
 
-class InpaintingGAN(L.LightningModule):
+class InpaintingGAN(Phases):
     """A generator that paints holes, trained by reconstruction losses and, if there is one, against a discriminator.
 
     One *update* is one call of `training_step`, one batch: first the discriminator's phase, then the generator's.
-    `trainer.global_step` counts updates. Every forward pass of the generator gets the picture with its hole emptied,
-    so the truth cannot leak in.
+    `trainer.global_step` counts updates. Every forward pass of the generator goes through `batch.paint`, so the truth
+    cannot leak in.
 
     Args:
         generator: ``(image, mask) -> Outputs``.
@@ -93,8 +88,6 @@ class InpaintingGAN(L.LightningModule):
         seed: int = 0,
         validation: Validation | None = None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
         if (discriminator is None) != (adversarial is None):
             raise Refused(
                 "discriminator, adversarial: a discriminator needs an adversarial loss and the reverse; choose both, "
@@ -117,38 +110,39 @@ class InpaintingGAN(L.LightningModule):
             whole(f"module.{name}", number, 1)
         for name, number in (("adversarial_start", adversarial_start), ("discriminator_alone", discriminator_alone)):
             whole(f"module.{name}", number, 0)
-        self.clips = {"generator": generator_clip, "discriminator": discriminator_clip}
-        for name, limit in ({f"{n}_clip": c for n, c in self.clips.items()} | {"r1_gamma": r1_gamma or None}).items():
+        limits = {"generator_clip": generator_clip, "discriminator_clip": discriminator_clip}
+        for name, limit in (limits | {"r1_gamma": r1_gamma or None}).items():
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
                 raise Refused(f"module.{name}: {limit!r} is no number above 0")
 
-        self.generator, self.discriminator = generator, discriminator
+        super().__init__(
+            generator,
+            discriminator,
+            optimizers={"generator": generator_optimizer, "discriminator": discriminator_optimizer},
+            schedulers={"generator": generator_scheduler, "discriminator": discriminator_scheduler},
+            clips={"generator": generator_clip, "discriminator": discriminator_clip},
+            policy=Policy(non_finite, max_skipped),
+        )
         judges = discriminator.modules() if discriminator is not None else ()
         self.judged_apart = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in judges)
         self.losses, self.adversarial = nn.ModuleDict(losses), adversarial
         self.ema = MovingAverage(generator, ema_decay)
-        self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
-        self.scheduler_factories = {"generator": generator_scheduler, "discriminator": discriminator_scheduler}
         self.discriminator_every, self.generator_every = discriminator_every, generator_every
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
         self.accumulate, self.seed = accumulate, seed
-        self.policy = Policy(non_finite, max_skipped)
-        self.refused: NonFiniteError | None = None  # what the last update failed by
-        self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
-        self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
         self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
         self.validation = validation or Validation()
 
     # ---- the networks -----------------------------------------------------------------------------------------------
 
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Paint with the generator in training; shapes as in `batch.py`."""
-        return self.generator(image * (1 - mask), mask)
+    def forward(self, batch: Batch) -> Outputs:
+        """Paint with the generator in training."""
+        return paint(self.generator, batch)
 
-    def repair(self, image: Tensor, mask: Tensor) -> Outputs:
+    def repair(self, batch: Batch) -> Outputs:
         """Paint with the moving average of the generator, as validation and all commands do."""
-        return self.ema.network(image * (1 - mask), mask)
+        return paint(self.ema.network, batch)
 
     @torch.no_grad()
     def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
@@ -167,11 +161,6 @@ class InpaintingGAN(L.LightningModule):
         maps = [F.interpolate(logits.float().sigmoid().mean(1, keepdim=True), size) for logits in verdict.logits]
         return (2 * torch.stack(maps).mean(dim=0) - 1).expand(-1, 3, -1, -1)
 
-    @property
-    def updates(self) -> int:
-        """Updates done so far."""
-        return self.trainer.global_step
-
     # ---- the alternating update -------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -179,27 +168,27 @@ class InpaintingGAN(L.LightningModule):
         update = self.updates
         rng.seed_all(rng.key(self.seed, "update", self.global_rank, update))
         playing = self.discriminator is not None and update >= self.adversarial_start
-        judge = playing and update % self.discriminator_every == 0
-        paint = update % self.generator_every == 0 and not (
+        judging = playing and update % self.discriminator_every == 0
+        painting = update % self.generator_every == 0 and not (
             playing and update < self.adversarial_start + self.discriminator_alone
         )
         parts = split(batch, self.accumulate)
 
         self.refused, self.figures, self.latest = None, {}, self.latest if batch_idx else {}
-        before = self._before(judge)
+        before = self.before(judging)
 
         # The discriminator's phase leaves the generator as it is, so one forward pass serves both phases. In several
         # parts it would keep the graphs of all of them alive, which is the memory that parts are meant to save.
-        shared = self._painted(batch) if paint and len(parts) == 1 else None
+        shared = self._painted(batch) if painting and len(parts) == 1 else None
 
-        with self._one_clock():
+        with seams.one_clock(self.trainer):
             try:
-                if judge:
-                    self._phase("discriminator", parts, lambda part: self._discriminator_terms(part, shared, update))
-                if paint:
-                    self._phase("generator", parts, lambda part: self._generator_terms(part, shared, playing))
+                if judging:
+                    self.phase("discriminator", parts, lambda part: self._discriminator_terms(part, shared, update))
+                if painting:
+                    self.phase("generator", parts, lambda part: self._generator_terms(part, shared, playing))
                 ranks.average_statistics(self)
-                if paint:
+                if painting:
                     self.ema.update(self.generator, update)
             except NonFiniteError as error:
                 self.refused = error
@@ -211,19 +200,11 @@ class InpaintingGAN(L.LightningModule):
 
     def _painted(self, batch: Batch) -> Outputs:
         with rng.of_samples(self._keys(batch, "generator")):
-            return self(batch["image"], batch["mask"])
+            return self(batch)
 
     def _keys(self, batch: Batch, stream: str) -> Tensor:
         """A sample's noise depends on the update, not on the rank or the part that the sample is in."""
         return rng.fold(batch["index"], f"{self.seed} {self.updates} {stream}")
-
-    def _before(self, judge: bool) -> finite.Before:
-        """What forward passes change, running statistics and vectors of spectral norm; and what steps first."""
-        buffers = [b for network in (self.generator, self.discriminator) if network for b in network.buffers()]
-        if self.discriminator is None or not judge:
-            return finite.Before(buffers, ())
-        optimizer, scheduler = self._optimizer_of("discriminator")
-        return finite.Before([*buffers, *self.discriminator.parameters()], (optimizer.optimizer, scheduler))
 
     def _discriminator_terms(self, batch: Batch, shared: Outputs | None, update: int) -> dict[str, Tensor]:
         """Weighted terms of the discriminator's loss; real and fake go through it together."""
@@ -285,91 +266,6 @@ class InpaintingGAN(L.LightningModule):
             return replace(outputs, real=real_verdict, fake=fake_verdict)
         return replace(outputs, fake=self.discriminator(fake, mask))
 
-    def _phase(self, name: PhaseName, parts: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> None:
-        """Train one network with the other held still: losses, gradients, finite check, clipping, step, schedule."""
-        network, other = getattr(self, name), self.generator if name == "discriminator" else self.discriminator
-        optimizer, scheduler = self._optimizer_of(name)
-        sums: dict[str, Tensor] = {}
-        # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
-        # that the frozen one has not. The stepping network's are sent below, once.
-        unsynchronised = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
-        with _frozen(other), unsynchronised():
-            optimizer.zero_grad()
-            for part in parts:
-                terms = terms_of(part)
-                # Parts weigh by their share of the samples, so a mean over samples has the whole batch's gradient.
-                share = len(part["index"]) / sum(len(p["index"]) for p in parts)
-                self.manual_backward(share * torch.stack(list(terms.values())).sum())
-                for term, value in terms.items():
-                    sums[term] = sums.get(term, 0) + share * value.detach()
-            gradients = [p.grad for p in network.parameters() if p.grad is not None]
-            values = torch.stack(list(sums.values()))
-            seen = list(self.figures.values()) if name == "discriminator" else []  # by this rank
-            own = ranks.average_([*gradients, values, *seen])
-            sums = dict(zip(sums, values, strict=True))
-            norm = torch.nn.utils.get_total_norm(gradients)
-            finite.check(self.updates, name, sums, norm, own)
-            clip = self.clips[name]
-            if clip is not None:
-                torch.nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-        self.figures |= {**sums, f"{name}_gradient": norm}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of skipped updates, and what the next row of metrics repeats of earlier ones."""
-        checkpoint["skipped_updates"] = self.policy.skipped
-        checkpoint["latest"] = {name: float(value) for name, value in self.latest.items()}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting, and repeating."""
-        self.policy.skipped = checkpoint.get("skipped_updates", 0)
-        self.latest = checkpoint.get("latest", {})
-
-    @contextmanager
-    def _one_clock(self) -> Iterator[None]:
-        """Count one step for the whole update.
-
-        Lightning counts each optimizer's steps, so two optimizers would make `global_step`, `max_steps` and every
-        interval run at double speed. It counts through two hooks that it puts on each optimizer (private names, hence
-        the test that fails when they go): they are silenced here and called once.
-        """
-        optimizers = list(self.trainer.strategy._lightning_optimizers)
-        before, after = optimizers[0]._on_before_step, optimizers[0]._on_after_step
-        for optimizer in optimizers:
-            optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure
-        yield
-        before()
-        after()
-
-    # ---- optimizers -------------------------------------------------------------------------------------------------
-
-    def configure_optimizers(self) -> Any:
-        """The generator's optimizer and, where there is a discriminator, its own."""
-        configured = []
-        for name, network in (("generator", self.generator), ("discriminator", self.discriminator)):
-            parameters = [p for p in network.parameters() if p.requires_grad] if network is not None else []
-            optimizer, scheduler = self.optimizer_factories[name], self.scheduler_factories[name]
-            if parameters and optimizer is not None:
-                try:
-                    entry: dict[str, Any] = {"optimizer": optimizer(parameters)}
-                except (TypeError, ValueError) as error:
-                    raise Refused(f"{name}_optimizer: {error}") from None
-                if scheduler is not None:
-                    entry["lr_scheduler"] = scheduler(entry["optimizer"])
-                configured.append(entry)
-        return configured
-
-    def _optimizer_of(self, name: PhaseName) -> tuple[LightningOptimizer, LRScheduler | None]:
-        """The optimizer and the schedule of a phase, by the optimizer's place in `configure_optimizers`."""
-        optimizers = self.optimizers()
-        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        optimizer = optimizers[0 if name == "generator" else 1]
-        found = self.lr_schedulers()
-        schedulers = found if isinstance(found, list) else [found]
-        return optimizer, next((s for s in schedulers if s is not None and s.optimizer is optimizer.optimizer), None)
-
     # ---- validation -------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
@@ -378,22 +274,9 @@ class InpaintingGAN(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the moving average's composites."""
-        self.validation.update(self.repair(batch["image"], batch["mask"]), batch)
+        self.validation.update(self.repair(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all ranks' samples; the sanity check has seen some of them only."""
         if not self.trainer.sanity_checking:
             self.log_dict({f"val/{name}": value for name, value in self.validation.compute().items()})
-
-
-@contextmanager
-def _frozen(network: nn.Module | None) -> Iterator[None]:
-    """No parameter of `network` collects gradients inside; those that did before do again, also after an error."""
-    held = [p for p in network.parameters() if p.requires_grad] if network is not None else []
-    for parameter in held:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in held:
-            parameter.requires_grad_(True)

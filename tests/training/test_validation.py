@@ -8,9 +8,9 @@ from torch import nn
 from inpaint.fills import Harmonic
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.image import measure
-from inpaint.validation import FIGURES, Validation
-from tests.gan import tiny
+from inpaint.training.validation import FIGURES, Validation
 from tests.reliability.ranks import loader, rows
+from tests.training.gan import tiny
 
 ALONE = {"discriminator": None, "adversarial": None, "discriminator_optimizer": None}
 

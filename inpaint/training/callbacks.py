@@ -1,24 +1,18 @@
-"""What watches a run: progress, pictures, the record of it."""
+"""What shows a run: progress and pictures."""
 
-import json
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 
-from inpaint import checkpoint
-from inpaint.batch import Batch
-from inpaint.folder import write_whole
+from inpaint.batch import Batch, given
 from inpaint.pictures.sheet import panel
 from inpaint.progress import Reporter
-from inpaint.provenance import flat, versions, without_secrets
-from inpaint.settings import OPTIMIZATION, Refused
-from inpaint.validation import Validation
-from inpaint.wandb_logger import WandbLogger
+from inpaint.settings import Refused
+from inpaint.training.run_logger import told
+from inpaint.training.validation import Validation
 
 
 class ProgressBar(Callback):
@@ -109,71 +103,20 @@ class ImagePanel(Callback):
         if self.batch is None:
             self.batch = self._fixed_samples(trainer, pl_module)
         image, mask = self.batch["image"], self.batch["mask"]
-        outputs = pl_module.repair(image, mask)  # type: ignore[operator]
-        pictures = (image * (1 - mask), outputs.output, outputs.composite, image)
+        outputs = pl_module.repair(self.batch)  # type: ignore[operator]
+        pictures = (given(self.batch), outputs.output, outputs.composite, image)
         columns = dict(zip(PANEL_COLUMNS, pictures, strict=True))
         page = panel(columns)
         self.folder.mkdir(parents=True, exist_ok=True)
         page.save(self.folder / f"update_{trainer.global_step:08d}.png")
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                realism = pl_module.realism(outputs, mask)  # type: ignore[operator]
-                shown = columns | ({"discriminator": realism} if realism is not None else {})
-                update = trainer.global_step - 1
+        update = trainer.global_step - 1
+        if loggers := [logger for logger in told(trainer) if logger.takes_pictures]:
+            realism = pl_module.realism(outputs, mask)  # type: ignore[operator]
+            shown = columns | ({"discriminator": realism} if realism is not None else {})
+            for logger in loggers:
                 logger.log_panel("panel", page, update)
                 logger.log_samples("samples", self.batch["index"], mask, shown, update)
 
     def _fixed_samples(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Batch:
         data = trainer.datamodule  # type: ignore[attr-defined]
         return data.validation_batch(self.samples, pl_module.device)
-
-
-class RunRecord(Callback):
-    """Writes down what is needed to repeat a run: resolved config, versions, commit, command line.
-
-    Args:
-        folder: the run folder.
-        config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers, without the
-            secrets of the environment.
-    """
-
-    def __init__(self, folder: str, config: dict[str, Any]) -> None:
-        self.folder, self.config = Path(folder), without_secrets(config)
-        self.before = 0.0
-        self.started: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Time spent in training, what was spent before a resume included."""
-        return self.before + (time.monotonic() - self.started if self.started is not None else 0.0)
-
-    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
-        """Take over the time that was spent before, and the optimizers' settings from the config of now."""
-        self.before = float(state["inpaint"].get("seconds", 0.0))
-        before = checkpoint.config_of(state)
-        if any(before.get(key) != self.config.get(key) for key in OPTIMIZATION):
-            checkpoint.follow_config(state, pl_module)  # type: ignore[arg-type]
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
-        self.started = time.monotonic()
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the clock."""
-        self.before, self.started = self.seconds, None
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Write ``config.yaml`` and ``versions.json``."""
-        if not trainer.is_global_zero:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        code = versions()
-        write_whole(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_config(flat(self.config | {"versions": code}))
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
-        """Say in the file what it is."""
-        checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)

@@ -6,13 +6,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from inpaint import rng
-from inpaint.edge_module import EdgeConnectGAN
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.losses.term import Term
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.training.edge_connect import EdgeConnectGAN
 
 
 class Matching(Term):
@@ -103,7 +103,7 @@ def test_the_edge_stages_discriminator_sees_edges_and_grey():
 def test_realism_of_pictures_only(stage):
     module = make(stage)
     batch = {name: torch.stack([row[name] for row in samples(2)]) for name in ("image", "mask")}
-    shown = module.realism(module.repair(batch["image"], batch["mask"]), batch["mask"])
+    shown = module.realism(module.repair(batch), batch["mask"])
     assert (shown is None) == (stage == "edge")
 
 
@@ -116,7 +116,7 @@ def test_the_edge_stage_does_not_draw_from_the_truth():
     drawn = []
     for given in (grey, other):
         truth = 2 * torch.cat([edges_of(given), given, given], dim=1) - 1
-        drawn.append(module(truth, rows["mask"]).output[:, 0])
+        drawn.append(module({**rows, "image": truth}).output[:, 0])
     assert torch.equal(*drawn)
     known = module.generator.known_edges(grey, rows["mask"])
     assert torch.allclose((drawn[0][:, None] + 1) / 2, module.generator.edges(grey, known, rows["mask"]), atol=1e-5)
@@ -128,7 +128,7 @@ def test_which_edges_the_painter_gets(stage):
     image, mask = (torch.stack([row[key] for row in samples()]) for key in ("image", "mask"))
     given = []
     module.generator.painter.register_forward_hook(lambda layer, inputs, output: given.append(inputs[0]))
-    module(image, mask)
+    module({"image": image, "mask": mask})
     grey = grey_of(image)
     expected = edges_of(grey) if stage == "canny" else module.generator.edge_map(grey, mask)
     assert torch.equal(given[0][:, 3:], expected)

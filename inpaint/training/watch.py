@@ -16,13 +16,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from inpaint import ranks
-from inpaint.batch import Batch, Outputs
+from inpaint.batch import Batch, Outputs, given
 from inpaint.provenance import flat
 from inpaint.settings import Refused, whole
-from inpaint.validation import Validation
-from inpaint.wandb_logger import WandbLogger
+from inpaint.training.run_logger import told
+from inpaint.training.validation import Validation
 
-log = logging.getLogger("inpaint.watch")
+log = logging.getLogger("inpaint.training.watch")
 
 
 class RankAgreement(Callback):
@@ -190,12 +190,13 @@ class CollapseWatch(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         """Look at what is painted in the last update of a window."""
 
-        def keep(module: Any, given: Any, outputs: Any) -> None:
+        def keep(module: Any, arguments: Any, outputs: Any) -> None:
             if isinstance(outputs, Outputs):  # DDP sends whole training steps through the module's call, too
-                output, (image, mask) = outputs.output.detach().float(), given
+                output, (painted,) = outputs.output.detach().float(), arguments
+                image, mask = painted["image"], painted["mask"]
                 self._add("spread", spread(output, image, mask))
                 if (initial_fill := getattr(module.generator, "initial_fill", None)) is not None:
-                    self._add("change", change(output, initial_fill(image * (1 - mask), mask), image, mask))
+                    self._add("change", change(output, initial_fill(given(painted), mask), image, mask))
 
         if (trainer.global_step + 1) % self.every == 0:
             self.hook = pl_module.register_forward_hook(keep)
@@ -362,7 +363,7 @@ def _faster(module: Any) -> str:
 
 def _rate(module: Any, network: str) -> float:
     """The learning rate that a network's schedule began with."""
-    optimizer, _ = module._optimizer_of(network)
+    optimizer, _ = module.optimizer_of(network)
     group = optimizer.param_groups[0]
     return float(group.get("initial_lr", group["lr"]))
 
@@ -371,6 +372,5 @@ def _rate(module: Any, network: str) -> float:
 def _warn(trainer: L.Trainer, title: str, text: str) -> None:
     """Say it in the log and to whoever watches the dashboard."""
     log.warning("%s: %s", title, text)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.alert(title, text)
+    for logger in told(trainer):
+        logger.alert(title, text)

@@ -11,11 +11,12 @@ from torch.utils.data import DataLoader
 from inpaint.losses.adversarial import Hinge, NonSaturating
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.losses.term import Term
-from inpaint.module import InpaintingGAN, NonFiniteError
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.schedules import Ramp
-from tests.gan import tiny
+from inpaint.training.finite import NonFiniteError
+from inpaint.training.gan import InpaintingGAN
+from tests.training.gan import tiny
 
 
 def samples(count=64, size=16):
@@ -112,10 +113,10 @@ def test_weights_may_follow_the_update():
     seen = []
 
     class Logged(InpaintingGAN):
-        def _phase(self, name, parts, terms_of):
+        def phase(self, name, parts, terms_of):
             terms = terms_of(parts[0])
-            seen.append((terms["l1"] / self.losses["l1"](self(parts[0]["image"], parts[0]["mask"]), parts[0])).item())
-            super()._phase(name, parts, terms_of)
+            seen.append((terms["l1"] / self.losses["l1"](self(parts[0]), parts[0])).item())
+            super().phase(name, parts, terms_of)
 
     module = make(adversarial=False, losses={"l1": L1(weight=Ramp(1.0, 3.0, 1, 3))})
     module.__class__ = Logged
@@ -128,7 +129,7 @@ def test_weights_may_follow_the_update():
 
 @pytest.mark.parametrize("settings", [{}, {"generator_every": 3}, {"discriminator_every": 2}, {"adversarial": False}])
 def test_one_clock(settings):
-    """global_step counts updates whatever steps within them. Fails when Lightning changes what `_one_clock` uses."""
+    """global_step counts updates whatever steps within them."""
 
     class Count(L.Callback):
         batches = 0
@@ -158,17 +159,17 @@ def test_one_clock(settings):
 def test_the_cadence(cadence, expected):
     module = make(**cadence)
     steps = {"generator": [], "discriminator": []}
-    original = InpaintingGAN._phase
+    original = InpaintingGAN.phase
 
     def spy(self, name, parts, terms_of):
         steps[name].append(self.updates)
         return original(self, name, parts, terms_of)
 
-    InpaintingGAN._phase = spy
+    InpaintingGAN.phase = spy
     try:
         fit(module, 12)
     finally:
-        InpaintingGAN._phase = original
+        InpaintingGAN.phase = original
     assert steps == expected
 
 
@@ -178,7 +179,7 @@ def test_the_cadence(cadence, expected):
 def test_each_phase_changes_only_its_own_network():
     module = make()
     seen = []
-    original = InpaintingGAN._phase
+    original = InpaintingGAN.phase
 
     def spy(self, name, parts, terms_of):
         other = "generator" if name == "discriminator" else "discriminator"
@@ -194,11 +195,11 @@ def test_each_phase_changes_only_its_own_network():
         seen.append(name)
         return result
 
-    InpaintingGAN._phase = spy
+    InpaintingGAN.phase = spy
     try:
         fit(module, 3)
     finally:
-        InpaintingGAN._phase = original
+        InpaintingGAN.phase = original
     assert seen == ["discriminator", "generator"] * 3
 
 
@@ -270,7 +271,7 @@ def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
     module = make(discriminator=discriminator).train()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     batch = {name: torch.stack([row[name] for row in samples(4)]) for name in ("image", "mask")}
-    outputs = module.repair(batch["image"], batch["mask"])
+    outputs = module.repair(batch)
     shown = module.realism(outputs, batch["mask"])
     assert shown.shape == batch["image"].shape and discriminator.training
     assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
@@ -306,7 +307,7 @@ def test_what_the_discriminator_judges_in_both_phases(of):
 def test_r1_is_lazy_and_scaled():
     module = make(r1_gamma=2.0, r1_every=4, discriminator=Patch(width=4, layers=1, spectral=False))
     seen, values = [], []
-    original = InpaintingGAN._phase
+    original = InpaintingGAN.phase
 
     def spy(self, name, parts, terms_of):
         def watched(part):
@@ -322,11 +323,11 @@ def test_r1_is_lazy_and_scaled():
 
         return original(self, name, parts, watched)
 
-    InpaintingGAN._phase = spy
+    InpaintingGAN.phase = spy
     try:
         fit(module, 6)
     finally:
-        InpaintingGAN._phase = original
+        InpaintingGAN.phase = original
     with_r1 = [update for update, name, terms in seen if "r1" in terms]
     assert [value for value, _ in values] == pytest.approx([expected for _, expected in values], rel=1e-4)
     assert with_r1 == [0, 4] and all(name == "discriminator" for update, name, terms in seen if "r1" in terms)

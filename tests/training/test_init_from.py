@@ -6,11 +6,11 @@ import torch
 from inpaint import checkpoint, rng
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
-from inpaint.module import InpaintingGAN
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.networks.generators.partial_conv import PartialConvUNet
-from inpaint.resume import begin_with
+from inpaint.training.gan import InpaintingGAN
+from inpaint.training.resume import begin_with
 
 
 def make(seed, generator=PartialConvUNet, **settings):

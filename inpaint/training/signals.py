@@ -22,11 +22,12 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from inpaint.saving import SaveCheckpoint
 from inpaint.settings import Refused
+from inpaint.training import seams
+from inpaint.training.saving import SaveCheckpoint
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-log = logging.getLogger("inpaint.signals")
+log = logging.getLogger("inpaint.training.signals")
 
 
 class Stopped(SystemExit):
@@ -64,9 +65,8 @@ class StopOnSignal(Callback):
     # ---- handlers ---------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Switch Lightning's handlers off, and with them its question to all ranks before each batch."""
-        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        """Switch Lightning's handlers off."""
+        seams.silence_signals(trainer)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Install the handlers; signals before this end the process as usual, there is nothing to save."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
-from inpaint.batch import Batch, Outputs
+from inpaint.batch import Batch, Outputs, paint
 from inpaint.fills import Harmonic
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.image import measure
@@ -49,8 +49,7 @@ class Validation(nn.Module):
         """Measure a batch: composites ``(B, 3, H, W)`` of the model and, the first time, of the fill."""
         self._take(self.of_model, outputs, batch)
         if not self.fill_figures:
-            image, mask = batch["image"], batch["mask"]
-            self._take(self.of_fill, self.fill(image * (1 - mask), mask), batch)
+            self._take(self.of_fill, paint(self.fill, batch), batch)
 
     def compute(self) -> dict[str, float]:
         """The figures of the model and, with names that begin with ``harmonic_``, of the fill."""

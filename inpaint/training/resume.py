@@ -5,19 +5,19 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from torch.optim.lr_scheduler import LambdaLR
 
-from inpaint import __version__
+from inpaint import __version__, checkpoint
+from inpaint.checkpoint import CheckpointError
+from inpaint.data.automatic import AUTO, SETTINGS
 from inpaint.folder import shown
 from inpaint.provenance import flat, without_secrets
 from inpaint.settings import OPTIMIZATION, Refused, listed
 
 if TYPE_CHECKING:
-    from inpaint.module import InpaintingGAN
+    from inpaint.training.gan import InpaintingGAN
 
-log = logging.getLogger("inpaint.resume")
-
-LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
+log = logging.getLogger("inpaint.training.resume")
 
 # What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
 SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
@@ -36,39 +36,39 @@ UNCHANGED_IN_OPTIMIZATION = "_target_"  # another optimizer has another state
 
 
 class Start:
-    """Where a run begins: nowhere, or at a checkpoint.
+    """Where a run begins: nowhere, or at a checkpoint. Built once, by the process that owns the run folder.
 
     Args:
-        cfg: the config of the run; its `resume` decides. A run that began at a file goes on from its own checkpoints.
+        folder: the run folder.
+        resume: auto, never or the path of a checkpoint. A run that began at a file goes on from its own checkpoints.
 
     Raises:
-        Refused: no such checkpoint, the run would be another one, ``resume=never`` would write over a run, or none
-            of the checkpoints that are there can be read.
+        Refused: no such checkpoint, ``resume=never`` would write over a run, or none of the checkpoints that are there
+            can be read.
     """
 
-    def __init__(self, cfg: DictConfig) -> None:
-        from inpaint import checkpoint
-
-        self.cfg, self.folder = cfg, Path(cfg.paths.run)
+    def __init__(self, folder: str | Path, resume: str) -> None:
+        self.folder = Path(folder)
         self.path: Path | None = None
         self.checkpoint: dict[str, Any] = {}
-        self.changed: dict[str, str] = {}
-        if not isinstance(cfg.resume, str):
-            raise Refused(f"resume: give auto, never or the path of a checkpoint; got {cfg.resume}")
+        self.config: dict[str, Any] = {}  # of the checkpoint
+        self.changed: dict[str, str] = {}  # since then: dotted key to what is said of it
+        if not isinstance(resume, str):
+            raise Refused(f"resume: give auto, never or the path of a checkpoint; got {resume}")
         refused: list[str] = []
         found = checkpoint.newest(self.folder, refused)
         for reason in refused:
             log.warning(f"resume: {reason}")
-        if cfg.resume not in ("auto", "never"):
-            if found is None or checkpoint.config_of(found[1]).get("resume") != cfg.resume:
-                path = checkpoint.find(cfg.resume)
+        if resume not in ("auto", "never"):
+            if found is None or checkpoint.config_of(found[1]).get("resume") != resume:
+                path = checkpoint.find(resume)
                 found = path, checkpoint.load(path)
         elif found is None and refused:
             raise Refused(
                 f"resume: none of the {len(refused)} checkpoints in {shown(self.folder)} can be used ({refused[0]}); "
                 "choose another hydra.run.dir, or delete them to begin anew"
             )
-        elif found is not None and cfg.resume == "never":
+        elif found is not None and resume == "never":
             raise Refused(f"resume: never, but {shown(self.folder)} holds a run; choose another hydra.run.dir")
         if found is None:
             return
@@ -78,8 +78,7 @@ class Start:
                 f"resume: {shown(self.path)} holds a generator alone, of which no run can go on; "
                 f"init_from={shown(self.path)} begins one with it"
             )
-        self._settle()
-        self._compare()
+        self.config = checkpoint.config_of(self.checkpoint)
 
     @property
     def update(self) -> int:
@@ -91,35 +90,35 @@ class Start:
         """Whether the run was stopped before the last of them was validated."""
         return bool(self.checkpoint) and self.checkpoint["inpaint"].get("validation_due", False)
 
-    def _settle(self) -> None:
-        """Settings that are automatic are what the run began with, whatever the machine is now.
+    def settled(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Settings that are automatic in `config`, as the run began with them, whatever the machine is now.
 
         How often a run of another length is validated is decided anew.
+
+        Returns:
+            Values by dotted key.
         """
-        from inpaint import checkpoint
-        from inpaint.data.automatic import AUTO, SETTINGS
+        longer = _setting(self.config, "trainer.max_steps") != _setting(config, "trainer.max_steps")
+        return {
+            key: value
+            for key in SETTINGS
+            if not (key.startswith("trainer.") and longer)
+            and _setting(config, key) == AUTO
+            and (value := _setting(self.config, key)) is not None
+        }
 
-        before = checkpoint.config_of(self.checkpoint)
-        longer = before.get("trainer", {}).get("max_steps") != self.cfg.trainer.max_steps
-        for key in SETTINGS:
-            group, setting = key.split(".")
-            if (
-                (group != "trainer" or not longer)
-                and self.cfg[group].get(setting) == AUTO
-                and setting in before.get(group, {})
-            ):
-                self.cfg[group][setting] = before[group][setting]
+    def compare(self, config: dict[str, Any]) -> None:
+        """Note what has changed since the checkpoint.
 
-    def _compare(self) -> None:
-        from inpaint import checkpoint
-
-        before = flat(checkpoint.config_of(self.checkpoint))
-        now = flat(without_secrets(OmegaConf.to_container(self.cfg, resolve=True)))
+        Raises:
+            Refused: the run would be another one.
+        """
+        if self.path is None:
+            return
+        before, now = flat(self.config), flat(without_secrets(config))
         keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
         self.changed = {key: f"{key} {before.get(key)} -> {now.get(key)}" for key in keys}
-        other = [told for key, told in self.changed.items() if not _may_change(key)]
-        if other:
-            assert self.path is not None
+        if other := [told for key, told in self.changed.items() if not _may_change(key)]:
             version = self.checkpoint["inpaint"]["version"]
             by = f" of inpaint {version}" if version != __version__ else ""
             raise Refused(
@@ -137,17 +136,21 @@ class Start:
                 print(f"  changed since: {told}")
 
 
-def finished(cfg: DictConfig) -> dict[str, float] | None:
+def finished(start: Start) -> dict[str, float] | None:
     """The figures of the results, if this very run is done to its end and measured."""
-    folder = Path(cfg.paths.run)
     try:
-        summary = json.loads((folder / "summary.json").read_text())
+        summary = json.loads((start.folder / "summary.json").read_text())
         figures, updates = dict(summary["figures"]), summary["updates"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    start = Start(cfg)
-    measured = (folder / "results.csv").is_file()
+    measured = (start.folder / "results.csv").is_file()
     return figures if start.checkpoint and not start.changed and updates == start.update and measured else None
+
+
+def _setting(config: dict[str, Any], key: str) -> Any:
+    """A setting of a group, ``data.crop``; None where it is not there."""
+    group, setting = key.split(".")
+    return (config.get(group) or {}).get(setting)
 
 
 def _may_change(key: str) -> bool:
@@ -172,8 +175,6 @@ def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
     Raises:
         Refused: no weight of the generator fits.
     """
-    from inpaint import checkpoint
-
     loaded = checkpoint.load(path)
     for name, state in (
         ("generator", checkpoint.generator_state(loaded)),
@@ -192,3 +193,55 @@ def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
             told += f"; {what}: {listed(sorted(names))}" if names else ""
         print(f"init_from: {len(fitting)} of {len(own)} tensors of the {name}{told}")
     module.ema.network.load_state_dict(module.generator.state_dict())
+
+
+# ---- a module and a checkpoint of another config or another version ----
+
+
+def check_fit(state: dict[str, Any], module: "InpaintingGAN") -> None:
+    """Whether the networks in a checkpoint are those of `module`.
+
+    Raises:
+        CheckpointError: naming the tensors that are missing, too many, or of another shape, and who wrote the file.
+    """
+    theirs, ours = state["state_dict"], module.state_dict()
+    differences = (
+        ("missing", [name for name in ours if name not in theirs]),
+        ("unexpected", [name for name in theirs if name not in ours]),
+        ("of another shape", [n for n, value in ours.items() if n in theirs and theirs[n].shape != value.shape]),
+    )
+    told = [
+        f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for what, names in differences
+        if names
+    ]
+    if told:
+        said = state["inpaint"]
+        raise CheckpointError(
+            f"resume: the checkpoint of update {said['update']}, written by inpaint {said['version']}, holds other "
+            f"networks than these ({'; '.join(told)}); choose another hydra.run.dir, or that version"
+        )
+
+
+def follow_config(state: dict[str, Any], module: "InpaintingGAN") -> None:
+    """Give the optimizers in a checkpoint the learning rates and other settings of `module`'s; their moments stay.
+
+    torch restores both from the file, so a run that is continued with another rate would keep the old one in silence.
+
+    Raises:
+        CheckpointError: a schedule that is no function of the step alone, so its rate at this step cannot be told.
+    """
+    schedules = iter(state["lr_schedulers"])
+    for held, entry in zip(state["optimizer_states"], module.configure_optimizers(), strict=True):
+        for group, own in zip(held["param_groups"], entry["optimizer"].param_groups, strict=True):
+            group.update({name: value for name, value in own.items() if name != "params"})
+        if (scheduler := entry.get("lr_scheduler")) is None:
+            continue
+        if not isinstance(scheduler, LambdaLR):
+            raise CheckpointError(f"resume: {type(scheduler).__name__} cannot go on at another rate; take it back")
+        schedule = next(schedules)
+        schedule["base_lrs"] = scheduler.base_lrs
+        rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+        schedule["_last_lr"] = [rate * share(schedule["last_epoch"]) for rate, share in rates]
+        for group, rate in zip(held["param_groups"], schedule["_last_lr"], strict=True):
+            group["lr"] = rate

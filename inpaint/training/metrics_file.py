@@ -3,20 +3,19 @@
 import csv
 import io
 import logging
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from inpaint.folder import write_whole
+from inpaint.training.run_logger import RunLogger
 
-log = logging.getLogger("inpaint.metrics_file")
+log = logging.getLogger("inpaint.training.metrics_file")
 
 
-class MetricsFile(Logger):
+class MetricsFile(RunLogger):
     """A row for what is logged at once, a column for each figure, and ``step``, the update counted from 0.
 
     Rows are appended; a figure that was not there before rewrites the file, beside it and then in its place. On a full
@@ -43,9 +42,6 @@ class MetricsFile(Logger):
     def version(self) -> str:
         """Part of Lightning's interface."""
         return ""
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the config is in the run folder."""
 
     @rank_zero_only
     def begin(self, update: int, validation_due: bool = False) -> None:

@@ -4,7 +4,7 @@ import csv
 
 import torch
 
-from inpaint.metrics_file import MetricsFile
+from inpaint.training.metrics_file import MetricsFile
 
 
 def read(folder):

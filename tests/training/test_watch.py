@@ -19,10 +19,10 @@ from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
-from inpaint.wandb_logger import WandbLogger
-from inpaint.watch import CollapseWatch, change, spread
-from tests.gan import tiny
+from inpaint.training.wandb_logger import WandbLogger
+from inpaint.training.watch import CollapseWatch, change, spread
 from tests.reliability.ranks import fit, loader, rows
+from tests.training.gan import tiny
 
 EVERY = 12
 
@@ -38,10 +38,10 @@ def adam(parameters):
 def watched(module, caplog, data=None, **settings):
     """What was said, one title for each warning."""
     watch = CollapseWatch(EVERY)
-    with caplog.at_level(logging.WARNING, "inpaint.watch"):
+    with caplog.at_level(logging.WARNING, "inpaint.training.watch"):
         fit(module, data or loader(rows(), 4), 3 * EVERY, [watch], **settings)
     assert not module._forward_hooks
-    return [record.args[0] for record in caplog.records if record.name == "inpaint.watch"]
+    return [record.args[0] for record in caplog.records if record.name == "inpaint.training.watch"]
 
 
 def game(**parts):
@@ -141,9 +141,9 @@ def validated(module, caplog, updates=10, **settings):
         max_steps=updates, val_check_interval=2, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, callbacks=[watch], **settings,
     )  # fmt: skip
-    with caplog.at_level(logging.WARNING, "inpaint.watch"):
+    with caplog.at_level(logging.WARNING, "inpaint.training.watch"):
         trainer.fit(module, data, data)
-    return [record.getMessage() for record in caplog.records if record.name == "inpaint.watch"]
+    return [record.getMessage() for record in caplog.records if record.name == "inpaint.training.watch"]
 
 
 def test_a_loss_that_does_not_move(caplog):
@@ -200,12 +200,12 @@ def test_exploding_r1(caplog):
 def test_what_went_away_is_said_again(caplog):
     watch, module = CollapseWatch(EVERY), tiny()
     trainer = fit(module, loader(rows(), 4), 1)
-    with caplog.at_level(logging.WARNING, "inpaint.watch"):
+    with caplog.at_level(logging.WARNING, "inpaint.training.watch"):
         for told_apart in (0.5, 0.5, 0.9, 0.5):
             watch._add("told_apart", torch.tensor(told_apart))
             watch._judge(trainer, module)
             watch.sums, watch.counts = {}, {}
-    assert [record.args[0] for record in caplog.records if record.name == "inpaint.watch"] == [
+    assert [record.args[0] for record in caplog.records if record.name == "inpaint.training.watch"] == [
         "the discriminator has lost"
     ] * 2
 
@@ -213,9 +213,9 @@ def test_what_went_away_is_said_again(caplog):
 def test_windows_that_a_resume_cut_short_are_not_judged(caplog):
     module, watch = game(discriminator=Knows(-8.0)), CollapseWatch(EVERY)
     watch.updates = -3  # as if the first three had been before
-    with caplog.at_level(logging.WARNING, "inpaint.watch"):
+    with caplog.at_level(logging.WARNING, "inpaint.training.watch"):
         fit(module, loader(rows(), 4), 2 * EVERY, [watch])
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "inpaint.watch"]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "inpaint.training.watch"]
     assert said.startswith(f"the discriminator has lost: updates {EVERY} to {2 * EVERY}: "), "the window after it is"
 
 

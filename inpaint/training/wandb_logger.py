@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -23,12 +23,19 @@ from inpaint.batch import to_uint8
 from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
-from inpaint.wandb_client import leave_client, led_by_agent, no_reports, why_no_account, why_unreachable, within
+from inpaint.training.run_logger import End, RunLogger
+from inpaint.training.wandb_client import (
+    leave_client,
+    led_by_agent,
+    no_reports,
+    why_no_account,
+    why_unreachable,
+    within,
+)
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
-End = Literal["finished", "failed", "stopped", "pruned"]
 MODES = ("auto", "online", "offline")
 MARKS = ("sweep.json", "multirun.yaml")  # of the folder of a sweep
 MOST_SAMPLES = 8  # rows of a table of pictures
@@ -66,7 +73,7 @@ def harmless(method: Callable[..., None]) -> Callable[..., None]:
     return attempt
 
 
-class WandbLogger(Logger):
+class WandbLogger(RunLogger):
     """Sends a run to Weights & Biases, or keeps it in the run folder until `wandb sync` sends it.
 
     Every chart has `update` as its x-axis, and it never goes back: a run that is continued has the id that it had
@@ -89,6 +96,8 @@ class WandbLogger(Logger):
     Raises:
         Refused: wandb is not installed, or an unknown mode.
     """
+
+    takes_pictures = True
 
     def __init__(
         self,
@@ -144,9 +153,6 @@ class WandbLogger(Logger):
             self._run = self._start()
         return self._run
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `log_config` has all settings, not only the module's."""
-
     @harmless
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log figures of the update `step`, unless the run that this one goes on from has."""
@@ -200,16 +206,16 @@ class WandbLogger(Logger):
         """A message to whoever follows the project, by e-mail or Slack as their account says."""
         self.experiment.alert(title=title, text=text, level="WARN")
 
-    def finish(self, end: End) -> None:
+    def end(self, how: End) -> None:
         """End the run at wandb, which left open would take what the next job of a sweep logs.
 
         Args:
-            end: ``finished``; ``failed``; ``stopped`` by a signal, to be continued: what wandb calls preempted, and
+            how: ``finished``; ``failed``; ``stopped`` by a signal, to be continued: what wandb calls preempted, and
                 queues again in its own sweeps; or ``pruned``, given up by a search: finished with the tag
                 ``end=pruned``.
         """
         if self._run is not None:
-            self._end(end)
+            self._finish(how)
             self._run = None
         if self.failed:
             leave_client()
@@ -217,14 +223,14 @@ class WandbLogger(Logger):
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     @harmless
-    def _end(self, end: End) -> None:
+    def _finish(self, how: End) -> None:
         run = self.experiment
-        if end == "pruned":
-            run.tags = (*(run.tags or ()), *tags_of({"end": end}))
-        if end == "stopped":
+        if how == "pruned":
+            run.tags = (*(run.tags or ()), *tags_of({"end": how}))
+        if how == "stopped":
             run.mark_preempting()
         try:
-            run.finish(exit_code=int(end in ("failed", "stopped")))
+            run.finish(exit_code=int(how in ("failed", "stopped")))
         except TimeoutError:
             kept = Path(run.dir).parent
             print(f"wandb: not all was sent in {self.finish_timeout:.0f} s; later: wandb sync {kept}", flush=True)

@@ -15,8 +15,8 @@ from inpaint.config import conf_dir
 from inpaint.losses.perceptual import Perceptual, Style
 from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
-from tests.gan import tiny
 from tests.test_conf import TINY, options, trainable
+from tests.training.gan import tiny
 
 SIZE = 64
 

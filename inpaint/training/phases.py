@@ -1,0 +1,166 @@
+"""How one network takes one step, on all ranks: what every update is made of."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from inpaint import ranks
+from inpaint.batch import Batch
+from inpaint.settings import Refused
+from inpaint.training import finite, seams
+from inpaint.training.finite import NonFiniteError, Policy
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+PhaseName = Literal["discriminator", "generator"]
+
+
+class Phases(L.LightningModule):
+    """Two networks, or one, that are trained in turns, by optimizers and at rates of their own.
+
+    `phase` is one turn. Who plays whom, and when, is the business of the class that builds on this one.
+
+    Args:
+        generator: a network.
+        discriminator: another one, or None.
+        optimizers: each makes the optimizer of given parameters; the discriminator's may be None where there is none.
+        schedulers: each makes the learning-rate schedule of an optimizer, stepped once for each step of it, or is None.
+        clips: largest gradient norms; None is no limit.
+        policy: what a loss or a gradient that is not finite does.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module | None,
+        optimizers: Mapping[PhaseName, OptimizerFactory | None],
+        schedulers: Mapping[PhaseName, SchedulerFactory | None],
+        clips: Mapping[PhaseName, float | None],
+        policy: Policy,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.discriminator = generator, discriminator
+        self.optimizer_factories, self.scheduler_factories, self.clips = optimizers, schedulers, clips
+        self.policy = policy
+        self.refused: NonFiniteError | None = None  # what the last update failed by
+        self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
+        self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
+
+    @property
+    def updates(self) -> int:
+        """Updates done so far."""
+        return self.trainer.global_step
+
+    def before(self, judging: bool) -> finite.Before:
+        """What the phases of an update change before their last check.
+
+        That is what forward passes change, running statistics and vectors of spectral norm; and what steps first.
+
+        Args:
+            judging: whether the discriminator has a phase.
+        """
+        buffers = [b for network in (self.generator, self.discriminator) if network for b in network.buffers()]
+        if self.discriminator is None or not judging:
+            return finite.Before(buffers, ())
+        optimizer, scheduler = self.optimizer_of("discriminator")
+        return finite.Before([*buffers, *self.discriminator.parameters()], (optimizer.optimizer, scheduler))
+
+    def phase(self, name: PhaseName, parts: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> None:
+        """Train one network with the other held still: losses, gradients, finite check, clipping, step, schedule.
+
+        Args:
+            name: of the network.
+            parts: the batch, in parts whose gradients are summed.
+            terms_of: the weighted terms of the network's loss on a part, by name, each a scalar.
+
+        Raises:
+            NonFiniteError: on every rank alike, before the step.
+        """
+        network, other = getattr(self, name), self.generator if name == "discriminator" else self.discriminator
+        optimizer, scheduler = self.optimizer_of(name)
+        sums: dict[str, Tensor] = {}
+        # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
+        # that the frozen one has not. The stepping network's are sent below, once.
+        with frozen(other), seams.unsynchronised(self.trainer):
+            optimizer.zero_grad()
+            for part in parts:
+                terms = terms_of(part)
+                # Parts weigh by their share of the samples, so a mean over samples has the whole batch's gradient.
+                share = len(part["index"]) / sum(len(p["index"]) for p in parts)
+                self.manual_backward(share * torch.stack(list(terms.values())).sum())
+                for term, value in terms.items():
+                    sums[term] = sums.get(term, 0) + share * value.detach()
+            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            values = torch.stack(list(sums.values()))
+            seen = list(self.figures.values()) if name == "discriminator" else []  # by this rank
+            own = ranks.average_([*gradients, values, *seen])
+            sums = dict(zip(sums, values, strict=True))
+            norm = torch.nn.utils.get_total_norm(gradients)
+            finite.check(self.updates, name, sums, norm, own)
+            clip = self.clips[name]
+            if clip is not None:
+                torch.nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+        self.figures |= {**sums, f"{name}_gradient": norm}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of skipped updates, and what the next row of metrics repeats of earlier ones."""
+        checkpoint["skipped_updates"] = self.policy.skipped
+        checkpoint["latest"] = {name: float(value) for name, value in self.latest.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting, and repeating."""
+        self.policy.skipped = checkpoint.get("skipped_updates", 0)
+        self.latest = checkpoint.get("latest", {})
+
+    def configure_optimizers(self) -> Any:
+        """The generator's optimizer and, where there is a discriminator, its own."""
+        configured = []
+        networks: dict[PhaseName, nn.Module | None] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+        }
+        for name, network in networks.items():
+            parameters = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+            optimizer, scheduler = self.optimizer_factories[name], self.scheduler_factories[name]
+            if parameters and optimizer is not None:
+                try:
+                    entry: dict[str, Any] = {"optimizer": optimizer(parameters)}
+                except (TypeError, ValueError) as error:
+                    raise Refused(f"{name}_optimizer: {error}") from None
+                if scheduler is not None:
+                    entry["lr_scheduler"] = scheduler(entry["optimizer"])
+                configured.append(entry)
+        return configured
+
+    def optimizer_of(self, name: PhaseName) -> tuple[LightningOptimizer, LRScheduler | None]:
+        """The optimizer and the schedule of a phase, by the optimizer's place in `configure_optimizers`."""
+        optimizers = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        optimizer = optimizers[0 if name == "generator" else 1]
+        found = self.lr_schedulers()
+        schedulers = found if isinstance(found, list) else [found]
+        return optimizer, next((s for s in schedulers if s is not None and s.optimizer is optimizer.optimizer), None)
+
+
+@contextmanager
+def frozen(network: nn.Module | None) -> Iterator[None]:
+    """No parameter of `network` collects gradients inside; those that did before do again, also after an error."""
+    held = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+    for parameter in held:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in held:
+            parameter.requires_grad_(True)

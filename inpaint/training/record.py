@@ -1,0 +1,67 @@
+"""The record of a run: what is needed to repeat it, in its folder, in each checkpoint and at its loggers."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from lightning.pytorch.callbacks import Callback
+
+from inpaint import checkpoint
+from inpaint.folder import write_whole
+from inpaint.provenance import flat, versions, without_secrets
+from inpaint.settings import OPTIMIZATION
+from inpaint.training.resume import follow_config
+from inpaint.training.run_logger import told
+
+
+class RunRecord(Callback):
+    """Writes down what is needed to repeat a run: resolved config, versions, commit, command line.
+
+    Args:
+        folder: the run folder.
+        config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers, without the
+            secrets of the environment.
+    """
+
+    def __init__(self, folder: str, config: dict[str, Any]) -> None:
+        self.folder, self.config = Path(folder), without_secrets(config)
+        self.before = 0.0
+        self.started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, what was spent before a resume included."""
+        return self.before + (time.monotonic() - self.started if self.started is not None else 0.0)
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
+        """Take over the time that was spent before, and the optimizers' settings from the config of now."""
+        self.before = float(state["inpaint"].get("seconds", 0.0))
+        before = checkpoint.config_of(state)
+        if any(before.get(key) != self.config.get(key) for key in OPTIMIZATION):
+            follow_config(state, pl_module)  # type: ignore[arg-type]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop the clock."""
+        self.before, self.started = self.seconds, None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Write ``config.yaml`` and ``versions.json``."""
+        if not trainer.is_global_zero:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        code = versions()
+        write_whole(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
+        for logger in told(trainer):
+            logger.log_config(flat(self.config | {"versions": code}))
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
+        """Say in the file what it is."""
+        checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)

@@ -1,0 +1,116 @@
+"""Everything of Lightning that is no interface, a function each: a new version of it is looked at here alone.
+
+``tests/training/test_seams.py`` has a test for each that fails when Lightning changes what the function relies on.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.core.optimizer import do_nothing_closure
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
+
+# ---- the update ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def one_clock(trainer: L.Trainer) -> Iterator[None]:
+    """Count one step for all that optimizers do inside.
+
+    Lightning counts each optimizer's steps, so two optimizers would make `global_step`, `max_steps` and every interval
+    run at double speed. It counts through two hooks that it puts on each optimizer: they are silenced and called once.
+    """
+    optimizers = list(trainer.strategy._lightning_optimizers)
+    before, after = optimizers[0]._on_before_step, optimizers[0]._on_after_step
+    for optimizer in optimizers:
+        optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure
+    yield
+    before()
+    after()
+
+
+def unsynchronised(trainer: L.Trainer) -> AbstractContextManager[None]:
+    """Backward passes inside send no gradients to other ranks."""
+    strategy = trainer.strategy
+    return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
+
+# ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def state_of(trainer: L.Trainer) -> dict[str, Any]:
+    """What Lightning would write into a checkpoint now; nothing is copied."""
+    return trainer._checkpoint_connector.dump_checkpoint()
+
+
+def epoch_of(state: dict[str, Any]) -> int:
+    """The epochs that were over when a checkpoint was taken."""
+    return state["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]
+
+
+def count(state: dict[str, Any], epoch_is_over: bool, batches: int) -> None:
+    """Put down in a checkpoint what Lightning counts at the end of a batch in a run that was never interrupted.
+
+    From there it goes on right. From the end of an epoch it does not, it leaves out the rest of one that was cut short,
+    and in the epoch after a resume its own counts are not those of a run without one.
+
+    Args:
+        state: as `state_of` returns it.
+        epoch_is_over: whether Lightning has counted the epoch already.
+        batches: of an epoch.
+    """
+    counts = state["loops"]["fit_loop"]
+    epoch, batch = counts["epoch_progress"], counts["epoch_loop.batch_progress"]
+    done = epoch["current"]["processed"] - epoch_is_over  # epochs; it keys their order
+    for scope in ("total", "current"):
+        epoch[scope] |= {"ready": done + 1, "started": done + 1, "processed": done, "completed": done}
+        batch[scope]["completed"] = batch[scope]["processed"] - 1
+    counts["epoch_loop.state_dict"]["_batches_that_stepped"] = batch["total"]["processed"] - 1
+    for position in counts["state_dict"].get("combined_loader", []):
+        position["handed_out"] %= batches  # an epoch may have fewer than its loader (`limit_train_batches`)
+
+
+def validate_now(trainer: L.Trainer, epoch: int) -> None:
+    """Validate before the first update of a run that was stopped in a validation, as Lightning does after an update.
+
+    Lightning takes a validation at this point for done, and counts an epoch that the update was the last of as over.
+
+    Args:
+        trainer: in `on_train_start`.
+        epoch: that the validation belongs to, as `epoch_of` has it.
+    """
+    trainer.validating = True
+    epochs, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.val_loop
+    over, epochs.completed = epochs.completed, epoch
+    loop.restarting = False
+    loop.run()
+    trainer.training, epochs.completed = True, over
+
+
+# ---- signals and processes -------------------------------------------------------------------------------------------
+
+
+def silence_signals(trainer: L.Trainer) -> None:
+    """Switch Lightning's handlers off, and with them its question to all ranks before each batch."""
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+
+def relaunches(trainer: L.Trainer) -> bool:
+    """Whether the other ranks are started by this process's command line."""
+    return isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher)
+
+
+def spawns(trainer: L.Trainer) -> bool:
+    """Whether the other ranks are new processes to which the networks are sent, pickled."""
+    launcher = trainer.strategy.launcher
+    return isinstance(launcher, _MultiProcessingLauncher) and launcher._start_method == "spawn"
+
+
+def started(trainer: L.Trainer) -> list[subprocess.Popen]:
+    """The processes of other ranks that this one has started by its command line."""
+    launcher = trainer.strategy.launcher
+    return list(launcher.procs) if isinstance(launcher, _SubprocessScriptLauncher) else []
