@@ -225,6 +225,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "adversarial/relativistic_average.yaml": {"weight"},
         "adversarial/mask_as_fake_target.yaml": {"weight"},
         "adversarial/wasserstein.yaml": {"weight"},
+        "losses/l1.yaml": {"per"},
         "losses/ms_ssim.yaml": {"scales"},
         "losses/perceptual.yaml": {"weights"},  # one setting for all
         "losses/style.yaml": {"weights"},

@@ -1,6 +1,7 @@
 """The figures that need a network, LPIPS, recognition and those of sets of pictures, as one thing to ask for."""
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -164,6 +165,6 @@ class Judges:
 
 def _lpips(variant: str, weights: str | None) -> LPIPS:
     """The network; ``auto`` is alex, where its weights are there without a download."""
-    if variant == "auto" and weights is None and not in_cache("alexnet").is_file():
+    if variant == "auto" and weights is None and not os.access(in_cache("alexnet"), os.R_OK):
         raise Refused(f"put torchvision's AlexNet at {in_cache('alexnet')}, or give lpips_weights=FILE")
     return LPIPS("alex" if variant == "auto" else variant, weights)
