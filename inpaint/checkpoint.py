@@ -7,6 +7,7 @@ A run keeps them in ``checkpoints/``: ``update_00000500.ckpt``, its sha256 besid
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -20,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inpaint import __version__
+from inpaint import __version__, tensors
 from inpaint.provenance import renamed
-from inpaint.settings import Refused
+from inpaint.settings import Refused, listed
+from inpaint.untrusted import Unreadable, parse_json, read_text
 
 log = logging.getLogger("inpaint.checkpoint")
 
@@ -229,33 +231,55 @@ def load(path: str | Path) -> dict[str, Any]:
     if digest_path(path).is_file():
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest_path(path).read_text(errors="replace").split()[:1] != [digest]:
+        if _digest_beside(path) != digest:
             raise CheckpointError(f"checkpoint: {path} is damaged, its contents do not fit {digest_path(path).name}")
     try:
-        # weights_only: tensors and plain containers, nothing that could run code.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"checkpoint: {path} is not a checkpoint ({reason[:120]})") from None
+        checkpoint = tensors.load(path)
+    except Unreadable as error:
+        raise CheckpointError(f"checkpoint: {path} is not a checkpoint ({error})") from None
     said = checkpoint.get("inpaint") if isinstance(checkpoint, dict) else None
     if not isinstance(said, dict) or said.get("kind") != KIND:
         raise CheckpointError(f"checkpoint: {path} is a torch file, but not a checkpoint written by inpaint-train")
-    if said.get("format", 1) > FORMAT:  # 0.1.0 wrote format 1 without saying so
+    written = said.get("format", 1)  # 0.1.0 wrote format 1 without saying so
+    if isinstance(written, int) and written > FORMAT:
         raise CheckpointError(
-            f"checkpoint: {path} has format {said['format']}, of inpaint {said.get('version')}; this is inpaint "
+            f"checkpoint: {path} has format {written}, of inpaint {str(said.get('version'))[:40]}; this is inpaint "
             f"{__version__}, which reads format {FORMAT} and older; upgrade it"
         )
-    whole = _is_json(said.get("config")) and isinstance(said.get("update"), int)
-    if not whole or not isinstance(checkpoint.get("state_dict"), dict):
-        raise CheckpointError(f"checkpoint: {path} is incomplete: config, update and state_dict belong to it")
+    if lacking := _lacking(checkpoint):
+        raise CheckpointError(f"checkpoint: {path} is incomplete: {lacking} belong to it")
     return checkpoint
+
+
+def _digest_beside(path: Path) -> str:
+    """The sha256 that the file beside a checkpoint says; empty where that is something else."""
+    try:
+        return (read_text(digest_path(path), 1000).split() or [""])[0]
+    except Unreadable:
+        return ""
+
+
+def _lacking(checkpoint: dict[Any, Any]) -> str:
+    """What of a checkpoint is not there or not as `stamp` and `write` leave it; empty where nothing is."""
+    said, state = checkpoint["inpaint"], checkpoint.get("state_dict")
+    update, seconds, version = said.get("update"), said.get("seconds", 0.0), said.get("version", "")
+    whole = isinstance(update, int) and not isinstance(update, bool) and 0 <= update < 1 << 53
+    if not (whole and _is_json(said.get("config")) and isinstance(state, dict)):
+        return "config, update and state_dict"
+    if not (isinstance(said.get("format", 1), int) and isinstance(version, str)):
+        return "format, a number, and version, a text,"
+    if not (isinstance(seconds, int | float) and 0 <= seconds < math.inf):
+        return "seconds, a number,"
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        return "tensors by their names, as state_dict,"
+    return ""
 
 
 def _is_json(text: Any) -> bool:
     """Whether it is the text of a JSON object."""
     try:
-        return isinstance(json.loads(text), dict)
-    except (TypeError, ValueError, RecursionError):
+        return isinstance(parse_json(text), dict)
+    except (AttributeError, TypeError, Unreadable):
         return False
 
 
@@ -278,7 +302,7 @@ def newest(folder: str | Path, refused: list[str] | None = None) -> tuple[Path, 
 
 def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The resolved config that the checkpoint was trained with; classes that were renamed have their names of now."""
-    return renamed(json.loads(checkpoint["inpaint"]["config"]))
+    return renamed(parse_json(checkpoint["inpaint"]["config"]))
 
 
 def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -286,6 +310,26 @@ def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     if not (state := _below(AVERAGE, checkpoint)):
         raise CheckpointError("checkpoint: it holds no moving average of a generator")
     return state
+
+
+def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a network the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: they are those of another network; it names the first that differ.
+    """
+    own = network.state_dict()
+    other = [name for name in sorted({*own} | {*state}) if name not in own or name not in state]
+    other += [name for name in own if name in state and own[name].shape != state[name].shape]
+    if other:
+        raise CheckpointError(
+            f"checkpoint: its weights are not those of the {type(network).__name__} that its config names: "
+            f"{len(other)} differ ({listed(other)})"
+        )
+    for name, value in state.items():
+        if value.is_complex() or value.is_floating_point() != own[name].is_floating_point():
+            raise CheckpointError(f"checkpoint: its {name} has values of type {value.dtype}")
+    network.load_state_dict(state)
 
 
 def discriminator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import hydra
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
+from inpaint import references
+from inpaint.provenance import PLACEHOLDER
 from inpaint.settings import OPTIMIZATION, ConfigError, Refused, nearest
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
@@ -68,16 +70,19 @@ def check(cfg: DictConfig) -> None:
     """
     if "wandb" in cfg:
         raise ConfigError("wandb: conf/wandb/sweep.yaml is a file for `wandb sweep`; logger=wandb logs a run there")
+    references.measure(cfg)
     problems = [f"{key}: needs a value ({key}=...)" for key in sorted(OmegaConf.missing_keys(cfg))]
     for path, node in _nodes(cfg, ""):
         if isinstance(node, DictConfig) and "_target_" in node:
             problems += _check_target(path, node)
         elif isinstance(node, ValueNode) and ("${" in str(node) or isinstance(node._value(), dict | list)):
             problems.append(f"{path}: {str(node)[:80]} would be evaluated again; write the value itself")
+        elif isinstance(node, ValueNode) and (named := PLACEHOLDER.search(str(node._value()))):
+            problems.append(f"{path}: the run took it from the environment variable {named[1]}; give {path}=...")
     if not problems:
         problems += _check_combinations(cfg)
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(problem.replace("\n", "\\n") for problem in problems))
 
 
 def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -221,7 +226,7 @@ def build(cfg: DictConfig) -> Parts:
         **{group: make(cfg[group]) for group in OPTIMIZATION},
         validation=Validation(next(iter(build_lpips(cfg).lpips.values()), None)),
     )
-    record = RunRecord(cfg.paths.run, plain(cfg))
+    record = RunRecord(cfg.paths.run, references.recorded(cfg))
     trainer = make(
         cfg.trainer,
         callbacks=[  # panel=null: without it
@@ -283,11 +288,13 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
 
     Raises:
         ConfigError: its config names something that is not allowed or no longer there.
+        CheckpointError: its weights are those of another network.
     """
-    from inpaint.checkpoint import generator_state
+    from inpaint.checkpoint import fill, generator_state
 
+    state = generator_state(checkpoint)
     generator = _generator_of(checkpoint)
-    generator.load_state_dict(generator_state(checkpoint))
+    fill(generator, state)
     return generator.eval().requires_grad_(False)
 
 
@@ -302,7 +309,10 @@ def untrained_generator(checkpoint: dict[str, Any], seed: int) -> "nn.Module":
 def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
     from inpaint.checkpoint import config_of
 
-    cfg = OmegaConf.create({"generator": config_of(checkpoint)["generator"]})
+    generator = config_of(checkpoint).get("generator")
+    if not isinstance(generator, dict) or "_target_" not in generator:
+        raise ConfigError("checkpoint: its config names no generator")
+    cfg = OmegaConf.create({"generator": generator})
     check(cfg)
     return hydra.utils.instantiate(cfg.generator, _convert_="all")
 

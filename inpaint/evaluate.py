@@ -27,8 +27,8 @@ from inpaint.config import (
     check,
     choose_device,
     load_generator,
-    plain,
 )
+from inpaint.references import recorded
 from inpaint.settings import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
         data = build_data(cfg)
         data.setup("validate")
         frozen = data.validation_masks.frozen if data.validation_masks is not None else None
-        return ValidationCrops(data, frozen), about_data(plain(cfg))
+        return ValidationCrops(data, frozen), about_data(recorded(cfg))
     pairs, lacking = (
         (frozen_pairs(Path(cfg.frozen)), []) if cfg.frozen else find_pairs(Path(cfg.images), Path(cfg.holes))
     )
@@ -146,9 +146,10 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
     if pictures.problems:
         left_out = f"{pictures.total - len(pictures)} of {pictures.total} pictures are left out for all methods alike"
         notes.append(f"missing=skip: {left_out}; {'; '.join(pictures.problems)}")
-    given = {key: cfg[key] for key in ("images", "holes", "frozen", "polarity", "threshold") if cfg[key]}
+    said = recorded(cfg)
+    given = {key: said[key] for key in ("images", "holes", "frozen", "polarity", "threshold") if said[key]}
     missing = {"of": pictures.total, "left_out": pictures.total - len(pictures), "problems": pictures.problems}
-    return pictures, given | {"results": {name: str(path) for name, path in results.items()}, "missing": missing}
+    return pictures, given | {"results": said["results"] or {}, "missing": missing}
 
 
 def _judges(cfg: DictConfig, device: str) -> "Judges | None":
@@ -177,7 +178,10 @@ def _load(given: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     found = []
     for path in paths:
         loaded = checkpoint.load(path)
-        found.append((Path(path), loaded, checkpoint.config_of(loaded)))
+        config = checkpoint.config_of(loaded)
+        if not isinstance(config.get("name"), str):
+            raise ConfigError(f"checkpoint: the config in {path} has no name; it was not written by inpaint-train")
+        found.append((Path(path), loaded, config))
     if named:
         names = [str(name) for name in given]
     else:
@@ -206,6 +210,10 @@ def _with_checkpoints(cfg: DictConfig, trained: Mapping[str, dict[str, Any]], no
     """
     from hydra.core.hydra_config import HydraConfig
 
+    for name, config in trained.items():
+        for key in FROM_CHECKPOINT:
+            if not isinstance(config.get(key), dict):
+                raise ConfigError(f"checkpoint: the config of {name} has no {key}; it was not written by inpaint-train")
     overrides = list(HydraConfig.get().overrides.task)
     cfg = cfg.copy()
     configs = {

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
-from inpaint.settings import Refused
+from inpaint.settings import Refused, listed
 
 log = logging.getLogger("inpaint.folder")
 
@@ -115,8 +116,10 @@ def _hold(received: dict[Path, Any]) -> Held:
 
 def _open(file: Path) -> int:
     try:
-        return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Refused(f"{file}: a link, which is no lock; remove it") from None
         if error.errno in NOT_WRITABLE and file.exists():  # a lock that another user made
             return os.open(file, os.O_RDONLY)
         raise
@@ -162,11 +165,45 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: the folder is not there, the disk is full, or one may not write; with the name of `path`.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, of the same suffix, that takes the name `path` in the end; where anything fails, nothing stays.
+
+    A link that has that name is replaced, and what it leads to stays as it was.
+
+    Raises:
+        OSError: the folder is not there, the disk is full, or one may not write; with the name of `path`.
+    """
+    scratch = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(8)}{path.suffix}")
+    try:
+        os.close(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # it is nobody's link
+        yield scratch
         scratch.replace(path)
     except OSError as error:  # that of a full disk does not say where
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def refuse_links(folder: Path, setting: str) -> None:
+    """Nothing is written through a link: whoever made a folder would decide which of the user's files it replaces.
+
+    Links to folders stay allowed, as those of a cluster's scratch disk; what is written there has names of ours.
+
+    Raises:
+        Refused: links to files in the folder that lead out of it.
+    """
+    home = folder.resolve()
+    leaving = []
+    for place, _, files in os.walk(folder):
+        entries = [Path(place, name) for name in files]
+        leaving += [path for path in entries if path.is_symlink() and not path.resolve().is_relative_to(home)]
+    if leaving:
+        raise Refused(
+            f"{setting}: {len(leaving)} links in {folder} lead out of it and could be written through: "
+            f"{listed(sorted(leaving))}; remove them"
+        )

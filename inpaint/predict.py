@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from inpaint.cli.command import command
 from inpaint.config import build_baseline, check, choose_device, load_generator
+from inpaint.folder import replacing
 from inpaint.settings import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
         if written.setdefault(job.output, job.image) != job.image:
             raise Refused(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
         paired_size(job.image, job.mask)
+        if job.output.is_symlink() or not job.output.resolve().is_relative_to(output.resolve()):
+            raise Refused(f"output: {job.output} is a link, or behind one that leads out of {output}; remove it")
     return jobs
 
 
@@ -79,7 +82,8 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     if mode in ("1", "L", "LA"):
         repaired = repaired.convert("LA" if transparent else "L")
     job.output.parent.mkdir(parents=True, exist_ok=True)
-    repaired.save(job.output, icc_profile=profile if mode != "CMYK" else None)
+    with replacing(job.output) as scratch:
+        repaired.save(scratch, icc_profile=profile if mode != "CMYK" else None)
 
 
 def run(cfg: DictConfig) -> None:

@@ -33,12 +33,14 @@ FORMER = {
 
 
 def renamed(config: Any) -> Any:
-    """A recorded config with the names that its classes have now."""
+    """A recorded config with the names that classes have now, and what it took from the environment spelt as now."""
     if isinstance(config, dict):
         return {
             key: FORMER.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
             for key, value in config.items()
         }
+    if isinstance(config, str):
+        return re.sub(r"\$\{oc\.env:(\w+)\}", lambda match: in_place_of(match[1]), config)
     return [renamed(value) for value in config] if isinstance(config, list) else config
 
 
@@ -74,17 +76,45 @@ def versions() -> dict[str, Any]:
     }
 
 
-SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)  # in names of environment variables
+# In names of environment variables, and in the value of one whatever its name: an address with a password.
+SECRET = re.compile(
+    "KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH(?!OR)|WEBHOOK|COOKIE|(^|_)(DSN|PAT|PIN)(_|$)|_PWD?$", re.IGNORECASE
+)
+WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+PLACEHOLDER = re.compile(r"<oc\.env:([^<>]+)>")
+
+
+def in_place_of(name: str) -> str:
+    """What is written down in place of the value of an environment variable.
+
+    It is no reference: one in a checkpoint that somebody sent would be filled in with the reader's own secrets.
+    """
+    return f"<oc.env:{name}>"
 
 
 def without_secrets(node: Any) -> Any:
-    """Dicts, lists and texts in which ``${oc.env:NAME}`` stands for the value of a secret variable, where it occurs."""
+    """Dicts, lists, texts and numbers with ``<oc.env:NAME>`` for the value of a secret variable, where it occurs.
+
+    This finds what a shell has put onto the command line, by the name of the variable. What came by a reference of the
+    config (``${oc.env:NAME}``) is known without guessing: `references.recorded`.
+    """
     if isinstance(node, dict):
         return {key: without_secrets(value) for key, value in node.items()}
     if isinstance(node, list):
         return [without_secrets(value) for value in node]
     if isinstance(node, str):
-        for name, value in os.environ.items():
-            if SECRET.search(name) and len(value) >= 8:  # a shorter one could be any word
-                node = node.replace(value, f"${{oc.env:{name}}}")
+        for name, value in _secrets():
+            node = node.replace(value, in_place_of(name))
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        return next((in_place_of(name) for name, value in _secrets() if value == str(node)), node)
     return node
+
+
+def _secrets() -> list[tuple[str, str]]:
+    """Names and values of the variables that hold secrets; the longest first, as one may be a part of another."""
+    found = [
+        (name, value)
+        for name, value in os.environ.items()
+        if len(value) >= 8 and (SECRET.search(name) or WITH_PASSWORD.search(value))  # a shorter one could be any word
+    ]
+    return sorted(found, key=lambda pair: -len(pair[1]))

@@ -1,6 +1,7 @@
 """Settings that are words or numbers, and what to say of others."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 # The groups that say how the networks learn, not what they are.
@@ -9,6 +10,21 @@ OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_opt
 
 class Refused(ValueError):
     """Bad input, said in one line that names the setting: whoever gave it reads that line alone, and exit code 2."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text for a terminal: what would command it (escape sequences, directions of writing) is spelt out.
+
+    Names of files, methods and settings come from anyone, and a terminal does as they say: it changes its title, writes
+    over earlier lines, sets the clipboard. A line's end stays.
+    """
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 class ConfigError(Refused):

@@ -23,8 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
 from inpaint.config import Parts, build, build_baseline, build_lpips, check, plain
-from inpaint.folder import Held, first_rank, only_one, shown, write_whole
-from inpaint.provenance import without_secrets
+from inpaint.folder import Held, first_rank, only_one, refuse_links, shown, write_whole
+from inpaint.provenance import PLACEHOLDER, flat, without_secrets
+from inpaint.references import recorded
 from inpaint.settings import Refused
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
     from inpaint.training.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     check(cfg)
+    _named_as_recorded(cfg)
     quiet()
+    refuse_links(shown(cfg.paths.run), "hydra.run.dir")
     with _owning(cfg), stacks_on_sigusr1(), requeue_on_sigusr2():
         start = _start(cfg)
         if (figures := finished(start)) is not None:
@@ -67,8 +70,21 @@ def _start(cfg: DictConfig) -> "Start":
     start = Start(cfg.paths.run, cfg.resume)
     for key, value in start.settled(plain(cfg)).items():
         OmegaConf.update(cfg, key, value)
-    start.compare(plain(cfg))
+    start.compare(recorded(cfg))
     return start
+
+
+def _named_as_recorded(cfg: DictConfig) -> None:
+    """The name stands in tables, on pages and in terminals, so what it took from the environment goes no further.
+
+    Raises:
+        Refused: the generator took something from there, which those who read its checkpoint would have to guess.
+    """
+    written = recorded(cfg)
+    for key, value in flat({"generator": written["generator"]}).items():
+        if name := PLACEHOLDER.search(str(value)):
+            raise Refused(f"{key}: a checkpoint says what its network is; write the value in place of {name[1]}'s")
+    cfg.name = written["name"]
 
 
 def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
@@ -194,7 +210,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     device = str(module.device)
-    pictures, about = ValidationCrops(parts.data), about_data(plain(cfg))
+    pictures, about = ValidationCrops(parts.data), about_data(recorded(cfg))
     published = publish(folder, methods, pictures, device, about, judges=build_lpips(cfg, device), shown=SHOWN)
     mine = next(row for row in published.results.rows if row.area == ALL and row.method == cfg.name)
     figures = {

@@ -14,7 +14,10 @@ import inpaint
 ROOT = Path(inpaint.__file__).parents[1]
 
 FLOORS = [
-    ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance", "checkpoint"],  # words
+    [  # words
+        *("batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance"),
+        *("untrusted", "tensors", "checkpoint"),
+    ],
     ["pictures", "fills"],
     ["networks", "masks"],
     ["losses", "metrics", "data"],
@@ -22,7 +25,7 @@ FLOORS = [
         "training",
         "evaluation",
     ],
-    ["config"],
+    ["references", "config"],
     ["cli"],
     ["study", "compare"],
     ["train", "evaluate", "preview", "predict", "probe", "sweep"],  # commands

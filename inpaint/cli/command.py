@@ -5,10 +5,13 @@ and told in a line; every other error is ours, and shows its traceback.
 """
 
 import errno
+import io
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,15 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.cli import job
 from inpaint.cli.explain import explain, refuse_namesakes, shortened, too_long
 from inpaint.config import config_folder
-from inpaint.settings import Refused, SweepError
+from inpaint.references import without_values
+from inpaint.settings import ConfigError, Refused, SweepError, printable
+from inpaint.untrusted import YAML, Unreadable, measure_yaml, read_text
 
 # What a user's folder can be at fault for.
 DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
@@ -39,8 +44,10 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         return run(cfg)
 
     def task(cfg: DictConfig) -> Any:
+        for handler in logging.getLogger().handlers:  # those that Hydra has set up
+            handler.addFilter(_spelt_out)
         if job.ours():
-            return job.run_job(name, cfg, chosen, lambda error: _told(name, error))
+            return job.run_job(name, cfg, chosen, lambda error: without_values(_told(name, error), cfg))
         try:
             return chosen(cfg)
         except Exception as error:
@@ -52,12 +59,13 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
                 message = explain(name, error)
             if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            _leave(name, message)
+            _leave(name, without_values(message, cfg))
 
     shown = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
-        hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
+        with bounded_yaml():
+            hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
     except Exception as error:
         if shown:
             raise
@@ -96,7 +104,39 @@ def _for_the_user(error: BaseException) -> str | None:
     return None
 
 
+@contextmanager
+def bounded_yaml() -> Iterator[None]:
+    """Hydra reads yaml files only as far as one can: not a pipe, and not one whose aliases stand for a billion values.
+
+    It reads each with `OmegaConf.load`, and copies what an alias stands for wherever that is.
+    """
+    load = OmegaConf.load
+
+    def bounded(file: Any) -> Any:
+        name = file if isinstance(file, str | Path) else getattr(file, "name", "a yaml file")
+        try:
+            text = read_text(Path(name), YAML) if isinstance(file, str | Path) else file.read(YAML + 1)
+            if len(text) > YAML:
+                raise Unreadable(f"it has more than {YAML} characters")
+            measure_yaml(text)
+        except Unreadable as error:
+            raise ConfigError(f"{name}: {error}") from None
+        return load(io.StringIO(text))
+
+    OmegaConf.load = staticmethod(bounded)  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        OmegaConf.load = staticmethod(load)  # type: ignore[method-assign]
+
+
+def _spelt_out(record: logging.LogRecord) -> bool:
+    """What a file's name or text would command a terminal is spelt out in its logged lines."""
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
+
+
 def _leave(name: str, message: str, code: int = 2) -> None:
-    for line in shortened(message):
+    for line in shortened(printable(message)):
         print(f"inpaint-{name}: {line}", file=sys.stderr)
     sys.exit(code)

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
 from inpaint.folder import Busy, first_rank, only_one, write_whole
+from inpaint.untrusted import read_json
 
 RECORD = "job.json"
 STATUSES = ("waiting", "running", "finished", "pruned", "failed")
@@ -49,7 +50,7 @@ class Job:
     def read(cls, folder: Path) -> "Job | None":
         """The record in a job's folder; None where there is none."""
         file = folder / RECORD
-        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        return cls(**read_json(file)) if file.is_file() else None
 
     def write(self) -> None:
         """Put the record into the folder, whole or not at all."""
@@ -173,7 +174,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     if process.returncode:
         raise ProcessError(last or f"exit code {process.returncode}")
     summary = folder / "summary.json"
-    return json.loads(summary.read_text(encoding="utf-8"))["figures"] if summary.is_file() else {}
+    return read_json(summary)["figures"] if summary.is_file() else {}
 
 
 def is_pruned(error: Exception) -> bool:
@@ -196,7 +197,7 @@ def _say_how_far(sweep: Path, number: int, job: Job) -> None:
     progress = sweep / "sweep.json"
     if not progress.is_file():
         return
-    said = json.loads(progress.read_text(encoding="utf-8"))
+    said = read_json(progress)
     records = [file for file in sweep.glob(f"*/{RECORD}") if file.stat().st_mtime >= said["started"]]
     ended = [record for file in records if (record := Job.read(file.parent)) and record.status != "running"]
     done, jobs = said["done"] + len(ended), said["jobs"]

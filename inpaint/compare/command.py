@@ -7,7 +7,7 @@ from pathlib import Path
 from inpaint.compare.comparison import SORTS, compare
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
-from inpaint.settings import Refused
+from inpaint.settings import Refused, printable
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
             page = Path(arguments.html) if arguments.html else folder / "comparison.html"
             page.parent.mkdir(parents=True, exist_ok=True)
             for line in write_html(report, page, max_bytes=int(arguments.max_mb * 1e6)):
-                print(line)
+                print(printable(line))
         if arguments.wandb:
             from inpaint.compare.dashboard import log_to_wandb
 
@@ -56,5 +56,5 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         raise SystemExit(1) from None
     except (Refused, OSError) as error:
-        print(f"inpaint-compare: {error}", file=sys.stderr)
+        print(f"inpaint-compare: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None

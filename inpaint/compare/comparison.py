@@ -18,6 +18,7 @@ from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_interva
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
+from inpaint.untrusted import read_json
 
 COUNTS = ("parameters", "updates", "train_seconds")
 SORTS = (*COLUMNS, *COUNTS)
@@ -328,14 +329,19 @@ def ranked(entries: Sequence[Entry], sort: str) -> list[Entry]:
 
 
 def _read_study(folder: Path) -> dict[str, Any]:
-    from inpaint.study.report import FORMAT
+    from inpaint.study.report import FORMAT, notes
 
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        report = read_json(folder / "report.json")
     except FileNotFoundError:
         raise Refused(f"--study: {folder} has no report.json; inpaint-study report {folder} writes it") from None
     except (OSError, ValueError) as error:
         raise Refused(f"--study: {folder / 'report.json'} cannot be read: {error}") from error
-    if not isinstance(report, dict) or report.get("format") != FORMAT:
-        raise Refused(f"--study: {folder / 'report.json'} is not a report of inpaint-study report")
+    try:
+        if report["format"] != FORMAT:
+            raise ValueError
+        notes(report)
+        dict.fromkeys(row["method"] for row in report["scores"] or [])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Refused(f"--study: {folder / 'report.json'} is not a report of inpaint-study report") from None
     return report

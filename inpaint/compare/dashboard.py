@@ -9,13 +9,14 @@ from inpaint.compare.comparison import Report
 from inpaint.compare.runs import Run
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
+from inpaint.untrusted import read_text
 
 
 def wandb_id(run: Run) -> str | None:
     """The id of a run at wandb: in ``wandb_id.txt``, or in the name of the folder where its client kept the records."""
     stored = run.folder / "wandb_id.txt"
     if stored.is_file():
-        return stored.read_text(encoding="utf-8").strip() or None
+        return read_text(stored, 1000).strip() or None
     folders = [*run.folder.glob("wandb/run-*-*"), *run.folder.glob("wandb/offline-run-*-*")]
     newest = max(folders, key=lambda folder: folder.name.partition("run-")[2], default=None)
     return newest.name.rpartition("-")[2] if newest else None

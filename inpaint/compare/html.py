@@ -29,6 +29,8 @@ from inpaint.evaluation.table import IMAGES, PERFECT
 from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
+from inpaint.settings import Refused
+from inpaint.untrusted import read_bytes
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more
@@ -218,7 +220,10 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
 
 
 def _embedded(path: Path) -> str | None:
-    content = path.read_bytes()
+    try:
+        content = read_bytes(path)
+    except (OSError, Refused):
+        return None
     return f"data:image/png;base64,{base64.b64encode(content).decode()}" if content.startswith(PNG) else None
 
 

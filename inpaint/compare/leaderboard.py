@@ -13,6 +13,7 @@ from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Difference
 from inpaint.evaluation.table import PERFECT, Cell, figure_cells, print_blocks
 from inpaint.metrics.columns import COLUMNS
+from inpaint.settings import printable
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
 SHOWN = (*table.SHOWN, "lpips_alex", "fid")
@@ -27,9 +28,9 @@ def print_leaderboard(report: Report) -> None:
         print()
         _print_choices(block, report.sort)
     for note in report.notes:
-        print(note)
+        print(printable(note))
     for line in report.left_out:
-        print(f"left out: {line}")
+        print(printable(f"left out: {line}"))
 
 
 def _print_block(block: Block, sort: str) -> None:

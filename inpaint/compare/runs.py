@@ -10,21 +10,25 @@ there: what runs of older versions do not have is left out of the comparison.
 import csv
 import glob
 import hashlib
+import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
 from inpaint.metrics.columns import COLUMNS
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
+from inpaint.untrusted import TABLE, measure, read_json, read_text, read_yaml
+
+AREA = re.compile(rf"{ALL}|\d{{1,3}}-\d{{1,3}} %")
+STEP = re.compile("[0-9]{1,15}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Run:
     def pictures(self, kind: str | None = None) -> dict[int, Path]:
         """Files of its composites, or of another kind of picture (``input``, ``truth``), by index."""
         folder = self.folder / "pictures" / (kind or self.images_in)
-        return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
+        return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdecimal()}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """Points (update, value) of each curve of `metrics.csv`, finite values alone; empty where there is none."""
@@ -93,8 +97,8 @@ class Run:
             # A run that was killed may have half a last line; a curve is none the worse for it.
             for line in csv.DictReader(file):
                 step = line.get("step") or ""
-                for name, text in line.items():
-                    if isinstance(text, str) and text and step.isdigit() and name.startswith(("train/", "val/")):
+                for name, text in line.items() if STEP.fullmatch(step) else ():
+                    if isinstance(text, str) and text and name.startswith(("train/", "val/")):
                         value = _number(text)
                         if math.isfinite(value):
                             found.setdefault(name, []).append((int(step) + 1, value))
@@ -140,17 +144,22 @@ def read(folder: Path) -> list[Run]:
     model = None
     try:
         if (folder / "config.yaml").exists() or (folder / file).exists():
-            summary = json.loads((folder / file).read_text(encoding="utf-8"))
+            summary = read_json(folder / file)
             model = str(summary["method"])
             counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
-            config = renamed(yaml.safe_load((folder / file).read_text(encoding="utf-8")))
+            config = renamed(read_yaml(folder / file))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
+            file = "metrics.csv"
+            if (folder / file).exists():
+                measure(folder / file, TABLE)  # read when its curves are drawn
         file = "results.csv"
         rows = read_csv(folder / file)
+        if other := [row.area for row in rows if not AREA.fullmatch(row.area)]:
+            raise ValueError(f"{other[0]!r} is no hole area")
         methods = sorted(dict.fromkeys(row.method for row in rows), key=lambda method: method != model)
         for method in methods if model is None else [model]:
             if (count := sum(row.method == method and row.area == ALL for row in rows)) != 1:
@@ -162,12 +171,10 @@ def read(folder: Path) -> list[Run]:
         file = "validation.csv"
         areas, photographs, manifest = _validation(folder / file)
         file = "results.json"
-        measured = (
-            json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
-        )
-        networks = dict(measured.get("networks") or {})
+        measured = read_json(folder / file)["measured"] if (folder / file).exists() else {}
+        networks = {role: str(name) for role, name in dict(measured.get("networks") or {}).items()}
         folders = dict(measured.get("folders") or {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, csv.Error) as error:
         raise Refused(_said(file, error)) from error
     none = dict.fromkeys(counts, math.nan)
     return [
@@ -192,12 +199,12 @@ def read(folder: Path) -> list[Run]:
 
 
 def _said(file: str, error: Exception) -> str:
-    return f"{file}: {type(error).__name__}: {' '.join(str(error).split())}"
+    kind = "" if isinstance(error, Refused) else f"{type(error).__name__}: "
+    return f"{file}: {kind}{' '.join(str(error).split())[:300]}"
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file, strict=True))
+    lines = list(csv.DictReader(io.StringIO(read_text(path, TABLE), newline=""), strict=True))
     if any(None in line or None in line.values() for line in lines):
         raise ValueError("a line is cut short")
     return lines

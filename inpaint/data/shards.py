@@ -16,6 +16,7 @@ from inpaint.folder import write_whole
 from inpaint.pictures.reading import BadImage, Encoded
 from inpaint.progress import in_threads
 from inpaint.settings import Refused, listed
+from inpaint.untrusted import parse_json, read_json
 
 
 class Shards:
@@ -117,7 +118,7 @@ class Shards:
 
     def _known(self, file: Path) -> dict[str, int]:
         try:
-            known = json.loads(file.read_text())
+            known = read_json(file)
             readable = all(isinstance(number, int) and number >= 0 for number in known.values())
         except (OSError, ValueError, AttributeError):
             readable = False
@@ -241,7 +242,7 @@ def _text(member: Encoded, setting: str) -> str:
     """The text of a member, or of an entry of its JSON."""
     try:
         text = member.stream.read().decode("utf-8").strip()
-        return str(json.loads(text)[setting.removeprefix("json:")]) if setting.startswith("json:") else text
+        return str(parse_json(text)[setting.removeprefix("json:")]) if setting.startswith("json:") else text
     except (ValueError, KeyError, TypeError) as error:
         raise BadImage(f"{member.name}: no {setting} that can be read ({error})") from None
 

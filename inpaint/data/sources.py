@@ -15,6 +15,7 @@ from torch import Tensor
 from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image, read_mask
 from inpaint.settings import Refused, listed
+from inpaint.untrusted import TABLE, read_text
 
 Split = Literal["train", "validation"]
 say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why
@@ -270,8 +271,8 @@ class Folder:
     def _listed(self, found: list[str], key: Split, file: Path) -> list[str]:
         """The pictures of a list file."""
         try:
-            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
+            lines = [line.strip() for line in read_text(file, TABLE).splitlines()]
+        except (OSError, Refused) as error:
             raise Refused(f"data.{key}: {file} is no list that can be read ({error})") from None
         paths = [PurePosixPath(line) for line in lines if line and not line.startswith("#")]
         outside = [str(path) for path in paths if path.is_absolute() or ".." in path.parts]
@@ -347,8 +348,8 @@ class Folder:
             picture["label"] = self.labels[split][row]
         if self.caption is not None:
             try:
-                picture["caption"] = self._caption(name).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
+                picture["caption"] = read_text(self._caption(name)).strip()
+            except (OSError, Refused) as error:
                 raise BadImage(f"{self._caption(name)}: no text that can be read ({error})") from None
         return picture
 

@@ -5,6 +5,7 @@ nothing else is asked for; the files have all of them.
 """
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,8 @@ from rich.text import Text
 
 from inpaint.evaluation.intervals import ALL, Results, Row
 from inpaint.metrics.columns import COLUMNS, Column
-from inpaint.settings import Refused
+from inpaint.settings import Refused, printable
+from inpaint.untrusted import read_text
 
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
@@ -56,8 +58,7 @@ def read_csv(path: Path) -> list[Row]:
     Raises:
         ValueError, KeyError, csv.Error: the file is something else, or cut short.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file, strict=True))
+    lines = list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
     if any(None in line.values() for line in lines):
         raise Refused("a line is cut short")
 
@@ -338,7 +339,7 @@ def print_blocks(
     """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for position, heading in enumerate(headings):
-        two_lines = heading.replace(" (", "\n(").replace(" per ", " per\n")
+        two_lines = printable(heading.replace(" (", "\n(").replace(" per ", " per\n"))
         if position < labels:
             table.add_column(two_lines, overflow="fold")
         else:
@@ -346,7 +347,7 @@ def print_blocks(
             table.add_column(two_lines, justify="right" if heading else "left", min_width=max(map(len, texts)))
     for block in blocks:
         for line in block:
-            table.add_row(*(Text(cell.text, style="bold green" if cell.best else "") for cell in line))
+            table.add_row(*(Text(printable(cell.text), style="bold green" if cell.best else "") for cell in line))
         table.add_section()
     console = Console(file=file, highlight=False)
     needed = console.measure(table, options=console.options.update(max_width=10_000))
@@ -355,5 +356,5 @@ def print_blocks(
     console.print()
     footer = Table.grid(padding=(0, 2))
     for title, definition in definitions.items():
-        footer.add_row(Text(title), Text(definition, overflow="fold"), style="dim")
+        footer.add_row(Text(printable(title)), Text(printable(definition), overflow="fold"), style="dim")
     console.print(footer)

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import math
 import weakref
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inpaint import rng
+from inpaint import rng, tensors
 from inpaint.settings import Refused, choice
 
 log = logging.getLogger(__name__)
@@ -274,6 +275,8 @@ def _read(file: Path, network: nn.Sequential, name: str, key: str) -> dict[str, 
     layers stand at the places and have the shapes of `network`.
     """
     try:
+        if zipfile.is_zipfile(file):  # torchvision's are of torch's older format
+            tensors.measure(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -13,9 +13,11 @@ from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
 from inpaint.settings import Refused
+from inpaint.untrusted import measure
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
+LARGEST_FILE = 1 << 30  # bytes; that many pixels take a third of it, uncompressed
 GAP = 3.0  # before Lanczos, pictures are reduced by whole numbers to this many times the size: Pillow's `reducing_gap`
 
 # What turns a picture upright, by the Orientation tag of its EXIF data (CIPA DC-008, 4.6.4).
@@ -60,6 +62,8 @@ def open_image(file: File) -> Image.Image:
     """
     source = file.stream if isinstance(file, Encoded) else file
     try:
+        if isinstance(file, Path):
+            measure(file, LARGEST_FILE)
         picture = Image.open(source, formats=FORMATS)
     except UnidentifiedImageError:
         raise BadImage(f"{file}: not a readable jpg, png or webp picture{_found_instead(file)}") from None

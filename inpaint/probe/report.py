@@ -10,7 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from inpaint.references import recorded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -150,7 +152,7 @@ def write_results(
         table = csv.DictWriter(file, flat[0], lineterminator="\n")
         table.writeheader()
         table.writerows(flat)
-    settings = OmegaConf.to_container(cfg, resolve=True)
+    settings = recorded(cfg)
     whole = {"settings": settings, "definitions": definitions, "rows": flat, "splits": records}
     (folder / "results.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
 

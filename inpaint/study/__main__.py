@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from inpaint.settings import Refused
+from inpaint.settings import Refused, printable
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,8 +24,10 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
-    except Refused as error:
-        for line in str(error).splitlines():
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        raise SystemExit(1) from None
+    except (Refused, OSError) as error:
+        for line in printable(str(error)).splitlines():
             print(f"inpaint-study: {line}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -48,6 +48,7 @@ from typing import Any
 import numpy as np
 
 from inpaint.evaluation.table import Cell, print_blocks
+from inpaint.folder import replacing, write_whole
 from inpaint.settings import Refused
 from inpaint.study.preference import (
     CONFIDENCE,
@@ -245,7 +246,7 @@ def _is_decided(row: Report) -> bool:
 
 def write_csv(report: Report, path: Path) -> None:
     """The pairs, every digit kept; `share` and its bounds are of those who preferred `a`."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, PAIR_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(report["pairs"])
@@ -318,7 +319,7 @@ def write(folder: Path, max_failures: float) -> Report:
     if not given:
         raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
     report = summarise(study, given, max_failures)
-    (folder / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(folder / "report.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     write_csv(report, folder / "report.csv")
-    (folder / "report.svg").write_text(chart(report), encoding="utf-8")
+    write_whole(folder / "report.svg", chart(report))
     return report

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inpaint.settings import Refused
+from inpaint.untrusted import read_json
 
 FORMAT = "inpaint-study 1"
 ORIGINAL, DESTROYED, DAMAGED = "original", "destroyed", "damaged"
@@ -92,7 +93,7 @@ def load(folder: Path) -> Study:
     """
     path = folder / "study.json"
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         if fields.pop("format", None) != FORMAT:
             raise ValueError(f"its format is not {FORMAT!r}")
         schedules = [[Trial(*trial) for trial in schedule] for schedule in fields.pop("schedules")]

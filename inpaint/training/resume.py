@@ -1,6 +1,5 @@
 """What a run goes on from, and what may be different then."""
 
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from inpaint.checkpoint import CheckpointError
 from inpaint.data.automatic import AUTO, SETTINGS
 from inpaint.folder import shown
 from inpaint.provenance import flat, without_secrets
-from inpaint.settings import OPTIMIZATION, Refused, listed
+from inpaint.settings import OPTIMIZATION, Refused, listed, printable
+from inpaint.untrusted import read_json
 
 if TYPE_CHECKING:
     from inpaint.training.gan import InpaintingGAN
@@ -133,13 +133,13 @@ class Start:
         print(f"going on from {shown(self.path)}")
         for key, told in self.changed.items():
             if key.split(".")[0] in SAID_ALOUD:
-                print(f"  changed since: {told}")
+                print(f"  changed since: {printable(told)}")
 
 
 def finished(start: Start) -> dict[str, float] | None:
     """The figures of the results, if this very run is done to its end and measured."""
     try:
-        summary = json.loads((start.folder / "summary.json").read_text())
+        summary = read_json(start.folder / "summary.json")
         figures, updates = dict(summary["figures"]), summary["updates"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

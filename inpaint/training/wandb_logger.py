@@ -32,6 +32,7 @@ from inpaint.training.wandb_client import (
     why_unreachable,
     within,
 )
+from inpaint.untrusted import read_json, read_text
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -138,7 +139,7 @@ class WandbLogger(RunLogger):
     @property
     def version(self) -> str | None:
         """The id of the run at wandb, once it has one."""
-        return self._id_file.read_text().strip() if self._id_file.is_file() else None
+        return read_text(self._id_file, 1000).strip() if self._id_file.is_file() else None
 
     @property
     def save_dir(self) -> str:
@@ -327,7 +328,7 @@ class WandbLogger(RunLogger):
         """Note the id; if the folder has it already, go on behind what was logged."""
         if self.version == run.id and self._progress_file.is_file():
             with suppress(ValueError, TypeError):  # a machine that broke down may leave an empty file
-                self.progress = Progress(**json.loads(self._progress_file.read_text()))
+                self.progress = Progress(**read_json(self._progress_file))
             self.logged_before = Progress(**asdict(self.progress))
             run.summary.update(self.progress.best)
         self.progress.rows = max(self.progress.rows, run.step)

@@ -47,22 +47,20 @@ def test_nothing_that_is_written_holds_one(tmp_path):
     config = OmegaConf.load(tmp_path / "one" / "config.yaml")
     assert OmegaConf.to_container(config, resolve=False)["paths"] == {
         "run": str(tmp_path / "one"),
-        "token": "${oc.env:HF_TOKEN}",
-        "database": "db://me:${oc.env:DATABASE_PASSWORD}@host",
-        "key": "${oc.env:WANDB_API_KEY}",
+        "token": "<oc.env:HF_TOKEN>",
+        "database": "db://me:<oc.env:DATABASE_PASSWORD>@host",
+        "key": "<oc.env:WANDB_API_KEY>",
     }
 
 
-def test_references_stand_for_values(monkeypatch, tmp_path):
+def test_names_stand_for_values(monkeypatch, tmp_path):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SHORT_KEY", "l1")
     monkeypatch.setenv("HARMLESS", "a long value that is no secret")
     rest = {"b": {"c": "a long value that is no secret"}, "losses": "l1", "n": 3}
     config = {"a": [f"s3://{value}@host" for value in SECRETS.values()], **rest}
-    expected = {"a": [f"s3://${{oc.env:{name}}}@host" for name in SECRETS], **rest}
-    assert without_secrets(config) == expected
-    assert OmegaConf.create(expected).a[0] == config["a"][0], "with the variable set it means the same again"
+    assert without_secrets(config) == {"a": [f"s3://<oc.env:{name}>@host" for name in SECRETS], **rest}
 
     state = {}
     record = RunRecord(str(tmp_path), config)
