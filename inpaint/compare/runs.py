@@ -145,7 +145,8 @@ def read(folder: Path) -> list[Run]:
     try:
         if (folder / "config.yaml").exists() or (folder / file).exists():
             summary = read_json(folder / file)
-            model = str(summary["method"])
+            if not isinstance(model := summary["method"], str):
+                raise ValueError("its method is no text")
             counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]

@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from inpaint.settings import Refused
 
 LARGEST_MEMBER = 1 << 28  # bytes; a header can claim any size
+LONGEST_NAME = 1 << 20  # bytes of a header's extension, which tarfile reads whole
+# Times its size that a packed shard may hold: pictures are packed already, captions pack to a tenth; and what any may.
+PACKED, ANY = 50, 1 << 26
+UNKNOWN = 1 << 38  # bytes that one may hold whose size a network does not say
 BROKEN_HEADERS = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
+
+EXTENSIONS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 
 
 class Sample(NamedTuple):
@@ -50,6 +59,10 @@ class Reader:
             self.file = fsspec.open(address, "rb").open()
             # What can be skipped is not read where the file can seek.
             mode: Any = "r:*" if self.file.seekable() else "r|*"
+            size = self.file.seek(0, 2) if self.file.seekable() else getattr(self.file, "size", None)
+            if self.file.seekable():
+                self.file.seek(0)
+            self.most = max(PACKED * size, ANY) if size is not None else UNKNOWN
             self.tar = tarfile.open(fileobj=self.file, mode=mode, tarinfo=_Header)  # noqa: SIM115
         except Exception as error:  # what a network raises depends on its library
             raise Refused(f"{name}: the shard cannot be opened ({error})") from None
@@ -79,6 +92,8 @@ class Reader:
         members: dict[str, bytes] = {}
         number = 0
         while (entry := self.tar.next()) is not None:
+            if self.tar.offset > self.most:  # where the next header would be
+                raise Refused(f"{self.name}: the shard is packed and holds more than {self.most >> 20} MB; unpack it")
             self.tar.members = []  # type: ignore[attr-defined]  # or it remembers every member it has seen
             name, extension = _split(entry.name)
             if not entry.isreg() or extension not in self.wanted:
@@ -122,6 +137,16 @@ class _Header(tarfile.TarInfo):
             return super().fromtarfile(archive)
         except BROKEN_HEADERS as error:
             raise tarfile.ReadError(f"{error} at byte {archive.offset}") from None
+
+    def _proc_member(self, archive: Any) -> Any:
+        """As in the standard library, which has this to be overridden: long names and the like are read whole.
+
+        Raises:
+            tarfile.ReadError: one is longer than any name.
+        """
+        if self.type in EXTENSIONS and self.size > LONGEST_NAME:
+            raise tarfile.ReadError(f"a name of {self.size} bytes at byte {archive.offset}")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -80,7 +80,7 @@ class Judges:
             if draws:
                 said += f"; their intervals are of {draws} draws, moved to the figure, with the same SVM for all"
             self.notes.append(said)
-        self.recogniser = Recogniser(recogniser).to(device).eval() if recogniser is not None else None
+        self.recogniser = Recogniser(Path(recogniser)).to(device).eval() if recogniser is not None else None
         if recogniser is not None:
             self.networks["recogniser"] = f"{Path(recogniser).name} (sha256 {sha256(recogniser)[:8]})"
         self.real: dict[int, Tensor] = {}

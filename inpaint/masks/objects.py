@@ -18,9 +18,14 @@ from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import LARGEST, decode, open_image
 from inpaint.progress import track
 from inpaint.settings import Refused
+from inpaint.untrusted import read_text
 
 log = logging.getLogger(__name__)
 
+ANNOTATIONS = 1 << 30  # bytes of a COCO-format file; that of COCO's training pictures has 450 MB
+# Pixels along all outlines of an object, which pycocotools lays out five to a pixel and sorts; a thousand times more
+# than a picture's border, and far fewer than its 32-bit numbers can count.
+PERIMETER = 1_000_000
 VOID = 255  # of a palette picture: the border between objects in PASCAL VOC
 
 
@@ -157,11 +162,11 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
     except ImportError:
         raise Refused("masks.annotations: a COCO file needs pycocotools; pip install 'inpaint[data]'") from None
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_text(path, ANNOTATIONS))
         sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in content["images"]}
         annotations = list(content["annotations"])
         outlined = [note for note in annotations if note.get("segmentation") and not note.get("iscrowd")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Refused(
             f"masks.annotations: {path} is no COCO-format JSON, with images and annotations "
             f"({type(error).__name__}: {error})"
@@ -170,9 +175,10 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
     left_out.update({"crowds": crowds, "without an outline": len(annotations) - crowds - len(outlined)})
     for note in track(_spaced(outlined, most, left_out, "annotations"), "reading objects", "objects"):
         where = f"masks.annotations: {path}, annotation {note.get('id', '?')}"
-        if note.get("image_id") not in sizes:
-            raise Refused(f"{where}: there is no image {note.get('image_id')!r}")
-        height, width = sizes[note["image_id"]]
+        image = note.get("image_id")
+        if not isinstance(image, int | str) or image not in sizes:
+            raise Refused(f"{where}: there is no image {str(image)[:40]!r}")
+        height, width = sizes[image]
         if not 0 < height * width <= LARGEST:
             raise Refused(f"{where}: its image has {width} x {height} pixels")
         try:
@@ -191,10 +197,14 @@ def _run_lengths(outline: Any, height: int, width: int, coco: Any) -> dict[str, 
         if sum(counts) != height * width or min(counts) < 0:
             raise ValueError(f"run lengths of {sum(counts)} pixels, but its image has {height * width}")
         return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    perimeter = 0.0
     for polygon in outline:
         points = np.asarray(polygon, dtype=float).reshape(-1, 2)
         if len(points) < 3 or not (np.abs(points) <= 2 * max(height, width)).all():
             raise ValueError("a polygon needs three points or more, in its image")
+        perimeter += np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() + len(points)
+        if perimeter > PERIMETER:
+            raise ValueError(f"outlines of more than {PERIMETER} pixels")
     return coco.merge(coco.frPyObjects(outline, height, width))
 
 
@@ -206,6 +216,8 @@ def _uncompressed(text: str) -> list[int]:
         code = letter - 48
         value |= (code & 31) << shift
         shift += 5
+        if shift > 60:
+            raise ValueError("a run length of more than 60 bits")
         if not code & 32:
             if code & 16:  # the sign
                 value -= 1 << shift

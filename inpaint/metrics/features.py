@@ -53,7 +53,7 @@ def feature_network(name_or_file: str, weights: str | None = None, size: int = 2
     if name_or_file == "inception":
         return _inception()
     if Path(name_or_file).is_file():
-        network = Foreign(name_or_file, "features", size)
+        network = Foreign(Path(name_or_file), "features", size)
         resized = "" if network.prepares else f", {size} px"
         name = f"{Path(name_or_file).name} (sha256 {sha256(name_or_file)[:8]}{resized})"
         return FeatureNetwork(name, network, network.width)
@@ -76,7 +76,7 @@ def _inception() -> FeatureNetwork:
         )
     if sha256(file) != INCEPTION_SHA256:
         raise Refused(f"features: {file} is not NVIDIA's file, whose sha256 is {INCEPTION_SHA256}; fetch it anew")
-    network = Foreign(file, "features")
+    network = Foreign(file, "features", known=True)
     return FeatureNetwork(INCEPTION.removesuffix(".pt"), network, network.width)
 
 

@@ -1,6 +1,15 @@
-"""Networks made elsewhere that come as one file, TorchScript or ONNX, and judge pictures."""
+"""Networks made elsewhere that come as one file, TorchScript or ONNX, and judge pictures.
+
+TorchScript is code: torch runs what the file says, with the rights of who runs it. What would write or open files, ask
+other machines or talk to the terminal is refused by its name before anything is loaded, but a program can always take
+time and memory without end. ONNX has no operator that does any of it, and ONNX Runtime reads external data from the
+file's own folder alone; prefer it for a file from somebody else. A run or a checkpoint cannot name such a file.
+"""
 
 import hashlib
+import logging
+import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +21,17 @@ from inpaint.batch import from_uint8, to_uint8
 from inpaint.networks.backbones import CONVENTIONS
 from inpaint.settings import Refused
 
+log = logging.getLogger("inpaint.metrics.foreign")
+
 MEAN, DEVIATION = CONVENTIONS["torchvision"].mean, CONVENTIONS["torchvision"].deviation  # of ImageNet, RGB in [0, 1]
 TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
+CODE = 64 << 20  # bytes of a TorchScript file that are no weights
+# What no network that judges pictures has: operators that take the name of a file or another machine, the one way to
+# write an operator's name in pieces, printing, and libraries of operators other than torch's own.
+ACTS = re.compile(
+    rb"\b(save|from_file|load_tensor|rpc_sync|rpc_async|rpc_remote|getattr|print)\b|"
+    rb"\bops\s*\.\s*(?!(?:aten|prim|quantized|_quantized)\b)\w+|torch\.classes\.(?!quantized\b)\w+"
+)
 
 
 class Foreign(nn.Module):
@@ -25,15 +43,18 @@ class Foreign(nn.Module):
     is given bytes of any size and asked for features.
 
     Args:
-        file: TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs ``pip install 'inpaint[onnx]'`` and runs on
+        file: a path and no text, as a config holds texts, and one that somebody sent must not name what is run;
+            TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs ``pip install 'inpaint[onnx]'`` and runs on
             the CPU), one input of pictures and one output of K numbers each.
         key: the config's key that error messages begin with.
         size: pixels.
         mean: of each channel.
         deviation: of each channel.
+        known: whether the file's contents were compared with a sha256, so that nothing is asked of it.
 
     Raises:
-        Refused: a file that is not there, is of another kind, or does not make ``(1, K)`` of one picture.
+        Refused: a file that is not there, is of another kind, would do something else than compute, or does not make
+            ``(1, K)`` of one picture.
     """
 
     mean: Tensor
@@ -41,17 +62,20 @@ class Foreign(nn.Module):
 
     def __init__(
         self,
-        file: str | Path,
+        file: Path,
         key: str,
         size: int = 224,
         mean: Sequence[float] = MEAN,
         deviation: Sequence[float] = DEVIATION,
+        known: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(file, Path):
+            raise Refused(f"{key}: {file} is named by a config; a file that is run stands on the command line")
         self.size = size
         for name, values in (("mean", mean), ("deviation", deviation)):
             self.register_buffer(name, torch.tensor(list(values)).view(-1, 1, 1), persistent=False)
-        self.network = _load(Path(file), key)
+        self.network = _load(file, key, known)
         schema = getattr(self.network.forward, "schema", None)  # of TorchScript
         self.prepares = schema is not None and any(each.name == "return_features" for each in schema.arguments)
         try:
@@ -89,6 +113,7 @@ class _Onnx(nn.Module):
             raise Refused(f"{key}: {file} needs ONNX Runtime; pip install 'inpaint[onnx]'") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4  # its log shows the file's own texts
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0]
 
@@ -98,13 +123,21 @@ class _Onnx(nn.Module):
         return torch.cat([torch.from_numpy(each) for each in found]).to(x.device)
 
 
-def _load(file: Path, key: str) -> nn.Module:
+def _load(file: Path, key: str, known: bool) -> nn.Module:
     if not file.is_file():
         raise Refused(f"{key}: there is no file {file}")
     if file.suffix.lower() not in (*TORCHSCRIPT, ".onnx"):
         raise Refused(f"{key}: {file} is neither TorchScript ({', '.join(TORCHSCRIPT)}) nor ONNX (.onnx)")
     try:
-        network = _Onnx(file, key) if file.suffix.lower() == ".onnx" else torch.jit.load(file, map_location="cpu")
+        if file.suffix.lower() == ".onnx":
+            return _Onnx(file, key).eval()
+        if not known:
+            _refuse_acts(file, key)
+            log.warning(
+                f"{key}: {file} is TorchScript, a program that runs here with your rights; take one from people you "
+                "trust, or ONNX"
+            )
+        network = torch.jit.load(file, map_location="cpu")
     except Refused:
         raise
     except Exception as error:
@@ -112,6 +145,28 @@ def _load(file: Path, key: str) -> nn.Module:
         kind = "ONNX" if file.suffix.lower() == ".onnx" else "TorchScript, which torch.jit.save writes"
         raise Refused(f"{key}: {file} is not {kind} ({reason[:200]})") from None
     return network.eval()
+
+
+def _refuse_acts(file: Path, key: str) -> None:
+    """Refuse a TorchScript file by the words in its code, comments and texts included: loading it may run some.
+
+    Raises:
+        Refused: naming the word.
+        Exception: whatever a file that is no zip archive makes zipfile raise.
+    """
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        # torch finds members whatever the case of their names, and packs nothing but code.
+        code = [each for each in members if each.filename.lower().endswith((".py", ".pkl"))]
+        packed = [each for each in members if each.compress_type != zipfile.ZIP_STORED]
+        if sum(each.file_size for each in {id(each): each for each in (*code, *packed)}.values()) > CODE:
+            raise Refused(f"{key}: {file} holds more than {CODE >> 20} MB that are no weights")
+        if not any(each.filename.endswith("/constants.pkl") for each in members):
+            raise ValueError("it has no constants.pkl")
+        for each in code:
+            if found := ACTS.search(archive.read(each)):
+                word = found[0].decode(errors="replace")
+                raise Refused(f"{key}: {file} says {word!r} in {each.filename}, which no network needs; use ONNX")
 
 
 def sha256(file: str | Path) -> str:

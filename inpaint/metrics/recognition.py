@@ -23,7 +23,7 @@ class Recogniser(nn.Module):
 
     def __init__(
         self,
-        file: str | Path,
+        file: Path,
         size: int = 224,
         mean: Sequence[float] = MEAN,
         deviation: Sequence[float] = DEVIATION,

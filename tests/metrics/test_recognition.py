@@ -57,7 +57,7 @@ def onnx_file(tmp_path, pictures="N"):
 
 
 def test_the_largest_output_is_the_class(tmp_path):
-    recogniser = Recogniser(str(scripted(tmp_path)))
+    recogniser = Recogniser(scripted(tmp_path))
     found = recogniser(coloured(2, 0, 1, 1))
     assert found.tolist() == [2, 0, 1, 1] and found.dtype == torch.int64
     with torch.autocast("cpu", torch.bfloat16):
