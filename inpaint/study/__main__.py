@@ -67,10 +67,10 @@ def _build(arguments: argparse.Namespace) -> None:
         seed=arguments.seed, title=arguments.title, question=arguments.question, skip=arguments.missing == "skip",
     )  # fmt: skip
     catch = sum(trial.is_catch for trial in study.schedules[0])
-    print(f"{len(sources.pictures)} pictures by {', '.join(study.contestants)}")
+    print(printable(f"{len(sources.pictures)} pictures by {', '.join(study.contestants)}"))
     print(f"{len(study.schedules)} schedules of {len(study.schedules[0]) - catch} comparisons and {catch} catch trials")
     if sources.left_out:
-        print(f"left out: {'; '.join(sources.left_out)}")
+        print(printable(f"left out: {'; '.join(sources.left_out)}"))
     print(f"next: inpaint-study serve {arguments.output}")
 
 

@@ -37,6 +37,7 @@ participants they are too narrow.
 
 import csv
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -131,6 +132,14 @@ def summarise(study: Study, votes: Sequence[Vote], max_failures: float = 0.2) ->
         "half_votes": half_votes,
         "scores": scores,
     }
+
+
+def _is_vote(study: Study, vote: Vote) -> bool:
+    """Whether it answers a trial; the file may be anyone's, and SQLite stores what it is given."""
+    whole = all(isinstance(number, int) for number in (vote.participant, vote.trial, vote.ms))
+    if not (whole and vote.participant >= 1 and vote.ms >= 0 and vote.choice in ("left", "right")):
+        return False
+    return 0 <= vote.trial < len(study.schedule(vote.participant))
 
 
 def _winner_and_loser(study: Study, vote: Vote) -> tuple[str, str]:
@@ -314,8 +323,12 @@ def write(folder: Path, max_failures: float) -> Report:
     votes = Votes(folder / "votes.sqlite", study.digest)
     try:
         given = votes.all()
+    except sqlite3.Error as error:
+        raise Refused(f"{folder / 'votes.sqlite'}: the votes cannot be read ({error})") from None
     finally:
         votes.close()
+    if other := [vote for vote in given if not _is_vote(study, vote)]:
+        raise Refused(f"{folder / 'votes.sqlite'}: {str(other[0])[:120]} is no vote on this study")
     if not given:
         raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
     report = summarise(study, given, max_failures)

@@ -102,6 +102,9 @@ def load(folder: Path) -> Study:
         unknown = sorted(key for key in needed if key[1] not in study.files[key[0]])
         if unknown or not all(schedules) or not schedules:
             raise ValueError("it has trials without pictures, or no trials")
+        texts = [study.title, study.question, *study.contestants]
+        if not (isinstance(study.seed, int) and all(isinstance(text, str) for text in texts)):
+            raise ValueError("its title, its question and its contestants are no texts")
         if any(not re.fullmatch("[0-9a-f]{32}", name) for name in study.names):
             raise ValueError("a picture has a name that `inpaint-study build` does not give")
     except FileNotFoundError:

@@ -19,7 +19,13 @@ SECRETS = {
     "HF_TOKEN": "hf_abcdefghijklmnop",
     "DB_PASS": "battery horse correct",
     "SSH_PASSPHRASE": "horse correct battery",
+    "DATABASE_URL": "db://someone:hunter22@host",
+    "GITHUB_PAT": "github_pat_11ABCDEFG",
+    "REDIS_AUTH": "redis-has-a-password",
+    "SLACK_WEBHOOK": "https://hooks.slack/T00/B00/XXXX",
 }
+# Known by their references alone: too short to be looked for, of a harmless name, or computed with.
+REFERRED = {"SHORT": "kQ9x", "HARMLESS": "an-innocent-name", "DOOR": "73519284"}
 
 
 def test_nothing_that_is_written_holds_one(tmp_path):
@@ -28,20 +34,26 @@ def test_nothing_that_is_written_holds_one(tmp_path):
         "+paths.token=${oc.env:HF_TOKEN}",
         "+paths.database='db://me:${oc.env:DATABASE_PASSWORD}@host'",
         f"+paths.key={SECRETS['WANDB_API_KEY']}",
+        "+paths.short=${oc.env:SHORT}",
+        "+paths.door=${oc.decode:${oc.env:DOOR}}",
+        "name=run_${oc.env:HARMLESS}",
+        *(f"+paths.{name.lower()}={SECRETS[name]}" for name in ("GITHUB_PAT", "REDIS_AUTH")),
         "logger=wandb",
     ]
     fewer = ["trainer.max_steps=1", "trainer.val_check_interval=1", "callbacks.checkpoint.every=1"]
-    run("train", *SMALL, *settings, *fewer, "hydra.run.dir=one", cwd=tmp_path, WANDB_MODE="offline", **SECRETS)
+    environment = {"WANDB_MODE": "offline", **SECRETS, **REFERRED}
+    printed = run("train", *SMALL, *settings, *fewer, "hydra.run.dir=one", cwd=tmp_path, **environment)
+    assert not [name for name, value in (SECRETS | REFERRED).items() if value in "".join(printed)]
     written = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
     assert any(path.suffix == ".ckpt" for path in written) and any(path.suffix == ".wandb" for path in written)
     found = {
         (path.relative_to(tmp_path).as_posix(), name)
         for path in written
-        for name, value in SECRETS.items()
+        for name, value in (SECRETS | REFERRED).items()
         if value.encode() in path.read_bytes()
     }
     # What was typed stands where Hydra and wandb themselves keep the command line; no value of a variable does.
-    assert {name for _, name in found} <= {"WANDB_API_KEY"}
+    assert {name for _, name in found} <= {"WANDB_API_KEY", "GITHUB_PAT", "REDIS_AUTH"}
     ours = {"config.yaml", "versions.json", "metrics.csv", "results.csv", "results.md", "summary.json"}
     assert not [path for path, _ in found if path.removeprefix("one/") in ours or "checkpoints" in path], found
     config = OmegaConf.load(tmp_path / "one" / "config.yaml")
@@ -50,6 +62,10 @@ def test_nothing_that_is_written_holds_one(tmp_path):
         "token": "<oc.env:HF_TOKEN>",
         "database": "db://me:<oc.env:DATABASE_PASSWORD>@host",
         "key": "<oc.env:WANDB_API_KEY>",
+        "short": "<oc.env:SHORT>",
+        "door": "<oc.decode:<oc.env:DOOR>>",
+        "github_pat": "<oc.env:GITHUB_PAT>",
+        "redis_auth": "<oc.env:REDIS_AUTH>",
     }
 
 

@@ -1,0 +1,147 @@
+"""TorchScript is code: what would act is refused before it is loaded, and no config names what is run.
+
+Real: files as `torch.jit.save` writes them; the module's attributes and comments may hold any text.
+"""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from inpaint.config import load_generator
+from inpaint.metrics.foreign import ACTS, Foreign
+from inpaint.metrics.recognition import Recogniser
+from inpaint.settings import Refused
+from tests.test_config import stored
+
+
+class Means(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3))
+
+
+class Prints(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        print("\x1b]0;title\x07")
+        return x.mean(dim=(2, 3))
+
+
+def scripted(path, network=None, **replaced):
+    """A TorchScript file, in whose code words are replaced by others."""
+    torch.jit.save(torch.jit.script(network or Means()), str(path))
+    with zipfile.ZipFile(path) as given:
+        members = [(info.filename, given.read(info)) for info in given.infolist()]
+    with zipfile.ZipFile(path, "w") as written:
+        for name, content in members:
+            if name.endswith(".py"):
+                for word, other in replaced.items():
+                    assert word.encode() in content
+                    content = content.replace(word.encode(), other.encode())
+            written.writestr(name, content)
+    return path
+
+
+ACTIONS = {
+    "writes a file": 'torch.save(x, "written"); _0 = torch.mean',
+    "maps a file, and makes it": 'torch.from_file("written", True, 4); _0 = torch.mean',
+    "with spaces": 'torch . save (x, "written"); _0 = torch.mean',
+    "in pieces": 'getattr(torch, "sa" + "ve")(x, "written"); _0 = torch.mean',
+    "asks another machine": 'rpc_sync("there", "f"); _0 = torch.mean',
+    "a library of operators": "ops.image.read_file; _0 = torch.mean",
+    "loads": 'ops.debugprims.load_tensor("written"); _0 = torch.mean',
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_acts_are_refused_before_anything_runs(action, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **settings: pytest.fail("it was loaded"))
+    with pytest.raises(Refused, match=r"^recogniser: .*x\.pt says .* in .*\.py, which no network needs; use ONNX"):
+        Recogniser(scripted(tmp_path / "x.pt", **{"torch.mean": ACTIONS[action]}))
+    assert not Path("written").exists()
+
+
+def test_a_file_does_not_talk_to_the_terminal(tmp_path, capfd):
+    with pytest.raises(Refused, match="says 'print'"):
+        Recogniser(scripted(tmp_path / "x.pt", Prints()))
+    assert capfd.readouterr().out == ""
+
+
+def test_a_hidden_member_is_looked_at_too(tmp_path):
+    """torch finds members whatever the case of their names."""
+    path = scripted(tmp_path / "x.pt")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x/CODE/__TORCH__/More.PY", "torch.save(x, 'written')")
+    with pytest.raises(Refused, match="says 'save'"):
+        Recogniser(path)
+
+
+def test_code_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
+    path = scripted(tmp_path / "x.pt")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/extra/much", bytes(65 << 20))
+    with pytest.raises(Refused, match="holds more than 64 MB that are no weights"):
+        Recogniser(path)
+
+
+def test_a_genuine_one_works_and_the_prompt_says_what_it_is(tmp_path, caplog):
+    assert Recogniser(scripted(tmp_path / "x.pt"))(torch.zeros(1, 3, 8, 8)).tolist() == [0]
+    assert (
+        "x.pt is TorchScript, a program that runs here with your rights; take one from people you trust" in caplog.text
+    )
+
+
+def test_operators_that_take_a_files_name_are_known():
+    """Should torch get another one, this fails."""
+    schemas = torch._C._jit_get_all_schemas()
+    takes = {s.name for s in schemas if any("filename" in a.name or a.name == "url" for a in s.arguments)}
+    assert takes and all(ACTS.search(name.partition("::")[2].encode()) for name in takes), takes
+
+
+@pytest.mark.parametrize("kind", ["inpaint.metrics.foreign.Foreign", "inpaint.metrics.recognition.Recogniser"])
+def test_a_checkpoint_names_no_file_that_is_run(kind, tmp_path, monkeypatch):
+    """A config holds texts, and a file that is run is given as a path, by the command line alone."""
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **settings: pytest.fail("it was loaded"))
+    node = {"_target_": kind, "file": str(scripted(tmp_path / "x.pt"))}
+    node |= {"key": "generator"} if kind.endswith("Foreign") else {}
+    with pytest.raises(Exception, match=r"named by a config|generator") as raised:
+        load_generator(stored({"generator": node}, nn.Linear(1, 1)))
+    assert isinstance(raised.value.__cause__ or raised.value, Refused)
+    with pytest.raises(Refused, match="stands on the command line"):
+        Foreign(str(tmp_path / "x.pt"), "features")
+
+
+def test_onnx_reads_nothing_outside_its_folder(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(24))
+    (tmp_path / "in" / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (tmp_path / "in" / "beside.bin").write_bytes(bytes(24))
+    helper, kinds = onnx.helper, onnx.TensorProto
+
+    def model(location):
+        weight = kinds(name="w", data_type=kinds.FLOAT, dims=[3], data_location=kinds.EXTERNAL)
+        for key, value in (("location", location), ("offset", "0"), ("length", "12")):
+            weight.external_data.add(key=key, value=value)
+        graph = helper.make_graph(
+            [
+                helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+                helper.make_node("Flatten", ["p"], ["f"]),
+                helper.make_node("Add", ["f", "w"], ["y"]),
+            ],
+            "g",
+            [helper.make_tensor_value_info("x", kinds.FLOAT, ["N", 3, 8, 8])],
+            [helper.make_tensor_value_info("y", kinds.FLOAT, ["N", 3])],
+            [weight],
+        )
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        (tmp_path / "in" / "x.onnx").write_bytes(made.SerializeToString())
+        return tmp_path / "in" / "x.onnx"
+
+    assert Recogniser(model("beside.bin"), 8)(torch.zeros(1, 3, 8, 8)).shape == (1,)
+    for location in ("../secret.bin", str(tmp_path / "secret.bin"), "link.bin"):
+        with pytest.raises(Refused, match="is not ONNX"):
+            Recogniser(model(location), 8)

@@ -1,0 +1,100 @@
+"""A study that is deleted, read-only, or somebody's own making ends in a line and exit code 2."""
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+
+import pytest
+
+from inpaint.study.__main__ import main
+from inpaint.study.trials import load
+from inpaint.study.votes import Vote, Votes
+from tests.study.conftest import built, study  # noqa: F401  fixtures
+
+
+@pytest.fixture
+def voted(study):  # noqa: F811
+    """The folder of a study with a few votes."""
+    votes = Votes(study / "votes.sqlite", load(study).digest)
+    number = votes.participant(votes.join())
+    for trial in range(3):
+        votes.add(Vote(number, trial, "left", 900))
+    votes.close()
+    return study
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        main(list(map(str, arguments)))
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and len(said.splitlines()) == 1 and said.strip().isprintable(), said
+    return said
+
+
+def change(folder, **fields):
+    content = json.loads((folder / "study.json").read_text()) | fields
+    (folder / "study.json").write_text(json.dumps(content))
+
+
+def fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def vote(folder, statement):
+    with sqlite3.connect(folder / "votes.sqlite") as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(statement)
+    connection.close()
+
+
+BROKEN = {
+    "deleted": shutil.rmtree,
+    "without study.json": lambda folder: (folder / "study.json").unlink(),
+    "a pipe": lambda folder: fifo(folder / "study.json"),
+    "3 GB": lambda folder: os.truncate(folder / "study.json", 3 << 30),
+    "deep": lambda folder: (folder / "study.json").write_text("[" * 100_000),
+    "a title that is a number": lambda folder: change(folder, title=7),
+    "contestants that are none": lambda folder: change(folder, contestants=[[], {}]),
+    "an unknown field": lambda folder: change(folder, **{"\x1b[2J": 1}),
+    "no schedules": lambda folder: change(folder, schedules=7),
+    "without pictures": lambda folder: shutil.rmtree(folder / "images"),
+    "without votes": lambda folder: (folder / "votes.sqlite").unlink(),
+    "votes that are none": lambda folder: (folder / "votes.sqlite").write_bytes(b"x" * 5000),
+    "a trial that is not there": lambda folder: vote(folder, "UPDATE vote SET trial = 10000 WHERE trial = 0"),
+    "a negative trial": lambda folder: vote(folder, "UPDATE vote SET trial = -1 WHERE trial = 0"),
+    "a time that is a text": lambda folder: vote(folder, "UPDATE vote SET ms = 'long'"),
+    "a choice that is none": lambda folder: vote(folder, "UPDATE vote SET choice = 'up'"),
+    "votes of another study": lambda folder: change(folder, title="another"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_report_of_it(kind, voted, capsys):
+    BROKEN[kind](voted)
+    refused(capsys, "report", voted)
+
+
+def test_a_folder_that_takes_nothing(voted, capsys, monkeypatch):
+    """A disk that is full or read-only; the tests may run as root, whom no mode stops."""
+
+    def full(*arguments, **settings):
+        raise OSError(30, "Read-only file system", str(voted / "report.json"))
+
+    monkeypatch.setattr("inpaint.study.report.write_whole", full)
+    assert "Read-only file system" in refused(capsys, "report", voted)
+    if os.geteuid():
+        voted.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        refused(capsys, "report", voted)
+        voted.chmod(stat.S_IRWXU)
+
+
+def test_a_report_is_written_over_no_file_of_the_users(voted, tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    for name in ("report.json", "report.csv", "report.svg"):
+        (voted / name).symlink_to(tmp_path / "precious")
+    main(["report", str(voted)])
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert json.loads((voted / "report.json").read_text())["votes"] >= 0
