@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2  # noqa: F401  it sets a variable of its own when it is imported
 import numpy as np
@@ -15,35 +14,9 @@ from PIL import Image
 
 from inpaint import evaluate, predict, train
 from inpaint.evaluation import intervals, table
+from tests.commands import ROOT, SMALL, run
 from tests.conftest import smooth_picture
 from tests.training.wandb_records import sessions
-
-ROOT = Path(__file__).parents[1]
-SMALL = [
-    "trainer.max_steps=4",
-    "trainer.val_check_interval=2",
-    "trainer.log_every_n_steps=1",
-    "callbacks.checkpoint.every=2",
-    "callbacks.panel.every=2",
-    "data.validation_crops=4",
-    "data.batch_size=4",
-    "generator.width=8",
-    "discriminator.width=8",
-]
-
-
-def run(command, *arguments, cwd, code=0, **environment):
-    """`inpaint-<command>` in `cwd`; returns the finished process after checking its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"inpaint.{command}", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +149,7 @@ BAD = {
 
 
 def refused(command, module, *arguments):
-    """The one line that a command ends with, in this process: what a process of its own prints, `test_43_typos` has."""
+    """The one line that a command ends with, in this process; `reliability/test_typos.py` starts a process for it."""
     (line,) = command(module, *arguments, code=2).strip().splitlines()
     assert line.startswith(f"inpaint-{module.__name__.split('.')[-1]}: ")
     return line

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from inpaint.config import conf_dir
+from tests.commands import ROOT
 from tests.sweeps import TINY
-from tests.test_commands import ROOT
 from tests.training.wandb_server import serving
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from inpaint.data.huggingface import HuggingFace
 from inpaint.pictures.reading import BadImage
-from tests.data.test_shards import encoded, mask, number_of
+from tests.data.numbered import encoded, mask, number_of
 
 datasets = pytest.importorskip("datasets")
 

@@ -29,6 +29,7 @@ from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.schedules import cosine
+from inpaint.train import LOCK
 from inpaint.train import main as train  # noqa: F401
 from inpaint.training.gan import InpaintingGAN
 from inpaint.training.metrics_file import MetricsFile
@@ -41,6 +42,12 @@ for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.ERROR)
 
 UPDATES, VALIDATED = 12, 3
+# `inpaint-train` at about that size.
+SMALL = [
+    *("generator.width=4", "generator.levels=1", "discriminator.width=4", "discriminator.layers=1", "baselines=[]"),
+    *("data.crop=32", "data.crops_per_image=1", "data.validation_crops=1", "data.batch_size=4", "callbacks.panel=null"),
+    *("trainer.max_steps=3", "trainer.num_sanity_val_steps=0", "trainer.val_check_interval=100"),
+]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.reliability.runs"])
 
@@ -229,6 +236,15 @@ def seen(folder):
     """Update to samples; a line for each time that an update began."""
     file = Path(folder) / "seen.jsonl"
     return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def files(folder):
+    """Every file's bytes and its date; without a date those that Hydra and the lock write anew, to the same bytes."""
+    return {
+        path: (path.read_bytes(), None if {".hydra", LOCK} & {*path.parts} else path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def assert_same(folder, other):

@@ -23,9 +23,7 @@ from inpaint.folder import Busy, only_one
 from inpaint.predict import main as predict
 from inpaint.training.saving import SaveCheckpoint
 from tests.reliability.commands import finish, start
-from tests.reliability.runs import assert_same, command, fork, train
-from tests.reliability.test_04_changed_config import SMALL
-from tests.reliability.test_06_finished_run import files
+from tests.reliability.runs import SMALL, assert_same, command, files, fork, train
 
 EACH = [*SMALL, "callbacks.checkpoint.every=1", "trainer.log_every_n_steps=1"]
 RUN = [*EACH, "data=folder", "data.cache=none", "data.train=train", "data.validation=val"]

@@ -22,7 +22,7 @@ from inpaint.config import check, conf_dir
 from inpaint.training import wandb_client, wandb_logger
 from inpaint.training.wandb_client import why_unreachable
 from inpaint.training.wandb_logger import WandbLogger, sweep_of, tags_of
-from tests.test_conf import compose
+from tests.options import compose
 from tests.training import wandb_records
 from tests.training.wandb_server import ACCOUNT, black_hole, closed, serving, silent
 
