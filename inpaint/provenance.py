@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from inpaint import __version__
+
 
 def flat(node: Any, path: str = "") -> dict[str, Any]:
     """Leaves of nested dicts by their dotted keys."""
@@ -44,7 +46,7 @@ def renamed(config: Any) -> Any:
 
 def versions() -> dict[str, Any]:
     """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
-    packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
+    packages = ("torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
 
     def version(package: str) -> str:
         try:
@@ -67,6 +69,7 @@ def versions() -> dict[str, Any]:
     changes = git("status", "--porcelain", "--untracked-files=no")
     return {
         "python": platform.python_version(),
+        "inpaint": __version__,  # of the code that runs, whatever distribution carries it
         **{package: version(package) for package in packages},
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),

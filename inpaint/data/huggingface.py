@@ -212,7 +212,7 @@ def _load(root: Path, format: str, cache_dir: str | None) -> dict[str, Any]:
     try:
         import datasets
     except ImportError:
-        raise Refused("data.path: Hugging Face data sets need the extra `data`: pip install 'inpaint[data]'") from None
+        raise Refused("data.path: Hugging Face data sets need the package datasets: pip install datasets") from None
     files = {"data_files": {"train": str(root)}} if root.is_file() else {"data_dir": str(root)}
     try:
         with _silent_and_offline():

@@ -25,7 +25,7 @@ class Foreign(nn.Module):
     is given bytes of any size and asked for features.
 
     Args:
-        file: TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs ``pip install 'inpaint[onnx]'`` and runs on
+        file: TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs the package onnxruntime and runs on
             the CPU), one input of pictures and one output of K numbers each.
         key: the config's key that error messages begin with.
         size: pixels.
@@ -86,7 +86,7 @@ class _Onnx(nn.Module):
         try:
             import onnxruntime
         except ImportError:
-            raise Refused(f"{key}: {file} needs ONNX Runtime; pip install 'inpaint[onnx]'") from None
+            raise Refused(f"{key}: {file} needs ONNX Runtime; pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

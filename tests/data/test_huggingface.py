@@ -271,7 +271,7 @@ def test_what_is_no_data_set(tmp_path, folder):
 
 def test_without_the_library(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ValueError, match=r"data\.path: .* extra `data`: pip install"):
+    with pytest.raises(ValueError, match=r"data\.path: .* pip install datasets"):
         HuggingFace(str(folder))
 
 
