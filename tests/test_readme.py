@@ -157,7 +157,7 @@ def known_keys():
 
 def test_settings_and_options_exist():
     known = known_keys()
-    lasts = {key.rpartition(".")[2] for key in known} | {"key", "group"}  # the last two: words of a sentence on grammar
+    lasts = {key.rpartition(".")[2] for key in known} | {"key", "group", "end"}  # a sentence on grammar, and a tag
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
     for page, text in TEXTS.items():
         for code in inline(text):
