@@ -292,7 +292,7 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
 
 
 def untrained_generator(checkpoint: dict[str, Any], seed: int) -> "nn.Module":
-    """The same generator as a run with `seed` begins with."""
+    """The generator with the weights that a run with `seed` begins with."""
     from inpaint import rng
 
     rng.seed_all(rng.key(seed, "weights"))

@@ -162,7 +162,7 @@ class Report:
 
     @property
     def entries(self) -> list[Entry]:
-        """Of all blocks."""
+        """The entries of all blocks."""
         return [entry for block in self.blocks for entry in block.entries]
 
 

@@ -18,7 +18,7 @@ Found = dict[str, str]  # what sets one config apart: dotted key to readable val
 
 
 def without_storage(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config without what explains no result, and the seed once: parts that repeat the run's seed follow it."""
+    """The config without storage settings; `seed` is kept at the top and dropped from parts that only repeat it."""
     seed = config.get("seed")
 
     def kept(node: Any) -> Any:

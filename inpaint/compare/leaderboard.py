@@ -120,7 +120,7 @@ def _to_the_best(block: Block, name: str) -> list[Cell]:
 
 
 def _effect(value: float, found: Choice | Difference, digits: int) -> str:
-    """As ``-0.37 [-0.49, -0.28]``, after ~ where it may be none."""
+    """A difference and its interval, as ``-0.37 [-0.49, -0.28]``; ~ before it where the difference may be none."""
     digits = shown_digits(found.low, found.high, digits)
     bounds = f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]" if math.isfinite(found.low) else ""
     return f"{'' if found.is_real else '~ '}{value:+.{digits}f}{bounds}"

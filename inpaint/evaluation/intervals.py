@@ -112,7 +112,7 @@ class Results:
     interval: str = ""
 
     def difference(self, area: str, figure: str, method: str, reference: str) -> Difference | None:
-        """Of one pair, whichever way round it is kept."""
+        """The difference of one pair of methods, whichever way round it is stored."""
         if found := self.differences.get(Contrast(area, figure, method, reference)):
             return found
         turned = self.differences.get(Contrast(area, figure, reference, method))
@@ -169,10 +169,13 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
                 continue
             have = [f for f, name in enumerate(figures) if math.isfinite(low[m, f]) and name not in TIMES]
             row = Row(
-                *(area, method, images, int(perfect[places, m].sum())),
-                {name: float(means[m, f]) for f, name in enumerate(figures)},
-                {figures[f]: float(low[m, f]) for f in have},
-                {figures[f]: float(high[m, f]) for f in have},
+                area=area,
+                method=method,
+                images=images,
+                perfect=int(perfect[places, m].sum()),
+                means={name: float(means[m, f]) for f, name in enumerate(figures)},
+                low={figures[f]: float(low[m, f]) for f in have},
+                high={figures[f]: float(high[m, f]) for f in have},
             )
             for found in further.get(area, []):
                 if found.method == method:

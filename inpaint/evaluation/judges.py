@@ -100,11 +100,12 @@ class Judges:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the figures."""
-        return (
-            *self.lpips,
-            *(("recognised",) if self.recogniser is not None else ()),
-            *(SET_FIGURES if self.features is not None else ()),
-        )
+        names = list(self.lpips)
+        if self.recogniser is not None:
+            names.append("recognised")
+        if self.features is not None:
+            names.extend(SET_FIGURES)
+        return tuple(names)
 
     @torch.no_grad()
     def of_pictures(self, method: str, composite: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -111,7 +111,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
 
 
 class FrozenCrop(NamedTuple):
-    """Of what it was cut, the files of a crop and the digests of their pixels; no image if it was not written."""
+    """A crop's photograph, its files and the digests of their pixels; `image` is None if the crop was not written."""
 
     photograph: str
     image: Path | None

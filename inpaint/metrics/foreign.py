@@ -115,6 +115,6 @@ def _load(file: Path, key: str) -> nn.Module:
 
 
 def sha256(file: str | Path) -> str:
-    """Of the file's contents, in hexadecimal digits."""
+    """The sha256 of the file's contents, in hexadecimal digits."""
     with Path(file).open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

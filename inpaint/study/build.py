@@ -46,7 +46,7 @@ class Sources:
 
     @property
     def pictures(self) -> list[str]:
-        """Those that every contestant has."""
+        """Names of the pictures that every contestant has."""
         return sorted(next(iter(self.files.values())))
 
 

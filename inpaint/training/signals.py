@@ -111,15 +111,15 @@ class StopOnSignal(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """The update before is over."""
+        """Leave before the next update if a signal came and all ranks know of it; the update before is over."""
         self._leave_if_agreed(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Likewise."""
+        """Leave between two epochs if a signal came and all ranks know of it."""
         self._leave_if_agreed(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Not an evaluation."""
+        """Leave at the end of training, before an evaluation would begin, if a signal came to any rank."""
         self._agree(trainer)
         self._leave_if_agreed(trainer)
 

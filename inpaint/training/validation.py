@@ -27,7 +27,9 @@ class Validation(nn.Module):
     def __init__(self, lpips: LPIPS | None = None) -> None:
         super().__init__()
         self.lpips = lpips
-        self.names = (*FIGURES, *((f"lpips_{lpips.variant}",) if lpips is not None else ()))
+        self.names: tuple[str, ...] = tuple(FIGURES)
+        if lpips is not None:
+            self.names += (f"lpips_{lpips.variant}",)
         self.fill = Harmonic()
         self.of_model, self.of_fill = (
             MetricCollection({name: MeanMetric("ignore") for name in self.names}) for _ in range(2)
