@@ -55,7 +55,7 @@ class Masks(ABC):
         while tried < TRIES:
             # On a GPU all masks are redrawn, since the host would have to wait to learn which do not fit: all tries
             # that are left at once, as far as memory allows. On a CPU only the misfits are redrawn, doubling the number
-            # of tries each round while they fit into one batch, because a small batch costs nearly as much as a full one.
+            # of tries each round while they fit into one batch, as a small batch costs nearly as much as a full one.
             if on_host(keys):
                 rows = misfit.nonzero()[:, 0]
                 if not len(rows):
