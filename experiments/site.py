@@ -227,7 +227,6 @@ def main(folder: Path) -> None:
         "mkdocs",
         "build",
         "--strict",
-        "--quiet",
         "--config-file",
         str(folder / "mkdocs.yml"),
     ]
