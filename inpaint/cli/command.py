@@ -35,6 +35,8 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     folder = config_folder(name)
     if message := too_long(sys.argv[1:]):
         _leave(name, message)
+    if (words := re.match(r"help[= ]?(.*)", " ".join(sys.argv[1:]))) is not None:
+        return _help(name, words[1])
 
     def chosen(cfg: DictConfig) -> Any:
         refuse_namesakes()
@@ -72,6 +74,16 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         os.environ.pop("HYDRA_FULL_ERROR")
         if shown is not None:
             os.environ["HYDRA_FULL_ERROR"] = shown
+
+
+def _help(name: str, topic: str) -> None:
+    """``inpaint-NAME help``, ``help OPTION`` or ``help=OPTION``."""
+    from inpaint.cli.manual import manual
+
+    try:
+        print(manual(name, topic or None))
+    except Refused as error:
+        _leave(name, str(error))
 
 
 def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str]) -> Made:

@@ -77,6 +77,12 @@ def hydra_of(name: str) -> Iterator["Hydra"]:
         GlobalHydra.instance().hydra = before
 
 
+def groups() -> list[str]:
+    """The groups in which `inpaint-train` has something to choose."""
+    with hydra_of("train") as ours:
+        return [name for name in ours.config_loader.list_groups("") if name not in NO_CHOICE]
+
+
 def options(group: str) -> list[str]:
     """The options of a group of `inpaint-train`, in alphabetical order.
 
@@ -88,12 +94,10 @@ def options(group: str) -> list[str]:
         >>> inpaint.options("logger")
         ['csv', 'wandb']
     """
+    if group not in (known := groups()):
+        raise Refused(f"{group}: no such group{nearest(group, known)} (there are {', '.join(known)})")
     with hydra_of("train") as ours:
-        groups = [name for name in ours.config_loader.list_groups("") if name not in NO_CHOICE]
-        if group not in groups:
-            raise Refused(f"{group}: no such group{nearest(group, groups)} (there are {', '.join(groups)})")
-        names = ours.config_loader.get_group_options(group)
-    return [name for name in names if not name.startswith("_")]
+        return [name for name in ours.config_loader.get_group_options(group) if not name.startswith("_")]
 
 
 def explain(name: str, error: Exception) -> str:
