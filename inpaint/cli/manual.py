@@ -42,11 +42,12 @@ def manual(name: str, topic: str | None = None) -> str:
 
 
 def _of_command(name: str) -> str:
-    lines = [_header(config_folder(name) / f"{name}.yaml"), ""]
-    for group, names in _choices(name).items():
+    lines, choices = [_header(config_folder(name) / f"{name}.yaml"), ""], _choices(name)
+    for group, names in choices.items():
         listed = textwrap.wrap(", ".join(names), WIDTH - 18, break_on_hyphens=False)
         lines += [f"  {group if not place else '':<14}  {line}" for place, line in enumerate(listed)]
-    lines += ["", f"inpaint-{name} help OPTION     what an option is, and the paper of a recipe"]
+    if choices:
+        lines += ["", f"inpaint-{name} help OPTION     what an option is, and the paper of a recipe"]
     lines.append(f"inpaint-{name} --help          all settings with their values")
     return "\n".join(lines)
 
