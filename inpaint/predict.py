@@ -9,7 +9,7 @@ profile stay; EXIF orientation is applied. Everything is checked before the firs
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
@@ -18,7 +18,7 @@ from inpaint.config import build_baseline, check, choose_device, load_generator
 from inpaint.settings import ConfigError, Refused
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Job(NamedTuple):
@@ -55,26 +55,114 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     return jobs
 
 
-def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | None) -> None:
+class Repairer:
+    """Paints the holes of pictures with one network; whatever is known stays as it was, bit for bit.
+
+    Args:
+        generator: a generator or a fill in evaluation mode, ``(image, mask) -> Outputs``.
+        device: where it works.
+
+    Example:
+        >>> import numpy as np, inpaint
+        >>> repair = inpaint.load(generator="mean")
+        >>> picture = np.zeros((4, 6, 3), dtype=np.uint8)
+        >>> picture[:, 3:] = 100
+        >>> hole = np.zeros((4, 6), dtype=bool)
+        >>> hole[1:3, 2:4] = True
+        >>> repair(picture, hole)[1, :, 0].tolist()
+        [0, 0, 50, 50, 100, 100]
+    """
+
+    def __init__(self, generator: "nn.Module", device: str = "cpu") -> None:
+        self.generator, self.device = generator.to(device), device
+
+    def __call__(self, image: Any, mask: Any) -> Any:
+        """Repair one picture or, as a tensor, several of one size.
+
+        Args:
+            image: an array of numpy ``(H, W, 3)``, uint8 or floats in [0, 1]; or a tensor ``(3, H, W)`` or
+                ``(B, 3, H, W)``, uint8 or floats in [-1, 1] as batches have them. RGB, of any size.
+            mask: where the hole is: ``(H, W)``, of tensors also ``(1, H, W)`` or ``(B, 1, H, W)``; true and false, 1
+                and 0, or 255 and 0.
+
+        Returns:
+            The same kind of array with the hole painted.
+
+        Raises:
+            Refused: other shapes, types or values.
+        """
+        import torch
+
+        from inpaint.batch import Batch, from_uint8, paint, to_uint8
+
+        array = not isinstance(image, torch.Tensor)
+        pixels, holes = _tensor("image", image), _tensor("mask", mask)
+        if array and pixels.ndim == 3:
+            pixels = pixels.permute(2, 0, 1)
+        if pixels.ndim not in ((3,) if array else (3, 4)) or pixels.shape[-3] != 3 or not pixels.numel():
+            wanted = "(H, W, 3)" if array else "(3, H, W) or (B, 3, H, W)"
+            raise Refused(f"image: give RGB, {wanted}; got {tuple(image.shape)}")
+        height, width = pixels.shape[-2:]
+        batch = pixels.reshape(-1, 3, height, width)
+        if holes.shape[-2:] != (height, width) or holes.numel() not in (height * width, len(batch) * height * width):
+            raise Refused(f"mask: give one number for each pixel of {height} x {width}; got {tuple(holes.shape)}")
+        if not set(holes.unique().tolist()) <= {0, 1} and not set(holes.unique().tolist()) <= {0, 255}:
+            raise Refused("mask: give true and false, 1 and 0, or 255 and 0; it has other values")
+        hole = (holes != 0).reshape(-1, 1, height, width).expand(len(batch), 1, height, width).to(batch.device)
+        least = 0 if array else -1
+        if batch.dtype == torch.uint8:
+            truth = from_uint8(batch)
+        elif not batch.is_floating_point():
+            raise Refused(f"image: give uint8 or floats; got {batch.dtype}")
+        elif not bool(((batch >= least) & (batch <= 1)).all()):
+            raise Refused(f"image: floats are in [{least}, 1]; they lie in [{batch.min():.4g}, {batch.max():.4g}]")
+        else:
+            truth = batch.float() * 2 - 1 if array else batch.float()
+        with torch.inference_mode():
+            index = torch.zeros(len(batch), dtype=torch.int64)
+            given = Batch(image=truth.to(self.device), mask=hole.float().to(self.device), index=index)
+            painted = paint(self.generator, given).composite.float().to(batch.device)
+            if batch.dtype == torch.uint8:
+                painted = to_uint8(painted)
+            else:
+                painted = painted.clamp(-1, 1)
+                painted = ((painted + 1) / 2 if array else painted).to(batch.dtype)
+        # The hole is painted into the original pixels, so nothing outside it can change.
+        result = torch.where(hole, painted, batch).reshape(pixels.shape)
+        return result.permute(1, 2, 0).contiguous().numpy() if array else result
+
+
+def _tensor(what: str, values: Any) -> "Tensor":
+    """An array or a tensor as a tensor.
+
+    Raises:
+        Refused: it is neither, or not of numbers.
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(values, torch.Tensor):
+        return values.detach()
+    if not isinstance(values, np.ndarray):
+        raise Refused(f"{what}: give an array of numpy or a tensor; got {type(values).__name__}")
+    try:
+        return torch.from_numpy(np.ascontiguousarray(values))
+    except TypeError:
+        raise Refused(f"{what}: an array of {values.dtype} holds no pixels") from None
+
+
+def repair(job: Job, repairer: Repairer, mask_threshold: int | None) -> None:
     """Repair one picture and write it."""
     import torch
     from PIL import Image
 
-    from inpaint.batch import Batch, from_uint8, paint, to_uint8
     from inpaint.pictures.reading import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
         mode, profile = picture.mode, picture.info.get("icc_profile")
         transparent = mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
         pixels = torch.from_numpy(decode(picture, "RGBA" if transparent else "RGB")).permute(2, 0, 1)
-    image = from_uint8(pixels[None, :3].to(device))
-    mask = read_mask(job.mask, mask_threshold)[None].to(device)
-    with torch.inference_mode():
-        batch = Batch(image=image, mask=mask, index=torch.zeros(1, dtype=torch.int64))
-        composite = paint(generator, batch).composite
-    # The hole is painted into the original bytes, so nothing outside it can change.
-    result = torch.where(mask[0].bool().cpu(), to_uint8(composite)[0].cpu(), pixels[:3])
-    result = torch.cat([result, pixels[3:]])
+    result = torch.cat([repairer(pixels[:3], read_mask(job.mask, mask_threshold)), pixels[3:]])
     repaired = Image.fromarray(result.permute(1, 2, 0).contiguous().numpy())
     if mode in ("1", "L", "LA"):
         repaired = repaired.convert("LA" if transparent else "L")
@@ -82,23 +170,33 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     repaired.save(job.output, icc_profile=profile if mode != "CMYK" else None)
 
 
+def load(checkpoint: str | Path | None, generator: str | None, device: str) -> Repairer:
+    """A trained network from its checkpoint or run folder, or a fill by the name of its option; one of the two.
+
+    Raises:
+        Refused: both or neither, no checkpoint that can be used, or no such fill or device.
+    """
+    from inpaint import checkpoint as checkpoints
+
+    if bool(checkpoint) == bool(generator):
+        raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
+    device = choose_device(device)
+    network = load_generator(checkpoints.load(checkpoint)) if checkpoint else build_baseline(str(generator))
+    return Repairer(network, device)
+
+
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
-    from inpaint import checkpoint
     from inpaint.pictures.reading import read_mask
     from inpaint.progress import track
 
     check(cfg)
-    if bool(cfg.checkpoint) == bool(cfg.generator):
-        raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
     jobs = plan(Path(cfg.images), Path(cfg.masks), Path(cfg.output))
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
-    device = choose_device(cfg.device)
-    generator = load_generator(checkpoint.load(cfg.checkpoint)) if cfg.checkpoint else build_baseline(cfg.generator)
-    generator = generator.to(device)
+    repairer = load(cfg.checkpoint, cfg.generator, cfg.device)
     for job in track(jobs, "repairing", "pictures"):
-        repair(job, generator, device, cfg.mask_threshold)
+        repair(job, repairer, cfg.mask_threshold)
     print(f"{len(jobs)} pictures repaired, in {cfg.output}")
 
 

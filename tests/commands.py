@@ -1,9 +1,9 @@
 """A command as it is typed, from its start to its end."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+from tests.reliability import commands
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -20,14 +20,6 @@ SMALL = [
 
 
 def run(command, *arguments, cwd, code=0, **environment):
-    """`inpaint-<command>` in `cwd`; returns the finished process after checking its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"inpaint.{command}", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done
+    """`inpaint-<command>` in `cwd` and a process of its own; what it printed, after checking its exit code."""
+    printed, errors = commands.run(command, *arguments, cwd=cwd, code=code, **environment)
+    return SimpleNamespace(stdout=printed, stderr=errors)

@@ -26,7 +26,7 @@ FLOORS = [
     ["cli"],
     ["study", "compare"],
     ["train", "evaluate", "preview", "predict", "probe", "sweep"],  # commands
-    ["hydra_plugins"],
+    ["api", "hydra_plugins"],
 ]
 COMMANDS = FLOORS[-2]
 # The lowest room that imports a library; so do the rooms above its floor, and no other.

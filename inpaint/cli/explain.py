@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,8 +14,12 @@ from omegaconf import DictConfig
 from inpaint.config import conf_dir, config_folder
 from inpaint.settings import Refused, nearest
 
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+
 LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
 SHOWN, LINES = 500, 40  # characters of a line and lines of a message
+NO_CHOICE = ("hydra", "paths", "predict", "wandb")  # folders of ``conf`` in which a run has nothing to choose
 
 
 def too_long(arguments: Sequence[str]) -> str | None:
@@ -56,6 +61,45 @@ def refuse_namesakes() -> None:
                     )
 
 
+@contextmanager
+def hydra_of(name: str) -> Iterator["Hydra"]:
+    """A Hydra that reads the configs of the command `name`, whatever Hydra is at work in this process."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(config_folder(name)), f"inpaint-{name}", version_base="1.3"):
+            ours = GlobalHydra.instance().hydra
+            assert ours is not None
+            yield ours
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def groups() -> list[str]:
+    """The groups in which `inpaint-train` has something to choose."""
+    with hydra_of("train") as ours:
+        return [name for name in ours.config_loader.list_groups("") if name not in NO_CHOICE]
+
+
+def options(group: str) -> list[str]:
+    """The options of a group of `inpaint-train`, in alphabetical order.
+
+    Raises:
+        Refused: there is no such group.
+
+    Example:
+        >>> import inpaint
+        >>> inpaint.options("logger")
+        ['csv', 'wandb']
+    """
+    if group not in (known := groups()):
+        raise Refused(f"{group}: no such group{nearest(group, known)} (there are {', '.join(known)})")
+    with hydra_of("train") as ours:
+        return [name for name in ours.config_loader.get_group_options(group) if not name.startswith("_")]
+
+
 def explain(name: str, error: Exception) -> str:
     """One line for an error of Hydra's: what is not there, and the nearest name that is."""
     text = str(error)
@@ -93,10 +137,6 @@ def _settings(name: str) -> list[str]:
             if isinstance(child, DictConfig) and not child._is_none():
                 yield from keys(child, here)
 
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    folder = config_folder(name)
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+    with hydra_of(name):
         cfg = hydra.compose(name)
-    return [*keys(cfg, ""), *(path.name for path in folder.iterdir() if path.is_dir())]
+    return [*keys(cfg, ""), *(path.name for path in config_folder(name).iterdir() if path.is_dir())]

@@ -22,7 +22,6 @@ from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_
 from inpaint.folder import Busy, first_rank, only_one, write_whole
 
 RECORD = "job.json"
-STATUSES = ("waiting", "running", "finished", "pruned", "failed")
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Job:
     Attributes:
         overrides: what the sweep set.
         folder: where it ran; empty as long as nobody knows.
-        status: one of `STATUSES`.
+        status: waiting, running, finished, pruned or failed.
         values: what `train.run` returned: figures over all validation crops, parameters, updates, train_seconds.
         error: the last line of what went wrong; the folder's error.txt has all.
         seconds: from start to end, without what was done before a restart.

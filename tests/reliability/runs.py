@@ -103,8 +103,10 @@ def data(folder, workers=0, batch_size=4):
         (photographs / split).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             path = photographs / split / f"{number:02d}.png"
-            if not path.exists():
-                Image.fromarray(smooth_picture(number + 100 * len(split), 40, 48)).save(path)
+            if not path.exists():  # two ranks may both write it, and neither reads half a file
+                written = photographs / f"{split} {number} {os.getpid()}"
+                Image.fromarray(smooth_picture(number + 100 * len(split), 40, 48)).save(written, "PNG")
+                written.replace(path)
     return FolderData(
         Boxes(),
         str(photographs),

@@ -23,6 +23,7 @@ from inpaint.folder import Busy, only_one
 from inpaint.predict import main as predict
 from inpaint.training.saving import SaveCheckpoint
 from tests.reliability.commands import finish, start
+from tests.reliability.rights import become_somebody_else, skip_where_somebody_else_cannot_import
 from tests.reliability.runs import SMALL, assert_same, command, files, fork, train
 
 EACH = [*SMALL, "callbacks.checkpoint.every=1", "trainer.log_every_n_steps=1"]
@@ -213,7 +214,7 @@ def as_somebody_else(main, output, *arguments):
 
     def check_and_change(cfg):
         check(cfg)
-        os.seteuid(65534)
+        become_somebody_else()
 
     inpaint.train.check = check_and_change
     typed(main, output, *arguments)
@@ -221,6 +222,7 @@ def as_somebody_else(main, output, *arguments):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can become somebody else")
 def test_a_finished_run_in_a_folder_that_cannot_be_written(tmp_path, photographs):
+    skip_where_somebody_else_cannot_import()
     folder, arguments = tmp_path / "run", [photographs, "trainer.max_steps=1", "hydra.output_subdir=null"]
     assert code(begin(folder, *arguments)) == 0
     pictures = Path(photographs.removeprefix("data.root="))

@@ -1,17 +1,14 @@
 """A run folder that cannot be written is refused before the first batch."""
 
-import os
-
 import pytest
 
 from inpaint.checkpoint import CheckpointError
+from tests.reliability.rights import become_somebody_else, skip_where_somebody_else_cannot_import
 from tests.reliability.runs import SMALL, command, fork, run, train
 
 
 def as_somebody_else(folder):
-    """Rights do not bind the superuser, as whom tests may run."""
-    if os.geteuid() == 0:
-        os.seteuid(65534)
+    become_somebody_else()
     with pytest.raises(
         CheckpointError, match=r"callbacks\.checkpoint\.folder: .* cannot take .* \(Permission denied\)"
     ):
@@ -19,6 +16,7 @@ def as_somebody_else(folder):
 
 
 def test_read_only(tmp_path):
+    skip_where_somebody_else_cannot_import()
     run(tmp_path, updates=0)  # what a run writes elsewhere in its folder
     (tmp_path / "checkpoints").chmod(0o555)
     for path in (tmp_path, *tmp_path.parents[:3]):

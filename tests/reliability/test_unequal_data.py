@@ -18,12 +18,9 @@ class Seen(Callback):
         self.rows += batch["index"].tolist()
 
 
-def run(rank, root, ranks, validation):
-    """Three updates with a validation of `validation` pictures at the end: its figures and the rows that were seen."""
-    (root / f"validation{validation}.txt").write_text("\n".join(f"photo {n:02d}.{s}" for n, s in NAMES[:validation]))
-    (root / "train.txt").write_text("\n".join(f"photo {n:02d}.{s}" for n, s in NAMES[5:]))
-    lists = {"train": "train.txt", "validation": f"validation{validation}.txt"}
-    data = FolderData(Boxes(), str(root), **lists, crop=48, batch_size=2, crops_per_image=3, validation_crops=1)
+def run(rank, root, ranks):
+    """Three updates with a validation at the end: its figures and the rows that were seen."""
+    data = FolderData(Boxes(), str(root), **LISTS, crop=48, batch_size=2, crops_per_image=3, validation_crops=1)
     seen = Seen()
     settings = {"val_check_interval": 3, "check_val_every_n_epoch": None}
     try:
@@ -33,15 +30,21 @@ def run(rank, root, ranks, validation):
     return {name: v.item() for name, v in trainer.callback_metrics.items() if name.startswith("val/")}, seen.rows
 
 
+LISTS = {"train": "train.txt", "validation": "validation.txt"}
 NAMES = [(n, ("png", "jpg", "webp")[n % 3]) for n in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)]
+
+
+def with_lists(root, validation):
+    """The folder with lists of five pictures to train and so many to validate, before any rank reads them."""
+    names = [f"photo {number:02d}.{suffix}" for number, suffix in NAMES]
+    (root / "train.txt").write_text("\n".join(names[5:]))
+    (root / "validation.txt").write_text("\n".join(names[:validation]))
+    return root
 
 
 def untrained(rank, root, ranks):
     """The figures before anything is trained, so that they do not depend on the number of ranks."""
-    (root / "validation.txt").write_text("\n".join(f"photo {n:02d}.{s}" for n, s in NAMES[:5]))
-    (root / "train.txt").write_text("\n".join(f"photo {n:02d}.{s}" for n, s in NAMES[5:]))
-    lists = {"train": "train.txt", "validation": "validation.txt"}
-    data = FolderData(Boxes(), str(root), **lists, crop=48, batch_size=2, validation_crops=1)
+    data = FolderData(Boxes(), str(root), **LISTS, crop=48, batch_size=2, validation_crops=1)
 
     class Frozen(torch.optim.SGD):
         def step(self, closure=None):
@@ -54,6 +57,7 @@ def untrained(rank, root, ranks):
 
 
 def test_every_picture_counts_once_and_the_figures_are_a_single_process_s(photo_folder):
+    with_lists(photo_folder, 5)
     (first, rows_first), (second, rows_second) = together(untrained, photo_folder, 2)
     alone, rows_alone = untrained(0, photo_folder, 1)
     assert sorted(rows_first + rows_second) == sorted(rows_alone) == [0, 1, 2, 3, 4]
@@ -61,11 +65,11 @@ def test_every_picture_counts_once_and_the_figures_are_a_single_process_s(photo_
 
 
 def test_fewer_validation_pictures_than_ranks_are_refused(photo_folder):
-    for message in together(run, photo_folder, 2, 1):
+    for message in together(run, with_lists(photo_folder, 1), 2):
         assert message.startswith("data.validation_crops: 1 validation crops are fewer than the 2 devices; raise it")
 
 
 def test_unequal_batches_do_not_hang(photo_folder):
-    (figures, rows_first), (_, rows_second) = together(run, photo_folder, 2, 3)
+    (figures, rows_first), (_, rows_second) = together(run, with_lists(photo_folder, 3), 2)
     # The sanity check sees the first batch of each rank before.
     assert sorted({*rows_first, *rows_second}) == [0, 1, 2] and len(figures) >= 4
