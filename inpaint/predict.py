@@ -5,8 +5,12 @@
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
-profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired.
+profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired. A picture whose
+hole comes out with NaN or infinite pixels is not written; the others are, and a line counts and names the ones that
+are not, with exit code 1.
 """
+
+import sys
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +19,7 @@ from omegaconf import DictConfig
 
 from inpaint.cli.command import command
 from inpaint.config import build_baseline, check, choose_device, load_generator
-from inpaint.settings import ConfigError, Refused
+from inpaint.settings import ConfigError, Refused, listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,12 +59,12 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     return jobs
 
 
-def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | None) -> None:
-    """Repair one picture and write it."""
+def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | None) -> bool:
+    """Repair one picture and write it, unless pixels of its hole are NaN or infinite; whether it is written."""
     import torch
     from PIL import Image
 
-    from inpaint.batch import Batch, from_uint8, paint, to_uint8
+    from inpaint.batch import Batch, finite, from_uint8, paint, to_uint8
     from inpaint.pictures.reading import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
@@ -72,6 +76,8 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
     with torch.inference_mode():
         batch = Batch(image=image, mask=mask, index=torch.zeros(1, dtype=torch.int64))
         composite = paint(generator, batch).composite
+    if not finite(composite).all():
+        return False
     # The hole is painted into the original bytes, so nothing outside it can change.
     result = torch.where(mask[0].bool().cpu(), to_uint8(composite)[0].cpu(), pixels[:3])
     result = torch.cat([result, pixels[3:]])
@@ -80,6 +86,7 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
         repaired = repaired.convert("LA" if transparent else "L")
     job.output.parent.mkdir(parents=True, exist_ok=True)
     repaired.save(job.output, icc_profile=profile if mode != "CMYK" else None)
+    return True
 
 
 def run(cfg: DictConfig) -> None:
@@ -97,9 +104,19 @@ def run(cfg: DictConfig) -> None:
     device = choose_device(cfg.device)
     generator = load_generator(checkpoint.load(cfg.checkpoint)) if cfg.checkpoint else build_baseline(cfg.generator)
     generator = generator.to(device)
-    for job in track(jobs, "repairing", "pictures"):
-        repair(job, generator, device, cfg.mask_threshold)
-    print(f"{len(jobs)} pictures repaired, in {cfg.output}")
+    broken = [
+        job.image
+        for job in track(jobs, "repairing", "pictures")
+        if not repair(job, generator, device, cfg.mask_threshold)
+    ]
+    print(f"{len(jobs) - len(broken)} pictures repaired, in {cfg.output}")
+    if broken:
+        print(
+            f"inpaint-predict: {len(broken)} of {len(jobs)} pictures are not written, as pixels of their holes came out "
+            f"NaN or infinite: {listed(broken)}",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def main() -> None:
