@@ -16,6 +16,7 @@ from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
 from inpaint.evaluation.table import COUNTED
+from inpaint.folder import inside
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
@@ -332,10 +333,10 @@ def _read_study(folder: Path) -> dict[str, Any]:
     from inpaint.study.report import FORMAT
 
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        report = json.loads(inside(folder, "report.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Refused(f"--study: {folder} has no report.json; inpaint-study report {folder} writes it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # `Refused` too
         raise Refused(f"--study: {folder / 'report.json'} cannot be read: {error}") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise Refused(f"--study: {folder / 'report.json'} is not a report of inpaint-study report")
