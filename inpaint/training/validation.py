@@ -26,8 +26,8 @@ class Validation(nn.Module):
     A curve means something beside what costs nothing, so the figures of the harmonic fill of the same holes stand
     beside the model's at each validation. The crops never change, so the fill is measured at the first one only.
 
-    Where the model leaves NaN or infinite pixels in a composite, all of its figures are NaN, which nothing takes for the
-    best, and a warning counts such composites: means of the others would say that the model got better.
+    Where the model leaves NaN or infinite pixels in a composite, all of its figures are NaN, which nothing takes for
+    the best, and a warning counts such composites: means of the others would say that the model got better.
 
     Args:
         lpips: a variant of LPIPS that is measured too; None is none.
