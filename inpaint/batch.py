@@ -112,8 +112,9 @@ def finite(pictures: Tensor) -> Tensor:
 def to_uint8(image: Tensor) -> Tensor:
     """[-1, 1] floats to 0..255 bytes, clamped and rounded (truncation would darken every picture by half a level).
 
-    NaN and infinities are no colours, and a cast would make black of them, or what the processor likes. Whoever looks at
-    ``(..., 3, H, W)`` sees such pixels in magenta, elsewhere such values are 255; what measures or writes asks `finite`.
+    NaN and infinities are no colours, and a cast would make black of them, or what the processor likes. Whoever looks
+    at ``(..., 3, H, W)`` sees such pixels in magenta, and elsewhere such values are 255; what measures or writes asks
+    `finite`.
     """
     levels = image.float().add(1).mul(127.5).round().clamp(0, 255)
     numbers, mark = image.isfinite(), levels.new_tensor(255.0)

@@ -11,7 +11,6 @@ are not, with exit code 1.
 """
 
 import sys
-
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -112,8 +111,8 @@ def run(cfg: DictConfig) -> None:
     print(f"{len(jobs) - len(broken)} pictures repaired, in {cfg.output}")
     if broken:
         print(
-            f"inpaint-predict: {len(broken)} of {len(jobs)} pictures are not written, as pixels of their holes came out "
-            f"NaN or infinite: {listed(broken)}",
+            f"inpaint-predict: {len(broken)} of {len(jobs)} pictures are not written, as pixels of their holes came "
+            f"out NaN or infinite: {listed(broken)}",
             file=sys.stderr,
         )
         sys.exit(1)

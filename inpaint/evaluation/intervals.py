@@ -141,8 +141,8 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
 
     Args:
         records: one mapping a method and picture: `method`, `index` (row in the data set), `area` (in [0, 1]), any
-            figures of `COLUMNS`, `photograph`, of what the picture is a crop, if it is one, and `broken`, whether pixels
-            of it are NaN or infinite. Of records with the same method and index the first counts: a distributed
+            figures of `COLUMNS`, `photograph`, of what the picture is a crop, if it is one, and `broken`, whether it
+            has NaN or infinite pixels. Of records with the same method and index the first counts: a distributed
             sampler repeats some samples to give every rank as many.
         sets: figures of sets of pictures.
 

@@ -126,9 +126,9 @@ def evaluate(
 
     Returns:
         With one record a method and picture, as `intervals.aggregate` takes them, method after method: method,
-        photograph, index, area, broken and the figures. The milliseconds are the mean of the batch that the picture was in;
-        results of other tools have none. A picture is broken where its composite is NaN or infinite anywhere; its figures
-        are NaN, and the notes name it.
+        photograph, index, area, broken and the figures. The milliseconds are the mean of the batch that the picture was
+        in; results of other tools have none. A picture is broken where its composite is NaN or infinite anywhere; its
+        figures are NaN, and the notes name it.
     """
     measured, kept = Measured(), Shown(shown)
     networks = {name: method.to(device).eval() for name, method in methods.items() if method is not None}

@@ -127,7 +127,8 @@ def test_networks_do_not_judge_what_is_no_picture(tmp_path):
 
     file = tmp_path / "means.pt"
     torch.jit.trace(Means(), torch.zeros(1, 3, 8, 8)).save(str(file))
-    found = Foreign(file, "features", size=8)(torch.tensor([0.0, math.nan, math.inf]).view(3, 1, 1, 1).expand(3, 3, 8, 8))
+    pictures = torch.tensor([0.0, math.nan, math.inf]).view(3, 1, 1, 1).expand(3, 3, 8, 8)
+    found = Foreign(file, "features", size=8)(pictures)
     assert found.isfinite().tolist() == [[True] * 3, [False] * 3, [False] * 3]
     judges = Judges(recogniser=str(file))
     image = torch.zeros(2, 3, 8, 8)
@@ -169,5 +170,3 @@ def test_whoever_looks_sees_it():
     measured = evaluate({"breaks": Breaks()}, Pictures(), figures=["psnr"], shown=2)
     assert all(kept[:, 0, 0].tolist() == MAGENTA for kept in measured.composites["breaks"].values())
     assert stored(image).isnan().sum() == 2
-
-
