@@ -82,8 +82,10 @@ class Deadline:
         # Not `dump_traceback`, which holds all threads while it writes.
         faulthandler.dump_traceback_later(1e-3, file=sys.__stderr__ or sys.stderr)
         time.sleep(WRITING)
-        for process in (*self.others(), *multiprocessing.active_children()):
-            process.kill()
+        for rank in self.others():
+            rank.kill()
+        for child in multiprocessing.active_children():
+            child.kill()
         os._exit(1)
 
 
