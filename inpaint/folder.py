@@ -145,6 +145,23 @@ def _owner(descriptor: int) -> str:
     return f" ({said})" if said else ""
 
 
+def inside(folder: Path, name: str | Path) -> Path:
+    """The file or folder `name` of a folder: every path that a file names, and every link, must lead below it.
+
+    What someone else made says where the parts of it are, and nothing of this machine's.
+
+    Raises:
+        Refused: an absolute name, ``..`` or a link leads out of the folder.
+    """
+    try:
+        leads_out = not (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # a circle of links, a name that no file can have
+        leads_out = True
+    if leads_out:
+        raise Refused(f"{name} leads out of {folder}")
+    return folder / name
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 

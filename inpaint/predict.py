@@ -5,9 +5,12 @@
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
-profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired.
+profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired. A picture whose
+hole comes out with NaN or infinite pixels is not written; the others are, and a line counts and names the ones that
+are not, with exit code 1.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +18,7 @@ from omegaconf import DictConfig
 
 from inpaint.cli.command import command
 from inpaint.config import build_baseline, check, choose_device, load_generator
-from inpaint.settings import ConfigError, Refused
+from inpaint.settings import ConfigError, Refused, listed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,6 +58,10 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
     return jobs
 
 
+class NotFinite(ArithmeticError):
+    """A network paints what is no picture."""
+
+
 class Repairer:
     """Paints the holes of pictures with one network; whatever is known stays as it was, bit for bit.
 
@@ -90,10 +97,11 @@ class Repairer:
 
         Raises:
             Refused: other shapes, types or values.
+            NotFinite: pixels of the hole came out NaN or infinite.
         """
         import torch
 
-        from inpaint.batch import Batch, from_uint8, paint, to_uint8
+        from inpaint.batch import Batch, finite, from_uint8, paint, to_uint8
 
         array = not isinstance(image, torch.Tensor)
         pixels, holes = _tensor("image", image), _tensor("mask", mask)
@@ -122,6 +130,8 @@ class Repairer:
             index = torch.zeros(len(batch), dtype=torch.int64)
             given = Batch(image=truth.to(self.device), mask=hole.float().to(self.device), index=index)
             painted = paint(self.generator, given).composite.float().to(batch.device)
+            if not finite(painted).all():
+                raise NotFinite("pixels of the hole came out NaN or infinite")
             if batch.dtype == torch.uint8:
                 painted = to_uint8(painted)
             else:
@@ -152,7 +162,11 @@ def _tensor(what: str, values: Any) -> "Tensor":
 
 
 def repair(job: Job, repairer: Repairer, mask_threshold: int | None) -> None:
-    """Repair one picture and write it."""
+    """Repair one picture and write it.
+
+    Raises:
+        NotFinite: pixels of its hole came out NaN or infinite; nothing is written.
+    """
     import torch
     from PIL import Image
 
@@ -195,9 +209,20 @@ def run(cfg: DictConfig) -> None:
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
     repairer = load(cfg.checkpoint, cfg.generator, cfg.device)
+    broken = []
     for job in track(jobs, "repairing", "pictures"):
-        repair(job, repairer, cfg.mask_threshold)
-    print(f"{len(jobs)} pictures repaired, in {cfg.output}")
+        try:
+            repair(job, repairer, cfg.mask_threshold)
+        except NotFinite:
+            broken.append(job.image)
+    print(f"{len(jobs) - len(broken)} pictures repaired, in {cfg.output}")
+    if broken:
+        print(
+            f"inpaint-predict: {len(broken)} of {len(jobs)} pictures are not written, as pixels of their holes came "
+            f"out NaN or infinite: {listed(broken)}",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def main() -> None:

@@ -91,8 +91,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
-    _introduce(cfg, parts)
-    start.introduce()
+    _introduce(cfg, parts, start)
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
     elif cfg.init_from:
@@ -157,10 +156,11 @@ def _end_loggers(trainer: "L.Trainer", error: BaseException | None) -> None:
         logger.end(how)
 
 
-def _introduce(cfg: DictConfig, parts: Parts) -> None:
-    """Three lines before the first update: what plays against what, on which data, and where it will be."""
+def _introduce(cfg: DictConfig, parts: Parts, start: "Start") -> None:
+    """Three lines before the first update: what plays against what, on which data, where it will be, and since when."""
     if not parts.trainer.is_global_zero:
         return
+    from inpaint.training.arithmetic import arithmetic
     from inpaint.training.resume import named
 
     module, data = parts.module, parts.data
@@ -173,6 +173,7 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
     print(f"run folder: {shown(cfg.paths.run)}", flush=True)
+    start.introduce(arithmetic(parts.trainer))
 
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:

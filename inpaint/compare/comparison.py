@@ -15,6 +15,8 @@ from inpaint.compare.configs import Found, differences, shortest, without_storag
 from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
+from inpaint.evaluation.table import COUNTED
+from inpaint.folder import inside
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
@@ -67,9 +69,9 @@ class Entry:
         return {name: fmean(row.means.get(name, math.nan) for row in rows) for name in rows[0].means}
 
     @property
-    def perfect(self) -> int:
-        """Pictures equal to the truth, of all its runs."""
-        return sum(run.rows[ALL].perfect for run in self.runs)
+    def counts(self) -> dict[str, int]:
+        """Pictures of each kind of `table.COUNTED`, of all its runs."""
+        return {name: sum(getattr(run.rows[ALL], name) for run in self.runs) for name in COUNTED}
 
     @cached_property
     def records(self) -> dict[int, dict[str, float]]:
@@ -331,10 +333,10 @@ def _read_study(folder: Path) -> dict[str, Any]:
     from inpaint.study.report import FORMAT
 
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        report = json.loads(inside(folder, "report.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Refused(f"--study: {folder} has no report.json; inpaint-study report {folder} writes it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # `Refused` too
         raise Refused(f"--study: {folder / 'report.json'} cannot be read: {error}") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise Refused(f"--study: {folder / 'report.json'} is not a report of inpaint-study report")

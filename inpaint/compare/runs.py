@@ -22,6 +22,7 @@ import yaml
 
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
+from inpaint.folder import inside
 from inpaint.metrics.columns import COLUMNS
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
@@ -79,13 +80,18 @@ class Run:
         return self.rows[ALL].images
 
     def pictures(self, kind: str | None = None) -> dict[int, Path]:
-        """Files of its composites, or of another kind of picture (``input``, ``truth``), by index."""
-        folder = self.folder / "pictures" / (kind or self.images_in)
-        return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
+        """Files of its composites, or of another kind of picture (``input``, ``truth``), by index.
+
+        Raises:
+            Refused: the name of their folder, or a link, leads out of the run folder.
+        """
+        folder = inside(self.folder / "pictures", kind or self.images_in)
+        found = sorted(path for path in folder.glob("*.png") if path.stem.isdigit())
+        return {int(path.stem): inside(self.folder, path.relative_to(self.folder)) for path in found}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """Points (update, value) of each curve of `metrics.csv`, finite values alone; empty where there is none."""
-        path = self.folder / "metrics.csv"
+        path = inside(self.folder, "metrics.csv")
         found: dict[str, list[tuple[int, float]]] = {}
         if not self.trained or not path.is_file():
             return found
@@ -130,8 +136,10 @@ def expand(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
 def read(folder: Path) -> list[Run]:
     """Everything that a folder measured: the model of a run folder first, then what stands beside it.
 
+    A folder may come from anyone, and what is made of it is passed on: it has its own files alone.
+
     Raises:
-        Refused: one line that names the file that is missing, cut short or something else.
+        Refused: one line that names the file that is missing, cut short, something else, or not in the folder.
     """
     file = "summary.json"
     config: dict[str, Any] = {}
@@ -140,17 +148,17 @@ def read(folder: Path) -> list[Run]:
     model = None
     try:
         if (folder / "config.yaml").exists() or (folder / file).exists():
-            summary = json.loads((folder / file).read_text(encoding="utf-8"))
+            summary = json.loads(inside(folder, file).read_text(encoding="utf-8"))
             model = str(summary["method"])
             counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
-            config = renamed(yaml.safe_load((folder / file).read_text(encoding="utf-8")))
+            config = renamed(yaml.safe_load(inside(folder, file).read_text(encoding="utf-8")))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
         file = "results.csv"
-        rows = read_csv(folder / file)
+        rows = read_csv(inside(folder, file))
         methods = sorted(dict.fromkeys(row.method for row in rows), key=lambda method: method != model)
         for method in methods if model is None else [model]:
             if (count := sum(row.method == method and row.area == ALL for row in rows)) != 1:
@@ -158,19 +166,18 @@ def read(folder: Path) -> list[Run]:
         if not methods:
             raise ValueError("no rows")
         file = "records.csv"
-        records = _records(folder / file)
+        records = _records(inside(folder, file))
         file = "validation.csv"
-        areas, photographs, manifest = _validation(folder / file)
+        areas, photographs, manifest = _validation(inside(folder, file))
         file = "results.json"
-        measured = (
-            json.loads((folder / file).read_text(encoding="utf-8"))["measured"] if (folder / file).exists() else {}
-        )
+        said = inside(folder, file)
+        measured = json.loads(said.read_text(encoding="utf-8"))["measured"] if said.exists() else {}
         networks = dict(measured.get("networks") or {})
         folders = dict(measured.get("folders") or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError) as error:
         raise Refused(_said(file, error)) from error
     none = dict.fromkeys(counts, math.nan)
-    return [
+    runs = [
         Run(
             folder=folder,
             method=method,
@@ -189,6 +196,11 @@ def read(folder: Path) -> list[Run]:
         for method in methods
         if any(row.method == method and row.area == ALL for row in rows)
     ]
+    inside(folder, "metrics.csv")
+    for run in runs:
+        for kind in (None, "input", "truth"):
+            run.pictures(kind)
+    return runs
 
 
 def _said(file: str, error: Exception) -> str:

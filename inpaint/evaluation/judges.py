@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.batch import Batch, finite, stored
 from inpaint.evaluation.intervals import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 from inpaint.metrics.distribution import SET_FIGURES, caution, resampled
 from inpaint.metrics.features import FeatureNetwork, feature_network
@@ -110,7 +110,7 @@ class Judges:
     @torch.no_grad()
     def of_pictures(self, method: str, composite: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Figures of each picture, ``(B,)``, and a look at its features for the figures of sets."""
-        painted, truth = from_uint8(to_uint8(composite)), from_uint8(to_uint8(batch["image"]))
+        painted, truth = stored(composite), stored(batch["image"])
         index = batch["index"].tolist()
         found = {}
         for name, network in self.lpips.items():
@@ -119,7 +119,7 @@ class Judges:
             if index[0] not in self.classes:
                 self.classes |= zip(index, self.recogniser(truth).tolist(), strict=True)
             same = self.recogniser(painted).cpu() == torch.tensor([self.classes[row] for row in index])
-            found["recognised"] = 100 * same.float()
+            found["recognised"] = torch.where(finite(painted).cpu(), 100 * same.float(), torch.nan)
         if self.features is not None:
             if index[0] not in self.real:
                 self.real |= zip(index, self.features(truth).float().cpu(), strict=True)

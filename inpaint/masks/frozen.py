@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inpaint.folder import inside
 from inpaint.masks.shapes import Size
 from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.settings import Refused
@@ -161,9 +162,11 @@ class Frozen:
         for name, different in (("mask_key", len(self.keys.unique())), ("index", len(self.crops))):
             if different != len(lines):
                 raise Refused(f"{where} names the same {name} twice")
-        for path in [path for crop in self.crops.values() for path in (crop.image, crop.mask) if path is not None]:
-            if not path.resolve().is_relative_to(root.resolve()):
-                raise Refused(f"{where} names {path}, which lies outside the folder")
+        try:
+            for name in [line[column] for line in lines for column in ("image", "mask") if line[column]]:
+                inside(root, name)
+        except Refused as error:
+            raise Refused(f"{where}: {error}") from None
 
     def pictures(self) -> Iterator[np.ndarray]:
         """The masks in the order of their keys, bool ``(H, W)``, 1 = hole, each checked against its digest.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaint.batch import from_uint8, to_uint8
+from inpaint.batch import finite, from_uint8, to_uint8
 from inpaint.networks.backbones import CONVENTIONS
 from inpaint.settings import Refused
 
@@ -66,16 +66,19 @@ class Foreign(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
-        """What the network says of each picture, ``(B, K)``."""
+        """What the network says of each picture, ``(B, K)``; NaN of one with pixels that are not finite."""
         with torch.autocast(pictures.device.type, enabled=False):
             stored = to_uint8(pictures)
             if self.prepares:
-                return self.network(stored, return_features=True).float()
-            x = from_uint8(stored)
-            if x.shape[-2:] != (self.size, self.size):
-                x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True)
-            said = self.network(((x + 1) / 2 - self.mean) / self.deviation)
-            return said.float() if isinstance(said, Tensor) else said
+                said = self.network(stored, return_features=True)
+            else:
+                x = from_uint8(stored)
+                if x.shape[-2:] != (self.size, self.size):
+                    x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True)
+                said = self.network(((x + 1) / 2 - self.mean) / self.deviation)
+        if not isinstance(said, Tensor) or said.dim() != 2:
+            return said
+        return torch.where(finite(pictures)[:, None], said.float(), torch.nan)
 
 
 class _Onnx(nn.Module):

@@ -126,11 +126,21 @@ class Start:
                 f"{', ...' if len(other) > 4 else ''}); choose another hydra.run.dir, or take the change back"
             )
 
-    def introduce(self) -> None:
-        """Say where it goes on, and with what that was not so before."""
+    def introduce(self, now: dict[str, Any]) -> None:
+        """Say where it goes on, and with what that was not so before.
+
+        A run that goes on is the unbroken one bit for bit where `now`, its `arithmetic`, is that of the checkpoint.
+        """
         if self.path is None:
             return
         print(f"going on from {shown(self.path)}")
+        before = self.checkpoint["inpaint"].get("arithmetic")
+        if isinstance(before, dict):  # runs of older versions have none
+            other = [f"{key} {before[key]!r} -> {now[key]!r}" for key in now if before.get(key, now[key]) != now[key]]
+            if other:
+                print(
+                    f"  {', '.join(other)}: sums are rounded otherwise, so it goes on nearly, not exactly, as unbroken"
+                )
         for key, told in self.changed.items():
             if key.split(".")[0] in SAID_ALOUD:
                 print(f"  changed since: {told}")

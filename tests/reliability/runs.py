@@ -180,13 +180,13 @@ def rank(number, port, folder, *arguments, **settings):
     run(folder, *arguments, devices=2, strategy="ddp", **settings)
 
 
-def fork_two(folder, wait=True, acts=(None, None), **settings):
+def fork_two(folder, wait=True, acts=(None, None), target=rank, **settings):
     """A run on two gloo ranks; their exit codes, or the processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ranks = [
-        FORKS.Process(target=rank, args=(number, port, folder), kwargs={"act": acts[number], **settings})
+        FORKS.Process(target=target, args=(number, port, folder), kwargs={"act": acts[number], **settings})
         for number in range(2)
     ]
     for process in ranks:

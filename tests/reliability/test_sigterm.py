@@ -1,6 +1,5 @@
 """SIGTERM: the update in hand is finished and saved, the exit code is 143, and the run goes on to the same weights."""
 
-import faulthandler
 import os
 import signal
 import time
@@ -141,16 +140,6 @@ def test_a_run_without_an_update_gives_the_handlers_back(tmp_path):
     for _ in range(2):
         run(tmp_path, updates=1)
         assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
-
-
-def test_the_grace_begins_with_the_first_signal(monkeypatch):
-    """Schedulers repeat themselves."""
-    armed = []
-    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *arguments, **settings: armed.append(arguments))
-    signals = StopOnSignal(grace=60)
-    for _ in range(3):
-        signals._receive(signal.SIGTERM, None)
-    assert armed == [(60,)]
 
 
 def stuck(folder):
