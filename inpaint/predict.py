@@ -1,7 +1,7 @@
 """Repair a folder of pictures of any size with a trained model or a classical fill.
 
-    inpaint-predict checkpoint=runs/DATE/TIME images=DIR masks=DIR output=DIR
-    inpaint-predict generator=telea images=photo.jpg masks=mask.png output=DIR
+    inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
+    inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omegaconf import DictConfig
 
 from inpaint.cli.command import command
-from inpaint.config import build_baseline, check, choose_device, load_generator
+from inpaint.config import build_fill, check, choose_device, load_generator
 from inpaint.settings import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Job(NamedTuple):
     output: Path
 
 
-def plan(images: Path, masks: Path, output: Path) -> list[Job]:
+def plan(images: Path, holes: Path, output: Path) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Raises:
@@ -41,7 +41,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
-    pairs = dict.fromkeys(found, masks) if masks.is_file() else pair_masks(found, root, masks, "masks")
+    pairs = dict.fromkeys(found, holes) if holes.is_file() else pair_masks(found, root, holes, "holes")
     jobs = [Job(image, mask, output / image.relative_to(root).with_suffix(".png")) for image, mask in pairs.items()]
 
     inputs = {path.resolve() for job in jobs for path in (job.image, job.mask)}
@@ -89,13 +89,16 @@ def run(cfg: DictConfig) -> None:
     from inpaint.progress import track
 
     check(cfg)
-    if bool(cfg.checkpoint) == bool(cfg.generator):
+    if bool(cfg.checkpoint) == bool(cfg.get("generator")):
         raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
-    jobs = plan(Path(cfg.images), Path(cfg.masks), Path(cfg.output))
+    jobs = plan(Path(cfg.images), Path(cfg.holes), Path(cfg.output))
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
     device = choose_device(cfg.device)
-    generator = load_generator(checkpoint.load(cfg.checkpoint)) if cfg.checkpoint else build_baseline(cfg.generator)
+    if cfg.checkpoint:
+        generator = load_generator(checkpoint.load(cfg.checkpoint), cfg.trust_paths)
+    else:
+        generator = build_fill(cfg.generator)
     generator = generator.to(device)
     for job in track(jobs, "repairing", "pictures"):
         repair(job, generator, device, cfg.mask_threshold)

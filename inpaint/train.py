@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
-from inpaint.config import Parts, build, build_baseline, build_lpips, check, plain
+from inpaint.config import Parts, build, build_baseline, build_judges, check, plain
 from inpaint.folder import Held, first_rank, only_one, shown, write_whole
 from inpaint.provenance import without_secrets
 from inpaint.settings import Refused
@@ -195,7 +195,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     device = str(module.device)
     pictures, about = ValidationCrops(parts.data), about_data(plain(cfg))
-    published = publish(folder, methods, pictures, device, about, judges=build_lpips(cfg, device), shown=SHOWN)
+    published = publish(folder, methods, pictures, device, about, judges=build_judges(cfg, device), shown=SHOWN)
     mine = next(row for row in published.results.rows if row.area == ALL and row.method == cfg.name)
     figures = {
         **mine.means,
@@ -224,7 +224,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
-    print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
+    print(f"  inpaint-predict checkpoint={folder} images=DIR holes=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
     return figures
 
