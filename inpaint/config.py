@@ -218,10 +218,20 @@ def build_fill(node: Any) -> "nn.Module":
     Raises:
         ConfigError: it has weights.
     """
+    import torch
+
+    from inpaint.batch import Batch
+    from inpaint.training.contract import check_generator, is_ours
+
     check(OmegaConf.create({"generator": node}))
     generator = hydra.utils.instantiate(node, _convert_="all")
     if any(True for _ in generator.parameters()):
         raise ConfigError(f"generator: {type(generator).__name__} must be trained first; give checkpoint=...")
+    if not is_ours(generator):
+        image = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
+        hole = torch.zeros(2, 1, 32, 32)
+        hole[..., 8:20, 10:24] = 1
+        check_generator(generator, Batch(image=image, mask=hole, index=torch.arange(2)))
     return generator.eval()
 
 
