@@ -31,7 +31,8 @@ def wrong_class(place: tuple[str, ...], target: str) -> str | None:
     try:
         called = hydra.utils.get_object(target)
     except Exception as error:
-        own = f" ({type(error).__name__}: {str(error)[:200]})" if part_of(target) is not None else ""
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        own = f" ({reason})" if part_of(target) is not None else ""
         return f"{path}._target_: there is no {target[:80]}{own}"
     return None if any(_is_one_of(called, classes) for classes in allowed) else refusal
 

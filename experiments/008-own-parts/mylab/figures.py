@@ -16,7 +16,7 @@ class ColourShift(Figure):
         unit="%",
         digits=2,
         higher_is_better=False,
-        definition="mean over RGB of |mean colour painted in the hole - mean colour there|, 255 = 100 %; lower is better",
+        definition="mean over RGB of |mean colour painted in the hole - mean there|, 255 = 100 %; lower is better",
     )
 
     def forward(self, painted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
