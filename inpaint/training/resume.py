@@ -101,7 +101,11 @@ class Start:
         """
         if self.path is None:
             return
-        before, now = flat(self.config), flat(without_secrets(config))
+        # An empty group is one that an older version did not have.
+        before, now = (
+            {key: value for key, value in flat(settings).items() if value != {}}
+            for settings in (self.config, without_secrets(config))
+        )
         keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
         self.changed = {key: f"{key} {before.get(key)} -> {now.get(key)}" for key in keys}
         if other := [told for key, told in self.changed.items() if not may_change(key)]:
