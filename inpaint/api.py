@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from inpaint import config, evaluate, predict, train
 from inpaint.cli.command import call
@@ -136,13 +136,20 @@ def measure(*overrides: str, folder: str | Path | None = None, **settings: Overr
     return _run("evaluate", evaluate.run, _overrides(overrides, folder, settings))
 
 
-def load(checkpoint: str | Path | None = None, *, generator: str | None = None, device: str = "auto") -> Repairer:
+def load(
+    checkpoint: str | Path | None = None,
+    *,
+    generator: str | None = None,
+    device: str = "auto",
+    trust_paths: bool = False,
+) -> Repairer:
     """A trained generator, or a classical fill, that repairs arrays.
 
     Args:
         checkpoint: a run folder, of which the newest valid checkpoint is taken, or a checkpoint.
         generator: in place of it, the option of a fill: ``"harmonic"``, ``"telea"``, ...
         device: ``auto`` is a GPU where there is one.
+        trust_paths: whether files that the checkpoint's generator names may be opened.
 
     Raises:
         Refused: both or none given, nothing there that could be loaded, or no such fill or device.
@@ -153,8 +160,10 @@ def load(checkpoint: str | Path | None = None, *, generator: str | None = None, 
         >>> repair(np.full((20, 30, 3), 0.5), np.ones((20, 30))).shape
         (20, 30, 3)
     """
-    config.check(OmegaConf.create({"generator": generator}))
-    return predict.load(checkpoint, generator, device)
+    fill = None
+    if generator is not None:
+        fill = config.build_baseline(choice("generator", generator, config.options("generator")))
+    return predict.load(checkpoint, fill, device, trust_paths)
 
 
 def rows(*folders: str | Path, table: str = "results") -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import __version__
+from inpaint.parts import used
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
 
@@ -44,6 +45,7 @@ def stamp(checkpoint: dict[str, Any], config: dict[str, Any], update: int, secon
         "format": FORMAT,
         "version": __version__,
         "config": json.dumps(config),
+        "parts": used(config),
         "update": update,
         "seconds": seconds,
     }

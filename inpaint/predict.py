@@ -1,7 +1,7 @@
 """Repair a folder of pictures of any size with a trained model or a classical fill.
 
-    inpaint-predict checkpoint=runs/DATE/TIME images=DIR masks=DIR output=DIR
-    inpaint-predict generator=telea images=photo.jpg masks=mask.png output=DIR
+    inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
+    inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig
 
 from inpaint.cli.command import command
-from inpaint.config import build_baseline, check, choose_device, load_generator
+from inpaint.config import build_fill, check, choose_device, load_generator
 from inpaint.settings import ConfigError, Refused, listed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Job(NamedTuple):
     output: Path
 
 
-def plan(images: Path, masks: Path, output: Path) -> list[Job]:
+def plan(images: Path, holes: Path, output: Path) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Raises:
@@ -44,7 +44,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
-    pairs = dict.fromkeys(found, masks) if masks.is_file() else pair_masks(found, root, masks, "masks")
+    pairs = dict.fromkeys(found, holes) if holes.is_file() else pair_masks(found, root, holes, "holes")
     jobs = [Job(image, mask, output / image.relative_to(root).with_suffix(".png")) for image, mask in pairs.items()]
 
     inputs = {path.resolve() for job in jobs for path in (job.image, job.mask)}
@@ -184,18 +184,25 @@ def repair(job: Job, repairer: Repairer, mask_threshold: int | None) -> None:
     repaired.save(job.output, icc_profile=profile if mode != "CMYK" else None)
 
 
-def load(checkpoint: str | Path | None, generator: str | None, device: str) -> Repairer:
-    """A trained network from its checkpoint or run folder, or a fill by the name of its option; one of the two.
+def load(checkpoint: str | Path | None, fill: "nn.Module | None", device: str, trust_paths: bool = False) -> Repairer:
+    """A trained network from its checkpoint or run folder, or a fill; one of the two.
+
+    Args:
+        checkpoint: a checkpoint, or a run folder, of which the newest valid one is taken.
+        fill: a generator without training (`config.build_fill`).
+        device: where it works; ``auto`` is a GPU where there is one.
+        trust_paths: whether files that the settings of the checkpoint's generator name may be opened.
 
     Raises:
-        Refused: both or neither, no checkpoint that can be used, or no such fill or device.
+        Refused: both or neither, no checkpoint that can be used, or no such device.
     """
     from inpaint import checkpoint as checkpoints
 
-    if bool(checkpoint) == bool(generator):
+    if bool(checkpoint) == (fill is not None):
         raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
     device = choose_device(device)
-    network = load_generator(checkpoints.load(checkpoint)) if checkpoint else build_baseline(str(generator))
+    network = load_generator(checkpoints.load(checkpoint), trust_paths) if checkpoint else fill
+    assert network is not None
     return Repairer(network, device)
 
 
@@ -205,10 +212,11 @@ def run(cfg: DictConfig) -> None:
     from inpaint.progress import track
 
     check(cfg)
-    jobs = plan(Path(cfg.images), Path(cfg.masks), Path(cfg.output))
+    jobs = plan(Path(cfg.images), Path(cfg.holes), Path(cfg.output))
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
-    repairer = load(cfg.checkpoint, cfg.generator, cfg.device)
+    fill = build_fill(cfg.generator) if cfg.get("generator") else None
+    repairer = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths)
     broken = []
     for job in track(jobs, "repairing", "pictures"):
         try:

@@ -22,8 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
-from inpaint.config import Parts, build, build_baseline, build_lpips, check, plain
+from inpaint.config import Parts, build, build_baseline, build_judges, check, plain
 from inpaint.folder import Held, first_rank, only_one, shown, write_whole
+from inpaint.groups import named_files
 from inpaint.provenance import without_secrets
 from inpaint.settings import Refused
 
@@ -83,6 +84,7 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
+    from inpaint.training.contract import check_parts
     from inpaint.training.launching import end_other_ranks, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
@@ -91,6 +93,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
+    check_parts(parts.module, parts.data)
     _introduce(cfg, parts, start)
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
@@ -196,7 +199,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     device = str(module.device)
     pictures, about = ValidationCrops(parts.data), about_data(plain(cfg))
-    published = publish(folder, methods, pictures, device, about, judges=build_lpips(cfg, device), shown=SHOWN)
+    published = publish(folder, methods, pictures, device, about, judges=build_judges(cfg, device), shown=SHOWN)
     mine = next(row for row in published.results.rows if row.area == ALL and row.method == cfg.name)
     figures = {
         **mine.means,
@@ -224,8 +227,9 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     published.print()
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
-    print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
-    print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
+    trust = " trust_paths=true" if named_files("data", plain(cfg)["data"]) else ""
+    print(f"  inpaint-evaluate checkpoint={folder} masks=boxes{trust}")
+    print(f"  inpaint-predict checkpoint={folder} images=DIR holes=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
     return figures
 

@@ -325,7 +325,7 @@ def pictures(tmp_path):
 
 def test_predict_changes_nothing_outside_the_hole(trained, pictures):
     folder, _ = trained
-    done = run("predict", f"checkpoint={folder}", "images=images", "masks=masks", "output=out", cwd=pictures)
+    done = run("predict", f"checkpoint={folder}", "images=images", "holes=masks", "output=out", cwd=pictures)
     assert done.stdout.strip().splitlines()[-1] == "4 pictures repaired, in out"
     for name in ("a", "deep/b", "deep/c", "d"):
         before, after = Image.open(pictures / "images" / f"{name}.png"), Image.open(pictures / "out" / f"{name}.png")
@@ -339,7 +339,7 @@ def test_predict_changes_nothing_outside_the_hole(trained, pictures):
 
 def test_predict_with_a_fill_one_picture_and_one_mask(pictures):
     run(
-        "predict", "generator=mean", "images=images/a.png", "masks=masks/a.png", "output=out", cwd=pictures
+        "predict", "generator=mean", "images=images/a.png", "holes=masks/a.png", "output=out", cwd=pictures
     )  # fmt: skip
     before, after = (np.array(Image.open(pictures / place / "a.png")).astype(float) for place in ("images", "out"))
     hole = np.zeros(before.shape[:2], bool)
@@ -352,7 +352,7 @@ BAD_MASKS = {
     "size": ("a", np.zeros((70, 54), np.uint8), "the mask has 54 x 70 pixels, its picture images/a.png has 53 x 70"),
     "grey": ("a", GREY, "a.png: not a binary mask, it has 53 grey levels from 0 to 52"),
     "text": ("a", "no picture", "a.png: not a readable"),
-    "name": ("z", GREY, "masks: 1 of 1 pictures have no mask"),
+    "name": ("z", GREY, "holes: 1 of 1 pictures have no mask"),
 }
 
 
@@ -365,17 +365,17 @@ def test_predict_bad_masks_are_found_before_work_starts(case, pictures, command)
         path.write_text(content)
     else:
         Image.fromarray(content).save(path)
-    arguments = ["generator=mean", "images=images/a.png", "masks=other", "output=out"]
+    arguments = ["generator=mean", "images=images/a.png", "holes=other", "output=out"]
     assert message in refused(command, predict, *arguments)
     assert not (pictures / "out").exists()
 
 
 def test_predict_bad_settings(pictures, command):
-    folders = ["images=images", "masks=masks"]
+    folders = ["images=images", "holes=masks"]
     for arguments, message in (
         ([*folders, "output=out"], "give checkpoint=... or a fill"),
         (["generator=mean", *folders, "output=images"], "is an input and would be overwritten"),
-        (["generator=mean", "masks=masks", "output=out"], "images: needs a value"),
+        (["generator=mean", "holes=masks", "output=out"], "images: needs a value"),
     ):
         assert message in refused(command, predict, *arguments)
 

@@ -101,7 +101,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict", "sweep", "wandb")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "sweep")
     ]
     for group in groups:
         for option in options(group):

@@ -14,7 +14,19 @@ import inpaint
 ROOT = Path(inpaint.__file__).parents[1]
 
 FLOORS = [
-    ["batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance", "checkpoint"],  # words
+    [
+        "batch",
+        "rng",
+        "ranks",
+        "settings",
+        "schedules",
+        "folder",
+        "progress",
+        "provenance",
+        "checkpoint",
+        "groups",
+        "parts",
+    ],
     ["pictures", "fills"],
     ["networks", "masks"],
     ["losses", "metrics", "data"],
@@ -22,6 +34,7 @@ FLOORS = [
         "training",
         "evaluation",
     ],
+    ["targets"],
     ["config"],
     ["cli"],
     ["study", "compare"],
@@ -30,7 +43,7 @@ FLOORS = [
 ]
 COMMANDS = FLOORS[-2]
 # The lowest room that imports a library; so do the rooms above its floor, and no other.
-LOWEST = {"lightning": "data", "hydra": "config", "omegaconf": "config"}
+LOWEST = {"lightning": "data", "hydra": "targets", "omegaconf": "targets"}
 
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig, OmegaConf
 
-from inpaint.config import conf_dir, config_folder
+from inpaint.config import conf_dir
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -112,7 +112,7 @@ def test_a_command_composes(page, line):
     overrides = [word for word in arguments if word != "-m"]
     parsed = OverridesParser.create().parse_overrides(overrides)
     name = name.removeprefix("inpaint-")
-    with hydra.initialize_config_dir(str(config_folder(name)), version_base="1.3"):
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         hydra.compose(name, [first_value(override) for override in parsed], return_hydra_config=True)
 
 

@@ -15,7 +15,7 @@ site = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(site)
 
 
-CONFIGS = [path for path in sorted(conf_dir().rglob("*.yaml")) if path.parent.name != "wandb"]  # that one is wandb's
+CONFIGS = sorted(conf_dir().rglob("*.yaml"))
 
 
 def leaves(node, path=""):

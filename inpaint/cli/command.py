@@ -21,7 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.cli import job
 from inpaint.cli.explain import explain, hydra_of, refuse_namesakes, shortened, too_long
-from inpaint.config import config_folder
+from inpaint.config import conf_dir
+from inpaint.parts import refuse_from_config
 from inpaint.settings import Refused, SweepError
 
 Made = TypeVar("Made")
@@ -32,7 +33,6 @@ DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 
 def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
-    folder = config_folder(name)
     if message := too_long(sys.argv[1:]):
         _leave(name, message)
     if (words := re.match(r"help[= ]?(.*)", " ".join(sys.argv[1:]))) is not None:
@@ -40,6 +40,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
 
     def chosen(cfg: DictConfig) -> Any:
         refuse_namesakes()
+        refuse_from_config([*HydraConfig.get().job.env_set, *HydraConfig.get().job.env_copy])
         return run(cfg)
 
     def task(cfg: DictConfig) -> Any:
@@ -61,7 +62,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     shown = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
-        hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except Exception as error:
         if shown:
             raise

@@ -11,15 +11,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from inpaint.config import conf_dir, config_folder
+from inpaint import config
+from inpaint.parts import PROVIDER
 from inpaint.settings import Refused, nearest
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
 
 LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
+ADDED = ("debug", "experiment", "sweep")  # groups of which nothing is chosen unless it is added
 SHOWN, LINES = 500, 40  # characters of a line and lines of a message
-NO_CHOICE = ("hydra", "paths", "predict", "wandb")  # folders of ``conf`` in which a run has nothing to choose
+NO_CHOICE = ("hydra", "paths")  # folders of ``conf`` in which a run has nothing to choose
 
 
 def too_long(arguments: Sequence[str]) -> str | None:
@@ -51,6 +53,7 @@ def refuse_namesakes() -> None:
         if source.provider == "main":
             continue
         option = "--config-dir" if source.provider == "command-line" else "hydra.searchpath"
+        option = source.provider if source.provider.startswith(PROVIDER) else option
         for file in sorted(Path(source.path).rglob("*.yaml")):
             for ours in packaged:
                 namesake = ours / file.relative_to(source.path)
@@ -69,7 +72,7 @@ def hydra_of(name: str) -> Iterator["Hydra"]:
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(config_folder(name)), f"inpaint-{name}", version_base="1.3"):
+        with hydra.initialize_config_dir(str(config.conf_dir()), f"inpaint-{name}", version_base="1.3"):
             ours = GlobalHydra.instance().hydra
             assert ours is not None
             yield ours
@@ -113,12 +116,11 @@ def explain(name: str, error: Exception) -> str:
         return f"{found[1]}: some of these characters need quotes that reach Hydra: \"{key}='{value}'\""
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, option = found[1].partition("/")
-        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
-        if options:
-            return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
+        if known := config.options(group) if group else {}:
+            return f"{group}={option}: no such option{nearest(option, known)} (there are {', '.join(known)})"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
         key = found[1].split("@")[0]
-        if (config_folder(name) / key).is_dir():
+        if key in ADDED:
             return f"{key}: nothing is chosen there that could be replaced; +{key}=OPTION adds one"
         settings = _settings(name)
         hint = " of the option that was chosen" if key in settings else nearest(key, settings)
@@ -139,4 +141,4 @@ def _settings(name: str) -> list[str]:
 
     with hydra_of(name):
         cfg = hydra.compose(name)
-    return [*keys(cfg, ""), *(path.name for path in config_folder(name).iterdir() if path.is_dir())]
+    return [*keys(cfg, ""), *(ADDED if name == "train" else ())]

@@ -8,8 +8,9 @@ import re
 import textwrap
 from pathlib import Path
 
+from inpaint import config
 from inpaint.cli.explain import groups, options
-from inpaint.config import conf_dir, config_folder
+from inpaint.config import conf_dir
 from inpaint.settings import Refused, nearest
 
 WIDTH = 120  # characters of a line
@@ -42,7 +43,7 @@ def manual(name: str, topic: str | None = None) -> str:
 
 
 def _of_command(name: str) -> str:
-    lines, choices = [_header(config_folder(name) / f"{name}.yaml"), ""], _choices(name)
+    lines, choices = [_header(conf_dir() / f"{name}.yaml"), ""], _choices(name)
     for group, names in choices.items():
         listed = textwrap.wrap(", ".join(names), WIDTH - 18, break_on_hyphens=False)
         lines += [f"  {group if not place else '':<14}  {line}" for place, line in enumerate(listed)]
@@ -64,24 +65,20 @@ def _of_option(name: str, topic: str) -> str:
 
 def _explained(group: str, option: str) -> str:
     """A recipe's header with its papers; of other options, which are short, the whole file."""
-    file = conf_dir() / group / f"{option}.yaml"
-    if not file.is_file():
-        return f"{group}={option}: an option of your own"
+    file = config.options(group)[option]
     if group != "experiment":
         return f"{group}={option}\n\n{file.read_text(encoding='utf-8').strip()}"
     entries = papers()
-    found = [entries[key] for key in keys(file.read_text(encoding="utf-8"))]
-    return "\n\n".join([f"+{group}={option}", _header(file), *found])
+    named = [entries[key] for key in keys(file.read_text(encoding="utf-8")) if key in entries]
+    return "\n\n".join([f"+{group}={option}", _header(file), *named])
 
 
 def _choices(name: str) -> dict[str, list[str]]:
     """The options of each group that a command has."""
-    inside = config_folder(name) != conf_dir()  # a folder of its own, which has no groups
-    text = (config_folder(name) / f"{name}.yaml").read_text(encoding="utf-8")
-    chosen = {} if inside else {group: options(group) for group in groups()}
+    text = (conf_dir() / f"{name}.yaml").read_text(encoding="utf-8")
     return {
-        group: names
-        for group, names in chosen.items()
+        group: options(group)
+        for group in groups()
         if name == "train" or re.search(rf"^  - {group}(@\w+)?: ", text, re.MULTILINE)
     }
 

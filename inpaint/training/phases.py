@@ -139,7 +139,9 @@ class Phases(L.LightningModule):
                 except (TypeError, ValueError) as error:
                     raise Refused(f"{name}_optimizer: {error}") from None
                 if scheduler is not None:
-                    entry["lr_scheduler"] = scheduler(entry["optimizer"])
+                    schedule = entry["lr_scheduler"] = scheduler(entry["optimizer"])
+                    if not isinstance(schedule, LRScheduler):
+                        raise Refused(f"{name}_scheduler: made a {type(schedule).__name__}, no torch LRScheduler")
                 configured.append(entry)
         return configured
 

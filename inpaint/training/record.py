@@ -11,8 +11,9 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint import checkpoint
 from inpaint.folder import write_whole
+from inpaint.groups import OPTIMIZATION
+from inpaint.parts import used
 from inpaint.provenance import flat, versions, without_secrets
-from inpaint.settings import OPTIMIZATION
 from inpaint.training.arithmetic import arithmetic
 from inpaint.training.resume import follow_config
 from inpaint.training.run_logger import told
@@ -58,7 +59,7 @@ class RunRecord(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        code = versions() | {"arithmetic": arithmetic(trainer)}
+        code = versions() | {"arithmetic": arithmetic(trainer), "parts": used(self.config)}
         write_whole(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
         for logger in told(trainer):
             logger.log_config(flat(self.config | {"versions": code}))

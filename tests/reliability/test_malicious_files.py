@@ -35,7 +35,7 @@ USES = {
     "resume": (train, ["resume={}", "baselines=[]"]),
     "init_from": (train, ["init_from={}", "baselines=[]", "data.crop=32"]),
     "evaluate": (evaluate.main, ["checkpoint={}"]),
-    "predict": (predict.main, ["checkpoint={}", "images=images", "masks=images/a.png", "output=out"]),
+    "predict": (predict.main, ["checkpoint={}", "images=images", "holes=images/a.png", "output=out"]),
 }
 
 

@@ -35,7 +35,7 @@ def test_train_and_predict(tmp_path):
 
     run(
         *("predict", f"checkpoint={quoted(folder)}", f"images={quoted(photos)}"),
-        *(f"masks={quoted(here / 'Maske ä.png')}", f"output={quoted(here / 'aus gabe')}"),
+        *(f"holes={quoted(here / 'Maske ä.png')}", f"output={quoted(here / 'aus gabe')}"),
         cwd=here,
     )
     assert len(list((here / "aus gabe").glob("größe * 写.png"))) == 8

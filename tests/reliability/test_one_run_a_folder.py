@@ -149,8 +149,8 @@ def test_others_read_the_folder_of_a_run_at_work(tmp_path, photographs):
         Image.new("L", (48, 40)).save(masks / picture.name)
     at = [f"checkpoint={folder}", "device=cpu"]
     for main, arguments in (
-        (evaluate, [*at, "baselines=[]", f"hydra.run.dir={tmp_path}/evaluation"]),
-        (predict, [*at, f"images={pictures}", f"masks={masks}", f"output={tmp_path}/repaired"]),
+        (evaluate, [*at, "trust_paths=true", "baselines=[]", f"hydra.run.dir={tmp_path}/evaluation"]),
+        (predict, [*at, f"images={pictures}", f"holes={masks}", f"output={tmp_path}/repaired"]),
         (compare, [f"{tmp_path}/evaluation", f"{folder}", f"out={tmp_path}/report"]),
     ):
         assert code(launch(main, tmp_path / "read", *arguments)) == 0, (tmp_path / "read").read_text()

@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from inpaint import checkpoint
-from inpaint.config import check, conf_dir, load_generator
+from inpaint.config import check, load_generator
 from inpaint.settings import ConfigError
 from tests.reliability.commands import finish, start
 
@@ -89,27 +89,11 @@ def test_refused_where_it_is_computed(text):
     check(OmegaConf.create({"a": {"b": [1, "x"]}, "same": "${a}", "made": "${oc.create:{a: 1}}", "key": "$NAME"}))
 
 
-def test_what_conf_names_is_accepted():
-    """And a run does not depend on the list being wide: these are all that it needs."""
-    for path in sorted(conf_dir().rglob("*.yaml")):
-        for line in path.read_text().splitlines():
-            if line.strip().startswith("_target_:"):
-                target = line.split("#")[0].split(":", 1)[1].strip()
-                if target.startswith("hydra"):  # a part of Hydra's, which it builds itself
-                    continue
-                problems = []
-                try:
-                    check(OmegaConf.create({"x": {"_target_": target, "_partial_": True}}))
-                except ConfigError as error:
-                    problems = str(error).splitlines()
-                assert not problems, (path, problems)
-
-
 def test_nothing_is_imported_or_called(tmp_path, monkeypatch):
     (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').close()\ndef f(**k): pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError):
-        check(OmegaConf.create({"x": {"_target_": "trap.f"}}))
+        check(OmegaConf.create({"generator": {"_target_": "trap.f"}}))
     assert not (tmp_path / "sprung").exists()
 
 
@@ -125,7 +109,7 @@ def test_in_a_checkpoint_that_someone_sent(tmp_path):
         state = {"state_dict": {"ema.network.x": torch.zeros(1)}}
         checkpoint.stamp(state, {"generator": node, "name": "x"}, 1)
         torch.save(state, tmp_path / "sent.ckpt")
-        with pytest.raises(ConfigError, match=r"generator\..*_target_"):
+        with pytest.raises(ConfigError, match=r"generator\..*(_target_|refers)"):
             load_generator(checkpoint.load(tmp_path / "sent.ckpt"))
     assert [path.name for path in tmp_path.iterdir()] == ["sent.ckpt"]
 
@@ -141,7 +125,5 @@ def test_on_the_command_line_before_anything_runs(tmp_path):
     for case, process in started.items():
         code, _, errors = finish(process)
         assert code != 0 and "os.system" in errors, case
-        assert case == "hydras" or errors.startswith(
-            "inpaint-train: losses.x._target_: os.system is not below inpaint."
-        )
+        assert case == "hydras" or errors.startswith("inpaint-train: losses.x._target_: os.system is not a loss")
     assert not marker.exists()

@@ -21,7 +21,6 @@ TYPED = {
             "experiment=aot_gan",
             "experiment: nothing is chosen there that could be replaced; +experiment=OPTION adds one",
         ),
-        ("+wandb=sweep", "wandb: conf/wandb/sweep.yaml is a file for `wandb sweep`; logger=wandb logs a run there"),
     ],
     "evaluate": [("chekpoint=x", "chekpoint: no such setting; did you mean checkpoint?")],
     "predict": [("imges=x", "imges: no such setting; did you mean images?")],
