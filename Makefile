@@ -41,11 +41,15 @@ bench: $(READY)  ## what the design promises, as ratios of one run (20 minutes)
 	$(BIN)/python experiments/003-metrics/bench.py
 	$(BIN)/python experiments/005-sweeps/bench.py
 
+docs: $(READY)  ## a site of the READMEs, all options and the classes, in dist/docs-site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python experiments/site.py dist
+
 loss-compare: $(READY)  ## are the losses of two commits or run folders equal? (A=main B=HEAD ARGS="seed=1 ...")
 	$(BIN)/python experiments/loss_compare.py $(A) $(B) $(ARGS)
 
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
 
-.PHONY: help install train test test-slow lint types format bench loss-compare clean
+.PHONY: help install train test test-slow lint types format bench docs loss-compare clean
 .DEFAULT_GOAL := help

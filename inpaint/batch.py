@@ -11,6 +11,8 @@ from typing import NotRequired, TypedDict
 import torch
 from torch import Tensor
 
+MAGENTA = (255.0, 0.0, 255.0)
+
 
 class Batch(TypedDict):
     """What every training, validation and prediction step receives.
@@ -102,9 +104,28 @@ def paint(network: Callable[..., Outputs], batch: Batch) -> Outputs:
     return network(given(batch), batch["mask"])
 
 
+def finite(pictures: Tensor) -> Tensor:
+    """Whether all of a picture's pixels are numbers, neither NaN nor infinite: ``(B, ...)`` to bool ``(B,)``."""
+    return pictures.isfinite().flatten(1).all(dim=1)
+
+
 def to_uint8(image: Tensor) -> Tensor:
-    """[-1, 1] floats to 0..255 bytes, clamped and rounded (truncation would darken every picture by half a level)."""
-    return image.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    """[-1, 1] floats to 0..255 bytes, clamped and rounded (truncation would darken every picture by half a level).
+
+    NaN and infinities are no colours, and a cast would make black of them, or what the processor likes. Whoever looks
+    at ``(..., 3, H, W)`` sees such pixels in magenta, and elsewhere such values are 255; what measures or writes asks
+    `finite`.
+    """
+    levels = image.float().add(1).mul(127.5).round().clamp(0, 255)
+    numbers, mark = image.isfinite(), levels.new_tensor(255.0)
+    if image.dim() > 2 and image.shape[-3] == 3:
+        numbers, mark = numbers.all(dim=-3, keepdim=True), levels.new_tensor(MAGENTA).view(3, 1, 1)
+    return torch.where(numbers, levels, mark).to(torch.uint8)
+
+
+def stored(image: Tensor) -> Tensor:
+    """What [-1, 1] floats are once they have been stored in 8 bits, float32; NaN where they are not finite."""
+    return torch.where(image.isfinite(), from_uint8(to_uint8(image)), torch.nan)
 
 
 def from_uint8(image: Tensor) -> Tensor:

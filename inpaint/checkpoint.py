@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import __version__, tensors
+from inpaint.parts import used
 from inpaint.provenance import renamed
 from inpaint.settings import Refused, listed
 from inpaint.untrusted import Unreadable, parse_json, read_text
@@ -46,6 +47,7 @@ def stamp(checkpoint: dict[str, Any], config: dict[str, Any], update: int, secon
         "format": FORMAT,
         "version": __version__,
         "config": json.dumps(config),
+        "parts": used(config),
         "update": update,
         "seconds": seconds,
     }

@@ -1,7 +1,7 @@
 """Where the configs are, what is wrong with one, and how it becomes objects."""
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -9,8 +9,11 @@ import hydra
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint import references
-from inpaint.provenance import PLACEHOLDER
-from inpaint.settings import OPTIMIZATION, ConfigError, Refused, nearest
+from inpaint.groups import OPTIMIZATION, named_files
+from inpaint.parts import conf_dirs, missing
+from inpaint.provenance import PLACEHOLDER, flat
+from inpaint.settings import ConfigError, Refused, nearest
+from inpaint.targets import check_forms, check_target, chosen, targets_of, wrong_class
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
@@ -18,24 +21,8 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
 
     from inpaint.data.datamodule import InpaintingData
     from inpaint.evaluation.judges import Judges
+    from inpaint.metrics.figure import Figure
     from inpaint.training.gan import InpaintingGAN
-
-# What a config may name with `_target_`: classes below these. Everything else is refused before it is imported.
-# Of Lightning only what a run is made of: its command line, for one, calls whatever its arguments name.
-TARGET_ROOTS = (
-    *("inpaint.", "torch.optim.", "torch.nn.", "torchmetrics.", "kornia.", "lightning.Trainer"),
-    *(f"lightning.pytorch.{part}." for part in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
-    *("optuna.samplers.", "optuna.pruners."),
-)
-FUNCTIONS_OF = "inpaint.schedules"  # the only functions among them
-
-# Arguments that `build` makes of groups of their own.
-SUPPLIED = {
-    "data": {"masks", "validation_masks"},
-    "module": {"generator", "discriminator", "losses", "adversarial", "validation", *OPTIMIZATION},
-    "trainer": {"callbacks", "logger"},
-}
-HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
 # ---- where the configs are ------------------------------------------------------------------------------------------
@@ -54,9 +41,13 @@ def conf_dir() -> Path:
     raise FileNotFoundError(f"no conf/train.yaml in {here} or {here.parent}")
 
 
-def config_folder(name: str) -> Path:
-    """Where a command's config is: ``conf``, or a folder of its own in there."""
-    return conf_dir() / name if (conf_dir() / name).is_dir() else conf_dir()
+def options(group: str) -> dict[str, Path]:
+    """The yaml of each option of a group by its name, those of installed parts after our own."""
+    found: dict[str, Path] = {}
+    for folder in (conf_dir(), *conf_dirs()):
+        for path in sorted((folder / group).glob("[!_]*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
 
 
 # ---- what is wrong with a config ------------------------------------------------------------------------------------
@@ -68,25 +59,24 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: with all of them.
     """
-    if "wandb" in cfg:
-        raise ConfigError("wandb: conf/wandb/sweep.yaml is a file for `wandb sweep`; logger=wandb logs a run there")
     references.measure(cfg)
     problems = [f"{key}: needs a value ({key}=...)" for key in sorted(OmegaConf.missing_keys(cfg))]
-    for path, node in _nodes(cfg, ""):
+    for path, node in _nodes(cfg, ()):
         if isinstance(node, DictConfig) and "_target_" in node:
-            problems += _check_target(path, node)
+            problems += check_target(path, node)
         elif isinstance(node, ValueNode) and ("${" in str(node) or isinstance(node._value(), dict | list)):
-            problems.append(f"{path}: {str(node)[:80]} would be evaluated again; write the value itself")
+            problems.append(f"{'.'.join(path)}: {str(node)[:80]} would be evaluated again; write the value itself")
         elif isinstance(node, ValueNode) and (named := PLACEHOLDER.search(str(node._value()))):
-            problems.append(f"{path}: the run took it from the environment variable {named[1]}; give {path}=...")
-    if not problems:
-        problems += _check_combinations(cfg)
+            key = ".".join(path)
+            problems.append(f"{key}: the run took it from the environment variable {named[1]}; give {key}=...")
+    problems += [] if problems else check_forms(cfg)
+    problems += [] if problems else _check_combinations(cfg)
     if problems:
         raise ConfigError("\n".join(problem.replace("\n", "\\n") for problem in problems))
 
 
-def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """All nodes with their dotted paths, as they are once what they refer to or compute has taken its place."""
+def _nodes(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """All nodes with their keys, as they are once what they refer to or compute has taken its place."""
     yield path, node
     if isinstance(node, DictConfig):
         keys: Iterable[Any] = (key for key in node if not OmegaConf.is_missing(node, key))
@@ -96,56 +86,7 @@ def _nodes(node: Any, path: str) -> Iterator[tuple[str, Any]]:
         return
     for key in keys:
         child = cast(Node, node._get_node(key))._maybe_dereference_node()
-        yield from _nodes(child, f"{path}.{key}" if path else str(key))
-
-
-def _check_target(path: str, node: DictConfig) -> list[str]:
-    """Problems of one node: a target that is not allowed or not there, keys it does not take or lacks."""
-    target = str(node._target_)
-    if not target.startswith(TARGET_ROOTS):
-        return [f"{path}._target_: {target[:80]} is not below {', '.join(TARGET_ROOTS)}"]
-    try:
-        called = hydra.utils.get_object(target)
-    except Exception:
-        return [f"{path}._target_: there is no {target[:80]}"]
-    # Where it was written: through a module that imports others, everything in Python can be reached.
-    home = f"{getattr(called, '__module__', '')}."
-    listed = home.startswith((*TARGET_ROOTS, "lightning.pytorch.trainer."))
-    if not listed or not (inspect.isclass(called) or home == f"{FUNCTIONS_OF}."):
-        return [f"{path}._target_: {target} is no class of {', '.join(TARGET_ROOTS)}"]
-    if "_args_" in node:
-        return [f"{path}._args_: name the arguments of {target}"]
-    accepted, required = _arguments(called)
-    given = {str(key) for key in node} - HYDRA_KEYS
-    problems = [
-        f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
-        for key in sorted(given - accepted)
-    ]
-    supplied = SUPPLIED.get(path, set())
-    problems += [f"{path}.{key}: it is made of the group {key}=..." for key in sorted(given & supplied)]
-    if not node.get("_partial_"):
-        problems += [f"{path}.{key}: {target} needs it" for key in sorted(required - given - supplied)]
-    return problems
-
-
-def _arguments(called: Callable[..., Any]) -> tuple[set[str], set[str]]:
-    """Names that may and that must be given; `**settings` stands for the arguments of the class's parent."""
-    accepted: set[str] = set()
-    required: set[str] = set()
-    for level in called.__mro__ if inspect.isclass(called) else [called]:
-        parameters = list(inspect.signature(level.__init__ if inspect.isclass(level) else level).parameters.values())
-        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]
-        first = level is called
-        accepted |= {p.name for p in named}
-        required |= {p.name for p in named if first and p.default is p.empty}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return accepted, required
-
-
-def _chosen(node: Any) -> bool:
-    """Whether a group has an option other than `none`, of which a recipe may leave single settings without effect."""
-    return bool(node) and "_target_" in node
+        yield from _nodes(child, (*path, str(key)))
 
 
 def _check_combinations(cfg: DictConfig) -> list[str]:
@@ -154,13 +95,13 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
     if not isinstance(seed := cfg.get("seed", 0), int):
         problems.append(f"seed: give a whole number; got {str(seed)[:40]!r}")
     if "module" in cfg:
-        if _chosen(cfg.discriminator) != _chosen(cfg.adversarial):
-            lacking = "adversarial" if _chosen(cfg.discriminator) else "discriminator"
+        if chosen(cfg.discriminator) != chosen(cfg.adversarial):
+            lacking = "adversarial" if chosen(cfg.discriminator) else "discriminator"
             problems.append(
                 f"discriminator, adversarial: one needs the other, but {lacking}=none; choose both, or "
                 "discriminator=none adversarial=none"
             )
-        if not cfg.losses and not _chosen(cfg.adversarial):
+        if not cfg.losses and not chosen(cfg.adversarial):
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
         if str(cfg.trainer.get("precision", "")) not in ("32", "32-true", "bf16-mixed"):
             problems.append("trainer.precision: 32-true and bf16-mixed are what GAN losses and the fills are made for")
@@ -169,7 +110,7 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
         for theirs, ours in (("gradient_clip_val", "generator_clip"), ("accumulate_grad_batches", "accumulate")):
             if cfg.trainer.get(theirs):
                 problems.append(f"trainer.{theirs}: has no effect on alternating updates; use module.{ours}")
-        target = str(cfg.generator._target_) if _chosen(cfg.get("generator")) else ""
+        target = str(cfg.generator._target_) if chosen(cfg.get("generator")) else ""
         if target.startswith("inpaint.fills."):
             problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")
         elif not isinstance(name := cfg.get("name", ""), str):
@@ -178,12 +119,11 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
             problems.append(f"name: {name} is one of the baselines; give the run another name")
     if isinstance(cfg.get("baselines"), str):
         return [*problems, f"baselines: give a list, baselines=[{cfg.baselines}]"]
-    fills = [("baselines", name) for name in cfg.get("baselines", [])]
-    if isinstance(cfg.get("generator"), str):
-        fills.append(("generator", cfg.generator))
-    options = sorted(path.stem for path in (conf_dir() / "generator").glob("*.yaml"))
+    known = options("generator")
     problems += [
-        f"{key}: there is no generator {name}{nearest(name, options)}" for key, name in fills if name not in options
+        f"baselines: there is no generator {name}{nearest(name, known)}"
+        for name in cfg.get("baselines", [])
+        if name not in known
     ]
     return problems
 
@@ -209,7 +149,7 @@ def build(cfg: DictConfig) -> Parts:
 
     def make(node: Any, **supplied: Any) -> Any:
         """An object, a partial, or None for an option that is empty."""
-        return hydra.utils.instantiate(node, _convert_="all", **supplied) if _chosen(node) else None
+        return hydra.utils.instantiate(node, _convert_="all", **supplied) if chosen(node) else None
 
     data = build_data(cfg)
     data.setup("fit")
@@ -224,14 +164,14 @@ def build(cfg: DictConfig) -> Parts:
         losses={name: make(node) for name, node in cfg.losses.items()},
         adversarial=make(cfg.adversarial),
         **{group: make(cfg[group]) for group in OPTIMIZATION},
-        validation=Validation(next(iter(build_lpips(cfg).lpips.values()), None)),
+        validation=Validation(next(iter(build_judges(cfg).lpips.values()), None)),
     )
-    record = RunRecord(cfg.paths.run, references.recorded(cfg))
+    record = RunRecord(cfg.paths.run, references.without_environment(cfg))
     trainer = make(
         cfg.trainer,
         callbacks=[  # panel=null: without it
             *(RankAgreement(record.config), record),
-            *(make(node) for node in cfg.callbacks.values() if _chosen(node)),
+            *(make(node) for node in cfg.callbacks.values() if chosen(node)),
         ],
         logger=[make(node) for node in cfg.logger.values()] or False,
     )
@@ -243,7 +183,7 @@ def build_data(cfg: DictConfig) -> "InpaintingData":
     from inpaint.data.automatic import AUTO
 
     masks = {
-        name: hydra.utils.instantiate(cfg[name], _convert_="all") if _chosen(cfg.get(name)) else None
+        name: hydra.utils.instantiate(cfg[name], _convert_="all") if chosen(cfg.get(name)) else None
         for name in ("masks", "validation_masks")
     }
     data = hydra.utils.instantiate(cfg.data, **masks, _convert_="all")
@@ -253,17 +193,28 @@ def build_data(cfg: DictConfig) -> "InpaintingData":
     return data
 
 
-def build_lpips(cfg: DictConfig, device: str = "cpu") -> "Judges":
-    """LPIPS as a training run has it, in validation and in its final table: one variant, or none.
+def build_figures(cfg: DictConfig) -> "dict[str, Figure]":
+    """The figures of one's own, whose columns are known from then on."""
+    if not (figures := cfg.get("figures")):
+        return {}
+    from inpaint.metrics.figure import known
+
+    check(OmegaConf.create({"figures": figures}))
+    return known({name: hydra.utils.instantiate(node, _convert_="all") for name, node in figures.items()})
+
+
+def build_judges(cfg: DictConfig, device: str = "cpu") -> "Judges":
+    """What a training run's table has besides the figures of pixels: one variant of LPIPS, and figures of one's own.
 
     Raises:
-        ConfigError: more than one.
+        ConfigError: more than one variant.
     """
     from inpaint.evaluation.judges import Judges
 
     if not isinstance(cfg.lpips, str | None):
         raise ConfigError(f"lpips: a training run has one variant, or null; got {cfg.lpips}")
-    return Judges([cfg.lpips] if cfg.lpips else [], lpips_weights=cfg.lpips_weights, device=device)
+    lpips = [cfg.lpips] if cfg.lpips else []
+    return Judges(lpips, lpips_weights=cfg.lpips_weights, device=device, figures=build_figures(cfg))
 
 
 def build_fill(node: Any) -> "nn.Module":
@@ -272,19 +223,37 @@ def build_fill(node: Any) -> "nn.Module":
     Raises:
         ConfigError: it has weights.
     """
+    import torch
+
+    from inpaint.batch import Batch
+    from inpaint.training.contract import check_generator, is_ours
+
+    check(OmegaConf.create({"generator": node}))
     generator = hydra.utils.instantiate(node, _convert_="all")
     if any(True for _ in generator.parameters()):
         raise ConfigError(f"generator: {type(generator).__name__} must be trained first; give checkpoint=...")
+    if not is_ours(generator):
+        image = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
+        hole = torch.zeros(2, 1, 32, 32)
+        hole[..., 8:20, 10:24] = 1
+        check_generator(generator, Batch(image=image, mask=hole, index=torch.arange(2)))
     return generator.eval()
 
 
 def build_baseline(name: str) -> "nn.Module":
-    """The same by the name of its option in ``conf/generator``."""
-    return build_fill(OmegaConf.load(conf_dir() / "generator" / f"{name}.yaml"))
+    """The same by the name of its option in ``conf/generator``, ours or a part's."""
+    return build_fill(OmegaConf.load(options("generator")[name]))
 
 
-def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
+# ---- from a checkpoint, which may be anybody's ----------------------------------------------------------------------
+
+
+def load_generator(checkpoint: dict[str, Any], trust_paths: bool = False) -> "nn.Module":
     """The moving average of the generator in a checkpoint that `checkpoint.load` has read.
+
+    Args:
+        checkpoint: it.
+        trust_paths: whether files that the generator's settings name may be opened.
 
     Raises:
         ConfigError: its config names something that is not allowed or no longer there.
@@ -293,28 +262,74 @@ def load_generator(checkpoint: dict[str, Any]) -> "nn.Module":
     from inpaint.checkpoint import fill, generator_state
 
     state = generator_state(checkpoint)
-    generator = _generator_of(checkpoint)
+    generator = _generator_of(checkpoint, trust_paths)
     fill(generator, state)
     return generator.eval().requires_grad_(False)
 
 
-def untrained_generator(checkpoint: dict[str, Any], seed: int) -> "nn.Module":
-    """The same generator as a run with `seed` begins with."""
+def untrained_generator(checkpoint: dict[str, Any], seed: int, trust_paths: bool = False) -> "nn.Module":
+    """The generator with the weights that a run with `seed` begins with."""
     from inpaint import rng
 
     rng.seed_all(rng.key(seed, "weights"))
-    return _generator_of(checkpoint).eval().requires_grad_(False)
+    return _generator_of(checkpoint, trust_paths).eval().requires_grad_(False)
 
 
-def _generator_of(checkpoint: dict[str, Any]) -> "nn.Module":
-    from inpaint.checkpoint import config_of
-
-    generator = config_of(checkpoint).get("generator")
-    if not isinstance(generator, dict) or "_target_" not in generator:
-        raise ConfigError("checkpoint: its config names no generator")
-    cfg = OmegaConf.create({"generator": generator})
+def _generator_of(checkpoint: dict[str, Any], trust_paths: bool) -> "nn.Module":
+    cfg = OmegaConf.create({"generator": recorded(checkpoint, "generator", trust_paths)})
     check(cfg)
     return hydra.utils.instantiate(cfg.generator, _convert_="all")
+
+
+def recorded(
+    checkpoint: dict[str, Any], group: str, trust_paths: bool, given: Iterable[str] = (), key: str | None = None
+) -> dict[str, Any]:
+    """A group of the config in a checkpoint, of which nothing is looked up here and no file is opened unasked.
+
+    Args:
+        checkpoint: whose.
+        group: which.
+        trust_paths: whether files that it names may be opened; an address never is, unless the command line gives it.
+        given: dotted keys that the command line gives, whose recorded values do not count.
+        key: of the group in the checkpoint; None is the group's own name.
+
+    Raises:
+        ConfigError: it holds no such group, or it refers to something, uses a part that is not here, or names files.
+    """
+    from inpaint.checkpoint import config_of
+
+    config = config_of(checkpoint)
+    node = config.get(key or group)
+    if not isinstance(node, dict):
+        raise ConfigError(f"checkpoint: its config has no {group}")
+    if absent := missing(node, checkpoint["inpaint"].get("parts")):
+        raise ConfigError("\n".join(f"checkpoint: {text}" for text in absent))
+
+    def counts(path: str) -> bool:
+        return not any(f"{path}.".startswith(f"{name}.") for name in given)
+
+    texts = {path: value for path, value in flat(node, group).items() if counts(path)}
+    written = {path: json.dumps([path, value]) for path, value in texts.items()}
+    if referring := [path for path, text in written.items() if "${" in text or PLACEHOLDER.search(text)]:
+        instead = "" if group == "generator" else f"; give {referring[0]}=... yourself"
+        raise ConfigError(
+            f"{referring[0][:80]}: the checkpoint refers to something of this machine "
+            f"({str(texts[referring[0]])[:80]}), which is not looked up{instead}"
+        )
+    if wrong := [text for place, target in targets_of(node, (group,)) if (text := wrong_class(place, target))]:
+        raise ConfigError("\n".join(wrong))
+    files = {path: text for path, text in named_files(group, node).items() if counts(path)}
+    addresses = {path: text for path, text in files.items() if "://" in text or "::" in text}
+    if addresses:
+        path, text = next(iter(addresses.items()))
+        raise ConfigError(f"{path}: {text[:80]} is an address that the checkpoint names; give {path}=... to open it")
+    if files and trust_paths is not True:
+        named = ", ".join(f"{path}={text[:80]}" for path, text in [*files.items()][:5])
+        raise ConfigError(
+            f"trust_paths: the checkpoint names files ({named}); trust_paths=true reads them, if the run is your own "
+            f"or you trust whoever made it; {next(iter(files))}=... names others"
+        )
+    return node
 
 
 def choose_device(device: str) -> str:

@@ -23,38 +23,36 @@ from inpaint.cli.command import command
 from inpaint.config import (
     build_baseline,
     build_data,
+    build_figures,
     build_fill,
     check,
     choose_device,
     load_generator,
+    recorded,
 )
-from inpaint.references import recorded
-from inpaint.settings import ConfigError, nearest
+from inpaint.groups import FROM_CHECKPOINT, GROUPS
+from inpaint.references import without_environment
+from inpaint.settings import ConfigError, nearest, whole
 
 if TYPE_CHECKING:
     from inpaint.evaluation.judges import Judges
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.pairs import Pairs
-
-FROM_CHECKPOINT = ("data", "masks")  # the groups that a checkpoint decides unless the command line does
-# Settings of data that change no validation crop.
-OF_TRAINING = {
-    *("augmentation", "ramp", "batch_size", "crops_per_image", "workers", "cache", "seed", "train", "streams", "block"),
-    *("on_bad_image", "max_bad_fraction"),
-}
+    from inpaint.metrics.figure import Figure
 
 
 def run(cfg: DictConfig) -> None:
     """Evaluate, print the table, and write it into the run folder of this command."""
     from inpaint.evaluation.results import publish
 
+    figures = build_figures(cfg)
     _check(cfg)
     notes: list[str] = []
     trained = _load(cfg.checkpoint)
     if trained and not _paired(cfg):
-        cfg = _with_checkpoints(cfg, {name: config for name, (_, config) in trained.items()}, notes)
+        cfg = _with_checkpoints(cfg, trained, notes)
     check(cfg)
-    methods: dict[str, Any] = {name: load_generator(checkpoint) for name, (checkpoint, _) in trained.items()}
+    methods: dict[str, Any] = {name: load_generator(loaded, cfg.trust_paths) for name, (loaded, _) in trained.items()}
     if cfg.get("generator"):
         methods[_choice("generator")] = build_fill(cfg.generator)
     if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
@@ -62,7 +60,7 @@ def run(cfg: DictConfig) -> None:
     methods |= dict.fromkeys(cfg.results or {})
     methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
     device = choose_device(cfg.device)
-    judges = _judges(cfg, device)
+    judges = _judges(cfg, device, figures)
     pictures, about = _pictures(cfg, notes)
     folder = Path(cfg.paths.run)
     publish(
@@ -136,7 +134,7 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
         data = build_data(cfg)
         data.setup("validate")
         frozen = data.validation_masks.frozen if data.validation_masks is not None else None
-        return ValidationCrops(data, frozen), about_data(recorded(cfg))
+        return ValidationCrops(data, frozen), about_data(without_environment(cfg))
     pairs, lacking = (
         (frozen_pairs(Path(cfg.frozen)), []) if cfg.frozen else find_pairs(Path(cfg.images), Path(cfg.holes))
     )
@@ -146,20 +144,20 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
     if pictures.problems:
         left_out = f"{pictures.total - len(pictures)} of {pictures.total} pictures are left out for all methods alike"
         notes.append(f"missing=skip: {left_out}; {'; '.join(pictures.problems)}")
-    said = recorded(cfg)
-    given = {key: said[key] for key in ("images", "holes", "frozen", "polarity", "threshold") if said[key]}
+    written = without_environment(cfg)
+    given = {key: written[key] for key in ("images", "holes", "frozen", "polarity", "threshold") if written[key]}
     missing = {"of": pictures.total, "left_out": pictures.total - len(pictures), "problems": pictures.problems}
-    return pictures, given | {"results": said["results"] or {}, "missing": missing}
+    return pictures, given | {"results": written["results"] or {}, "missing": missing}
 
 
-def _judges(cfg: DictConfig, device: str) -> "Judges | None":
+def _judges(cfg: DictConfig, device: str, figures: Mapping[str, "Figure"]) -> "Judges | None":
     """The networks of figures that need one, if any is asked for."""
-    if not (cfg.lpips or cfg.features or cfg.recogniser):
+    if not (cfg.lpips or cfg.features or cfg.recogniser or figures):
         return None
     from inpaint.evaluation.judges import Judges
 
     lpips = [cfg.lpips] if isinstance(cfg.lpips, str) else list(cfg.lpips or ())
-    return Judges(lpips, cfg.features, cfg.recogniser, cfg.lpips_weights, device, cfg.set_draws)
+    return Judges(lpips, cfg.features, cfg.recogniser, cfg.lpips_weights, device, cfg.set_draws, figures)
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------
@@ -203,14 +201,24 @@ def _run_name(path: Path) -> str:
     return path.name if path.is_dir() else f"{folder.name} {path.stem}"
 
 
-def _with_checkpoints(cfg: DictConfig, trained: Mapping[str, dict[str, Any]], notes: list[str]) -> DictConfig:
+def _with_checkpoints(
+    cfg: DictConfig, trained: Mapping[str, tuple[dict[str, Any], dict[str, Any]]], notes: list[str]
+) -> DictConfig:
     """Data and masks from the first checkpoint; what the command line names from there, and it is noted.
 
     Another data set keeps the crop that the model was trained with, unless the command line names that too.
+
+    Args:
+        cfg: of this command.
+        trained: checkpoints and their configs.
+        notes: takes what a reader of the table has to know.
+
+    Raises:
+        ConfigError: the first checkpoint names files, and neither `trust_paths` nor other ones are given.
     """
     from hydra.core.hydra_config import HydraConfig
 
-    for name, config in trained.items():
+    for name, (_, config) in trained.items():
         for key in FROM_CHECKPOINT:
             if not isinstance(config.get(key), dict):
                 raise ConfigError(f"checkpoint: the config of {name} has no {key}; it was not written by inpaint-train")
@@ -218,21 +226,24 @@ def _with_checkpoints(cfg: DictConfig, trained: Mapping[str, dict[str, Any]], no
     cfg = cfg.copy()
     configs = {
         name: {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
-        for name, config in trained.items()
+        for name, (_, config) in trained.items()
     }
+    checkpoint, config = next(iter(trained.values()))
     first, own = next(iter(configs.items()))
     for group in FROM_CHECKPOINT:
         named = [o.lstrip("+~") for o in overrides if o.lstrip("+~").split("=")[0].split(".")[0] == group]
         if not any(o.startswith(f"{group}=") for o in named):
+            key = "validation_masks" if group == "masks" and config.get("validation_masks") else group
             with open_dict(cfg):
-                cfg[group] = own[group]
+                given = [o.split("=")[0] for o in named]
+                cfg[group] = recorded(checkpoint, group, cfg.trust_paths, given, key)
                 cfg.merge_with_dotlist(named)  # single settings on top of the checkpoint's
         elif group == "data" and not any(o.startswith("data.crop=") for o in named):
-            cfg.data.crop = own["data"]["crop"]
+            cfg.data.crop = whole("data.crop of the checkpoint", own["data"]["crop"], 1)
         if named:
             notes.append(f"{group}: {', '.join(named)}, not as in training")
-        for name, config in configs.items():
-            if differing := _differing(config[group], own[group]):
+        for name, other in configs.items():
+            if differing := _differing(other[group], own[group]):
                 used = (
                     "those of the command line"
                     if any(o.startswith(f"{group}=") for o in named)
@@ -246,7 +257,7 @@ def _with_checkpoints(cfg: DictConfig, trained: Mapping[str, dict[str, Any]], no
 
 def _differing(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Settings, other than those of training, in which two configs differ."""
-    keys = {key for key in {**config, **other} if config.get(key) != other.get(key)} - OF_TRAINING
+    keys = {key for key in {**config, **other} if config.get(key) != other.get(key)} - {*GROUPS["data"].of_training}
     return sorted("kind" if key == "_target_" else key for key in keys)
 
 

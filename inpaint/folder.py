@@ -148,6 +148,27 @@ def _owner(descriptor: int) -> str:
     return f" ({said})" if said else ""
 
 
+def inside(folder: Path, name: str | Path) -> Path:
+    """The file or folder `name` of a folder: every path that a file names, and every link, must lead below it.
+
+    What someone else made says where the parts of it are, and nothing of this machine's.
+
+    Raises:
+        Refused: an absolute name, ``..`` or a link leads out of the folder.
+    """
+    if leads_out(folder, name):
+        raise Refused(f"{name} leads out of {folder}")
+    return folder / name
+
+
+def leads_out(folder: Path, name: str | Path) -> bool:
+    """Whether the file or folder `name` of a folder is not below it, once all links are followed."""
+    try:
+        return not (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # a circle of links, a name that no file can have
+        return True
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -197,11 +218,10 @@ def refuse_links(folder: Path, setting: str) -> None:
     Raises:
         Refused: links to files in the folder that lead out of it.
     """
-    home = folder.resolve()
     leaving = []
     for place, _, files in os.walk(folder):
         entries = [Path(place, name) for name in files]
-        leaving += [path for path in entries if path.is_symlink() and not path.resolve().is_relative_to(home)]
+        leaving += [path for path in entries if path.is_symlink() and leads_out(folder, path.relative_to(folder))]
     if leaving:
         raise Refused(
             f"{setting}: {len(leaving)} links in {folder} lead out of it and could be written through: "

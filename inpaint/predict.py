@@ -1,25 +1,28 @@
 """Repair a folder of pictures of any size with a trained model or a classical fill.
 
-    inpaint-predict checkpoint=runs/DATE/TIME images=DIR masks=DIR output=DIR
-    inpaint-predict generator=telea images=photo.jpg masks=mask.png output=DIR
+    inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
+    inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
-profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired.
+profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired. A picture whose
+hole comes out with NaN or infinite pixels is not written; the others are, and a line counts and names the ones that
+are not, with exit code 1.
 """
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
 from inpaint.cli.command import command
-from inpaint.config import build_baseline, check, choose_device, load_generator
-from inpaint.folder import replacing
-from inpaint.settings import ConfigError, Refused
+from inpaint.config import build_fill, check, choose_device, load_generator
+from inpaint.folder import leads_out, replacing
+from inpaint.settings import ConfigError, Refused, listed
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Job(NamedTuple):
@@ -30,7 +33,7 @@ class Job(NamedTuple):
     output: Path
 
 
-def plan(images: Path, masks: Path, output: Path) -> list[Job]:
+def plan(images: Path, holes: Path, output: Path) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Raises:
@@ -42,7 +45,7 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
-    pairs = dict.fromkeys(found, masks) if masks.is_file() else pair_masks(found, root, masks, "masks")
+    pairs = dict.fromkeys(found, holes) if holes.is_file() else pair_masks(found, root, holes, "holes")
     jobs = [Job(image, mask, output / image.relative_to(root).with_suffix(".png")) for image, mask in pairs.items()]
 
     inputs = {path.resolve() for job in jobs for path in (job.image, job.mask)}
@@ -53,31 +56,130 @@ def plan(images: Path, masks: Path, output: Path) -> list[Job]:
         if written.setdefault(job.output, job.image) != job.image:
             raise Refused(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
         paired_size(job.image, job.mask)
-        if job.output.is_symlink() or not job.output.resolve().is_relative_to(output.resolve()):
+        if job.output.is_symlink() or leads_out(output, job.output.relative_to(output)):
             raise Refused(f"output: {job.output} is a link, or behind one that leads out of {output}; remove it")
     return jobs
 
 
-def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | None) -> None:
-    """Repair one picture and write it."""
+class NotFinite(ArithmeticError):
+    """A network paints what is no picture."""
+
+
+class Repairer:
+    """Paints the holes of pictures with one network; whatever is known stays as it was, bit for bit.
+
+    Args:
+        generator: a generator or a fill in evaluation mode, ``(image, mask) -> Outputs``.
+        device: where it works.
+
+    Example:
+        >>> import numpy as np, inpaint
+        >>> repair = inpaint.load(generator="mean")
+        >>> picture = np.zeros((4, 6, 3), dtype=np.uint8)
+        >>> picture[:, 3:] = 100
+        >>> hole = np.zeros((4, 6), dtype=bool)
+        >>> hole[1:3, 2:4] = True
+        >>> repair(picture, hole)[1, :, 0].tolist()
+        [0, 0, 50, 50, 100, 100]
+    """
+
+    def __init__(self, generator: "nn.Module", device: str = "cpu") -> None:
+        self.generator, self.device = generator.to(device), device
+
+    def __call__(self, image: Any, mask: Any) -> Any:
+        """Repair one picture or, as a tensor, several of one size.
+
+        Args:
+            image: an array of numpy ``(H, W, 3)``, uint8 or floats in [0, 1]; or a tensor ``(3, H, W)`` or
+                ``(B, 3, H, W)``, uint8 or floats in [-1, 1] as batches have them. RGB, of any size.
+            mask: where the hole is: ``(H, W)``, of tensors also ``(1, H, W)`` or ``(B, 1, H, W)``; true and false, 1
+                and 0, or 255 and 0.
+
+        Returns:
+            The same kind of array with the hole painted.
+
+        Raises:
+            Refused: other shapes, types or values.
+            NotFinite: pixels of the hole came out NaN or infinite.
+        """
+        import torch
+
+        from inpaint.batch import Batch, finite, from_uint8, paint, to_uint8
+
+        array = not isinstance(image, torch.Tensor)
+        pixels, holes = _tensor("image", image), _tensor("mask", mask)
+        if array and pixels.ndim == 3:
+            pixels = pixels.permute(2, 0, 1)
+        if pixels.ndim not in ((3,) if array else (3, 4)) or pixels.shape[-3] != 3 or not pixels.numel():
+            wanted = "(H, W, 3)" if array else "(3, H, W) or (B, 3, H, W)"
+            raise Refused(f"image: give RGB, {wanted}; got {tuple(image.shape)}")
+        height, width = pixels.shape[-2:]
+        batch = pixels.reshape(-1, 3, height, width)
+        if holes.shape[-2:] != (height, width) or holes.numel() not in (height * width, len(batch) * height * width):
+            raise Refused(f"mask: give one number for each pixel of {height} x {width}; got {tuple(holes.shape)}")
+        if not set(holes.unique().tolist()) <= {0, 1} and not set(holes.unique().tolist()) <= {0, 255}:
+            raise Refused("mask: give true and false, 1 and 0, or 255 and 0; it has other values")
+        hole = (holes != 0).reshape(-1, 1, height, width).expand(len(batch), 1, height, width).to(batch.device)
+        least = 0 if array else -1
+        if batch.dtype == torch.uint8:
+            truth = from_uint8(batch)
+        elif not batch.is_floating_point():
+            raise Refused(f"image: give uint8 or floats; got {batch.dtype}")
+        elif not bool(((batch >= least) & (batch <= 1)).all()):
+            raise Refused(f"image: floats are in [{least}, 1]; they lie in [{batch.min():.4g}, {batch.max():.4g}]")
+        else:
+            truth = batch.float() * 2 - 1 if array else batch.float()
+        with torch.inference_mode():
+            index = torch.zeros(len(batch), dtype=torch.int64)
+            given = Batch(image=truth.to(self.device), mask=hole.float().to(self.device), index=index)
+            painted = paint(self.generator, given).composite.float().to(batch.device)
+            if not finite(painted).all():
+                raise NotFinite("pixels of the hole came out NaN or infinite")
+            if batch.dtype == torch.uint8:
+                painted = to_uint8(painted)
+            else:
+                painted = painted.clamp(-1, 1)
+                painted = ((painted + 1) / 2 if array else painted).to(batch.dtype)
+        # The hole is painted into the original pixels, so nothing outside it can change.
+        result = torch.where(hole, painted, batch).reshape(pixels.shape)
+        return result.permute(1, 2, 0).contiguous().numpy() if array else result
+
+
+def _tensor(what: str, values: Any) -> "Tensor":
+    """An array or a tensor as a tensor.
+
+    Raises:
+        Refused: it is neither, or not of numbers.
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(values, torch.Tensor):
+        return values.detach()
+    if not isinstance(values, np.ndarray):
+        raise Refused(f"{what}: give an array of numpy or a tensor; got {type(values).__name__}")
+    try:
+        return torch.from_numpy(np.ascontiguousarray(values))
+    except TypeError:
+        raise Refused(f"{what}: an array of {values.dtype} holds no pixels") from None
+
+
+def repair(job: Job, repairer: Repairer, mask_threshold: int | None) -> None:
+    """Repair one picture and write it.
+
+    Raises:
+        NotFinite: pixels of its hole came out NaN or infinite; nothing is written.
+    """
     import torch
     from PIL import Image
 
-    from inpaint.batch import Batch, from_uint8, paint, to_uint8
     from inpaint.pictures.reading import decode, open_image, read_mask
 
     with open_image(job.image) as picture:
         mode, profile = picture.mode, picture.info.get("icc_profile")
         transparent = mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
         pixels = torch.from_numpy(decode(picture, "RGBA" if transparent else "RGB")).permute(2, 0, 1)
-    image = from_uint8(pixels[None, :3].to(device))
-    mask = read_mask(job.mask, mask_threshold)[None].to(device)
-    with torch.inference_mode():
-        batch = Batch(image=image, mask=mask, index=torch.zeros(1, dtype=torch.int64))
-        composite = paint(generator, batch).composite
-    # The hole is painted into the original bytes, so nothing outside it can change.
-    result = torch.where(mask[0].bool().cpu(), to_uint8(composite)[0].cpu(), pixels[:3])
-    result = torch.cat([result, pixels[3:]])
+    result = torch.cat([repairer(pixels[:3], read_mask(job.mask, mask_threshold)), pixels[3:]])
     repaired = Image.fromarray(result.permute(1, 2, 0).contiguous().numpy())
     if mode in ("1", "L", "LA"):
         repaired = repaired.convert("LA" if transparent else "L")
@@ -86,24 +188,53 @@ def repair(job: Job, generator: "nn.Module", device: str, mask_threshold: int | 
         repaired.save(scratch, icc_profile=profile if mode != "CMYK" else None)
 
 
+def load(checkpoint: str | Path | None, fill: "nn.Module | None", device: str, trust_paths: bool = False) -> Repairer:
+    """A trained network from its checkpoint or run folder, or a fill; one of the two.
+
+    Args:
+        checkpoint: a checkpoint, or a run folder, of which the newest valid one is taken.
+        fill: a generator without training (`config.build_fill`).
+        device: where it works; ``auto`` is a GPU where there is one.
+        trust_paths: whether files that the settings of the checkpoint's generator name may be opened.
+
+    Raises:
+        Refused: both or neither, no checkpoint that can be used, or no such device.
+    """
+    from inpaint import checkpoint as checkpoints
+
+    if bool(checkpoint) == (fill is not None):
+        raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
+    device = choose_device(device)
+    network = load_generator(checkpoints.load(checkpoint), trust_paths) if checkpoint else fill
+    assert network is not None
+    return Repairer(network, device)
+
+
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
-    from inpaint import checkpoint
     from inpaint.pictures.reading import read_mask
     from inpaint.progress import track
 
     check(cfg)
-    if bool(cfg.checkpoint) == bool(cfg.generator):
-        raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
-    jobs = plan(Path(cfg.images), Path(cfg.masks), Path(cfg.output))
+    jobs = plan(Path(cfg.images), Path(cfg.holes), Path(cfg.output))
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
-    device = choose_device(cfg.device)
-    generator = load_generator(checkpoint.load(cfg.checkpoint)) if cfg.checkpoint else build_baseline(cfg.generator)
-    generator = generator.to(device)
+    fill = build_fill(cfg.generator) if cfg.get("generator") else None
+    repairer = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths)
+    broken = []
     for job in track(jobs, "repairing", "pictures"):
-        repair(job, generator, device, cfg.mask_threshold)
-    print(f"{len(jobs)} pictures repaired, in {cfg.output}")
+        try:
+            repair(job, repairer, cfg.mask_threshold)
+        except NotFinite:
+            broken.append(job.image)
+    print(f"{len(jobs) - len(broken)} pictures repaired, in {cfg.output}")
+    if broken:
+        print(
+            f"inpaint-predict: {len(broken)} of {len(jobs)} pictures are not written, as pixels of their holes came "
+            f"out NaN or infinite: {listed(broken)}",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from inpaint import __version__
+
 
 def flat(node: Any, path: str = "") -> dict[str, Any]:
     """Leaves of nested dicts by their dotted keys."""
@@ -46,7 +48,7 @@ def renamed(config: Any) -> Any:
 
 def versions() -> dict[str, Any]:
     """Versions of Python and of what the results depend on, the commit of the code, and the command line."""
-    packages = ("inpaint", "torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
+    packages = ("torch", "lightning", "hydra-core", "torchmetrics", "kornia", "numpy", "scikit-image")
 
     def version(package: str) -> str:
         try:
@@ -69,6 +71,7 @@ def versions() -> dict[str, Any]:
     changes = git("status", "--porcelain", "--untracked-files=no")
     return {
         "python": platform.python_version(),
+        "inpaint": __version__,  # of the code that runs, whatever distribution carries it
         **{package: version(package) for package in packages},
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),
@@ -96,7 +99,7 @@ def without_secrets(node: Any) -> Any:
     """Dicts, lists, texts and numbers with ``<oc.env:NAME>`` for the value of a secret variable, where it occurs.
 
     This finds what a shell has put onto the command line, by the name of the variable. What came by a reference of the
-    config (``${oc.env:NAME}``) is known without guessing: `references.recorded`.
+    config (``${oc.env:NAME}``) is known without guessing: `references.without_environment`.
     """
     if isinstance(node, dict):
         return {key: without_secrets(value) for key, value in node.items()}

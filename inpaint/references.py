@@ -99,7 +99,7 @@ def _named(node: Node, key: str) -> Node | None:
 # ---- what came from the environment ---------------------------------------------------------------------------------
 
 
-def recorded(cfg: DictConfig) -> dict[str, Any]:
+def without_environment(cfg: DictConfig) -> dict[str, Any]:
     """The config as it may be written down: references filled in, except for what came from the environment.
 
     A text has ``<oc.env:NAME>`` where the variable's value would be; a value that was computed of one is its expression
@@ -108,10 +108,10 @@ def recorded(cfg: DictConfig) -> dict[str, Any]:
     """
     unnamed = copy.deepcopy(cfg)
     OmegaConf.clear_cache(unnamed)
-    return _recorded(cfg, unnamed)
+    return _container(cfg, unnamed)
 
 
-def _recorded(node: Any, named: Any) -> Any:
+def _container(node: Any, named: Any) -> Any:
     """The values of `node`; `named`, its copy, is asked what they are with names in place of the environment."""
     if isinstance(node, DictConfig):
         if node._is_none() or node._is_missing():
@@ -134,7 +134,7 @@ def _value(container: Any, named: Any, key: Any) -> Any:
             other = AnyNode()
     real = child._maybe_dereference_node(throw_on_resolution_failure=True)
     if isinstance(real, Container):
-        return _recorded(real, other) if isinstance(other, type(real)) else _expression(child)
+        return _container(real, other) if isinstance(other, type(real)) else _expression(child)
     value = real._value()
     text = None if isinstance(other, Container) else other._value()
     if isinstance(other, Container) or text != value:

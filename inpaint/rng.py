@@ -109,7 +109,7 @@ def uniform_for(x: Tensor, *shape: int) -> Tensor:
 
 
 def normal_for(x: Tensor, *shape: int) -> Tensor:
-    """The same of the standard normal distribution."""
+    """Numbers of the standard normal distribution for `x`, by the keys that `uniform_for` would take."""
     if not _samples:
         return torch.randn(len(x), *shape, device=x.device)
     return normal(_samples[-1].next(len(x)), math.prod(shape)).view(len(x), *shape)

@@ -4,9 +4,6 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-# The groups that say how the networks learn, not what they are.
-OPTIMIZATION = ("generator_optimizer", "generator_scheduler", "discriminator_optimizer", "discriminator_scheduler")
-
 
 class Refused(ValueError):
     """Bad input, said in one line that names the setting: whoever gave it reads that line alone, and exit code 2."""

@@ -22,10 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
-from inpaint.config import Parts, build, build_baseline, build_lpips, check, plain
+from inpaint.config import Parts, build, build_baseline, build_judges, check, plain
 from inpaint.folder import Held, first_rank, only_one, refuse_links, shown, write_whole
+from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
-from inpaint.references import recorded
+from inpaint.references import without_environment
 from inpaint.settings import Refused
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _start(cfg: DictConfig) -> "Start":
     start = Start(cfg.paths.run, cfg.resume)
     for key, value in start.settled(plain(cfg)).items():
         OmegaConf.update(cfg, key, value)
-    start.compare(recorded(cfg))
+    start.compare(without_environment(cfg))
     return start
 
 
@@ -80,7 +81,7 @@ def _named_as_recorded(cfg: DictConfig) -> None:
     Raises:
         Refused: the generator took something from there, which those who read its checkpoint would have to guess.
     """
-    written = recorded(cfg)
+    written = without_environment(cfg)
     for key, value in flat({"generator": written["generator"]}).items():
         if name := PLACEHOLDER.search(str(value)):
             raise Refused(f"{key}: a checkpoint says what its network is; write the value in place of {name[1]}'s")
@@ -99,6 +100,7 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
+    from inpaint.training.contract import check_parts
     from inpaint.training.launching import end_other_ranks, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
@@ -107,8 +109,8 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
-    _introduce(cfg, parts)
-    start.introduce()
+    check_parts(parts.module, parts.data)
+    _introduce(cfg, parts, start)
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
     elif cfg.init_from:
@@ -173,10 +175,11 @@ def _end_loggers(trainer: "L.Trainer", error: BaseException | None) -> None:
         logger.end(how)
 
 
-def _introduce(cfg: DictConfig, parts: Parts) -> None:
-    """Three lines before the first update: what plays against what, on which data, and where it will be."""
+def _introduce(cfg: DictConfig, parts: Parts, start: "Start") -> None:
+    """Three lines before the first update: what plays against what, on which data, where it will be, and since when."""
     if not parts.trainer.is_global_zero:
         return
+    from inpaint.training.arithmetic import arithmetic
     from inpaint.training.resume import named
 
     module, data = parts.module, parts.data
@@ -189,6 +192,7 @@ def _introduce(cfg: DictConfig, parts: Parts) -> None:
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
     print(f"run folder: {shown(cfg.paths.run)}", flush=True)
+    start.introduce(arithmetic(parts.trainer))
 
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
@@ -210,8 +214,8 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     device = str(module.device)
-    pictures, about = ValidationCrops(parts.data), about_data(recorded(cfg))
-    published = publish(folder, methods, pictures, device, about, judges=build_lpips(cfg, device), shown=SHOWN)
+    pictures, about = ValidationCrops(parts.data), about_data(without_environment(cfg))
+    published = publish(folder, methods, pictures, device, about, judges=build_judges(cfg, device), shown=SHOWN)
     mine = next(row for row in published.results.rows if row.area == ALL and row.method == cfg.name)
     figures = {
         **mine.means,
@@ -239,8 +243,9 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     published.print()
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
-    print(f"  inpaint-evaluate checkpoint={folder} masks=boxes")
-    print(f"  inpaint-predict checkpoint={folder} images=DIR masks=DIR output=DIR")
+    trust = " trust_paths=true" if named_files("data", plain(cfg)["data"]) else ""
+    print(f"  inpaint-evaluate checkpoint={folder} masks=boxes{trust}")
+    print(f"  inpaint-predict checkpoint={folder} images=DIR holes=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
     return figures
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+import zipfile
 
 import cv2  # noqa: F401  it sets a variable of its own when it is imported
 import numpy as np
@@ -15,35 +15,9 @@ from PIL import Image
 
 from inpaint import evaluate, predict, train
 from inpaint.evaluation import intervals, table
+from tests.commands import ROOT, SMALL, run
 from tests.conftest import smooth_picture
 from tests.training.wandb_records import sessions
-
-ROOT = Path(__file__).parents[1]
-SMALL = [
-    "trainer.max_steps=4",
-    "trainer.val_check_interval=2",
-    "trainer.log_every_n_steps=1",
-    "callbacks.checkpoint.every=2",
-    "callbacks.panel.every=2",
-    "data.validation_crops=4",
-    "data.batch_size=4",
-    "generator.width=8",
-    "discriminator.width=8",
-]
-
-
-def run(command, *arguments, cwd, code=0, **environment):
-    """`inpaint-<command>` in `cwd`; returns the finished process after checking its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"inpaint.{command}", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +150,7 @@ BAD = {
 
 
 def refused(command, module, *arguments):
-    """The one line that a command ends with, in this process: what a process of its own prints, `test_43_typos` has."""
+    """The one line that a command ends with, in this process; `reliability/test_typos.py` starts a process for it."""
     (line,) = command(module, *arguments, code=2).strip().splitlines()
     assert line.startswith(f"inpaint-{module.__name__.split('.')[-1]}: ")
     return line
@@ -351,7 +325,7 @@ def pictures(tmp_path):
 
 def test_predict_changes_nothing_outside_the_hole(trained, pictures):
     folder, _ = trained
-    done = run("predict", f"checkpoint={folder}", "images=images", "masks=masks", "output=out", cwd=pictures)
+    done = run("predict", f"checkpoint={folder}", "images=images", "holes=masks", "output=out", cwd=pictures)
     assert done.stdout.strip().splitlines()[-1] == "4 pictures repaired, in out"
     for name in ("a", "deep/b", "deep/c", "d"):
         before, after = Image.open(pictures / "images" / f"{name}.png"), Image.open(pictures / "out" / f"{name}.png")
@@ -365,7 +339,7 @@ def test_predict_changes_nothing_outside_the_hole(trained, pictures):
 
 def test_predict_with_a_fill_one_picture_and_one_mask(pictures):
     run(
-        "predict", "generator=mean", "images=images/a.png", "masks=masks/a.png", "output=out", cwd=pictures
+        "predict", "generator=mean", "images=images/a.png", "holes=masks/a.png", "output=out", cwd=pictures
     )  # fmt: skip
     before, after = (np.array(Image.open(pictures / place / "a.png")).astype(float) for place in ("images", "out"))
     hole = np.zeros(before.shape[:2], bool)
@@ -378,7 +352,7 @@ BAD_MASKS = {
     "size": ("a", np.zeros((70, 54), np.uint8), "the mask has 54 x 70 pixels, its picture images/a.png has 53 x 70"),
     "grey": ("a", GREY, "a.png: not a binary mask, it has 53 grey levels from 0 to 52"),
     "text": ("a", "no picture", "a.png: not a readable"),
-    "name": ("z", GREY, "masks: 1 of 1 pictures have no mask"),
+    "name": ("z", GREY, "holes: 1 of 1 pictures have no mask"),
 }
 
 
@@ -391,17 +365,17 @@ def test_predict_bad_masks_are_found_before_work_starts(case, pictures, command)
         path.write_text(content)
     else:
         Image.fromarray(content).save(path)
-    arguments = ["generator=mean", "images=images/a.png", "masks=other", "output=out"]
+    arguments = ["generator=mean", "images=images/a.png", "holes=other", "output=out"]
     assert message in refused(command, predict, *arguments)
     assert not (pictures / "out").exists()
 
 
 def test_predict_bad_settings(pictures, command):
-    folders = ["images=images", "masks=masks"]
+    folders = ["images=images", "holes=masks"]
     for arguments, message in (
         ([*folders, "output=out"], "give checkpoint=... or a fill"),
         (["generator=mean", *folders, "output=images"], "is an input and would be overwritten"),
-        (["generator=mean", "masks=masks", "output=out"], "images: needs a value"),
+        (["generator=mean", "holes=masks", "output=out"], "images: needs a value"),
     ):
         assert message in refused(command, predict, *arguments)
 
@@ -468,20 +442,20 @@ def test_help_and_cfg_import_nothing_heavy(arguments, tmp_path):
 
 def test_the_wheel_works_from_another_folder(tmp_path):
     """Build it, unpack it elsewhere, and run from there: the configs travel inside."""
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
-    subprocess.run([*install, "--target", str(site), str(wheel)], check=True, capture_output=True, timeout=300)
-    assert (site / "inpaint" / "conf" / "train.yaml").is_file()
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(site)
+    assert (site / "inpaint" / "conf" / "train.yaml").is_file() and (site / "inpaint/conf/papers.bib").is_file()
     assert (site / "inpaint" / "study" / "page" / "index.html").is_file()
     assert (site / "hydra_plugins" / "inpaint_sweepers.py").is_file() and (site / "inpaint/conf/sweep").is_dir()
     code = (
         "import sys, inpaint\nassert inpaint.__file__.startswith(sys.argv.pop(1))\n"
         "from inpaint.train import main\nmain()"
     )
-    arguments = [*SMALL, "baselines=[mean]", "trainer.max_steps=1", "hydra.sweep.dir=sweep"]
+    arguments = [*SMALL, "baselines=[mean]", "trainer.max_steps=1", "data.validation_crops=1", "hydra.sweep.dir=sweep"]
     search = ["+sweep=optuna", "sweep.trials=1", "generator_optimizer.lr=interval(1e-4,1e-3)"]  # and finds its sweepers
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, str(site), *arguments, *search],

@@ -14,10 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
-from inpaint.config import build, check, conf_dir
+from inpaint.config import build, check
 from inpaint.settings import ConfigError
+from tests.options import CONF, TINY, compose, options, trainable
 
-CONF = conf_dir()
 # Group -> modules whose public classes it offers. Groups that are not here hold classes of libraries, or none.
 MIRRORED = {
     "generator": [
@@ -49,26 +49,7 @@ NOT_OPTIONS |= {
 NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
 
 
-# Numbers of generators at which they are built in no time; the published widths are built without memory.
-TINY = {"width": 8, "bottleneck": 8, "heads": 2, "base": 8, "most": 8, "latent": 8, "style": 8}
-
-
 ONE_UPDATE = ["trainer.max_steps=1", "+trainer.limit_val_batches=0", "data.batch_size=2"]
-
-
-def options(group):
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if not path.stem.startswith("_"))
-
-
-def compose(*overrides, name="train"):
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = hydra.compose(name, [*overrides])
-    OmegaConf.set_struct(cfg, False)
-    if "paths" in cfg:  # what Hydra fills in when a command runs
-        cfg.name, cfg.paths.run = "test", "."
-        if "wandb" in cfg.get("logger", {}):
-            cfg.logger.wandb.tags = {}
-    return cfg
 
 
 def without_download(cfg):
@@ -110,10 +91,6 @@ def test_every_public_class_has_a_yaml_and_the_reverse(group):
     assert named == offered
 
 
-def trainable(option):
-    return not OmegaConf.load(CONF / "generator" / f"{option}.yaml")._target_.startswith("inpaint.fills.")
-
-
 def tiny(option):
     """Overrides that make a generator small."""
     settings = OmegaConf.load(CONF / "generator" / f"{option}.yaml")
@@ -124,7 +101,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "predict", "sweep", "wandb")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "sweep")
     ]
     for group in groups:
         for option in options(group):

@@ -15,7 +15,7 @@ from inpaint.evaluate import _load, run
 from inpaint.evaluation import intervals, table
 from inpaint.settings import ConfigError
 from tests.conftest import smooth_picture
-from tests.test_conf import compose
+from tests.options import compose
 
 
 def evaluate(*overrides, into="out"):

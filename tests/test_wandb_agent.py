@@ -1,4 +1,4 @@
-"""A sweep of wandb's: its own agent starts `inpaint-train` with what conf/wandb/sweep.yaml has.
+"""A sweep of wandb's: its own agent starts `inpaint-train` with what experiments/wandb_sweep.yaml has.
 
 Real: `wandb agent`, the file's command and parameters, the run that the agent starts, wandb's client in it. Stand-in:
 the server, which plans one run, with further settings that make it small.
@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from inpaint.config import conf_dir
+from tests.commands import ROOT
 from tests.sweeps import TINY
-from tests.test_commands import ROOT
 from tests.training.wandb_server import serving
 
 
 @pytest.mark.slow
 def test_the_agent_starts_the_run_that_the_server_plans(tmp_path):
-    text = (conf_dir() / "wandb" / "sweep.yaml").read_text()
+    text = (ROOT / "experiments" / "wandb_sweep.yaml").read_text()
     chosen = {
         name: setting.get("value", setting.get("min", setting.get("values", [None])[0]))
         for name, setting in yaml.safe_load(text)["parameters"].items()

@@ -1,7 +1,7 @@
 """How a command begins and ends: Hydra's grammar, and one clear line with exit code 2 for bad input.
 
-A command is `main = lambda: command("train", run)`. What is `Refused`, or what a disk refuses, is the user's to change
-and told in a line; every other error is ours, and shows its traceback.
+A command is `main = lambda: command("train", run)`, and in Python `call("train", run, overrides)`. What is `Refused`,
+or what a disk refuses, is the user's to change and told in a line; every other error is ours, and shows its traceback.
 """
 
 import errno
@@ -10,10 +10,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,11 +23,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.cli import job
-from inpaint.cli.explain import explain, refuse_namesakes, shortened, too_long
-from inpaint.config import config_folder
+from inpaint.cli.explain import explain, hydra_of, refuse_namesakes, shortened, too_long
+from inpaint.config import conf_dir
+from inpaint.parts import refuse_from_config
 from inpaint.references import without_values
 from inpaint.settings import ConfigError, Refused, SweepError, printable
 from inpaint.untrusted import YAML, Unreadable, measure_yaml, read_text
+
+Made = TypeVar("Made")
 
 # What a user's folder can be at fault for.
 DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
@@ -35,12 +38,14 @@ DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 
 def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
-    folder = config_folder(name)
     if message := too_long(sys.argv[1:]):
         _leave(name, message)
+    if (words := re.match(r"help[= ]?(.*)", " ".join(sys.argv[1:]))) is not None:
+        return _help(name, words[1])
 
     def chosen(cfg: DictConfig) -> Any:
         refuse_namesakes()
+        refuse_from_config([*HydraConfig.get().job.env_set, *HydraConfig.get().job.env_copy])
         return run(cfg)
 
     def task(cfg: DictConfig) -> Any:
@@ -65,7 +70,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
         with bounded_yaml():
-            hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(task)()
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except Exception as error:
         if shown:
             raise
@@ -78,6 +83,48 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         os.environ.pop("HYDRA_FULL_ERROR")
         if shown is not None:
             os.environ["HYDRA_FULL_ERROR"] = shown
+
+
+def _help(name: str, topic: str) -> None:
+    """``inpaint-NAME help``, ``help OPTION`` or ``help=OPTION``."""
+    from inpaint.cli.manual import manual
+
+    try:
+        print(manual(name, topic or None))
+    except Refused as error:
+        _leave(name, str(error))
+
+
+def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str]) -> Made:
+    """What `run` returns for the config that ``inpaint-NAME OVERRIDES`` has: the command for a caller in Python.
+
+    Raises:
+        Refused: whatever the command would say in a line and exit with 2; a disk's error is raised as it is.
+    """
+    if message := too_long(overrides):
+        raise Refused(message)
+    made: list[Made] = []
+    errors: list[Exception] = []
+
+    def task(cfg: DictConfig) -> None:
+        try:
+            refuse_namesakes()
+            made.append(run(cfg))
+        except Exception as error:  # kept from Hydra, which would print about it
+            errors.append(error)
+
+    try:
+        with bounded_yaml(), hydra_of(name) as ours:
+            ours.run(name, task, list(overrides), with_log_configuration=False)
+    except (HydraException, OmegaConfBaseException) as wrong:
+        raise Refused(explain(name, wrong)) from wrong
+    for error in errors:
+        if isinstance(error, InstantiationException) and isinstance(error.__cause__, Refused):
+            raise error.__cause__
+        if isinstance(error, HydraException | OmegaConfBaseException | RecursionError):
+            raise Refused(_for_the_user(error) or explain(name, error)) from error
+        raise error
+    return made[0]
 
 
 def _told(name: str, error: Exception) -> str:

@@ -2,19 +2,26 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from inpaint.config import conf_dir, config_folder
+from inpaint import config
+from inpaint.parts import PROVIDER
 from inpaint.settings import Refused, nearest
 
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+
 LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
+ADDED = ("debug", "experiment", "sweep")  # groups of which nothing is chosen unless it is added
 SHOWN, LINES = 500, 40  # characters of a line and lines of a message
+NO_CHOICE = ("hydra", "paths")  # folders of ``conf`` in which a run has nothing to choose
 
 
 def too_long(arguments: Sequence[str]) -> str | None:
@@ -46,6 +53,7 @@ def refuse_namesakes() -> None:
         if source.provider == "main":
             continue
         option = "--config-dir" if source.provider == "command-line" else "hydra.searchpath"
+        option = source.provider if source.provider.startswith(PROVIDER) else option
         for file in sorted(Path(source.path).rglob("*.yaml")):
             for ours in packaged:
                 namesake = ours / file.relative_to(source.path)
@@ -54,6 +62,45 @@ def refuse_namesakes() -> None:
                         f"{option}: {file} has the name of a packaged option, which would be used instead of it; "
                         "give it another name"
                     )
+
+
+@contextmanager
+def hydra_of(name: str) -> Iterator["Hydra"]:
+    """A Hydra that reads the configs of the command `name`, whatever Hydra is at work in this process."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(config.conf_dir()), f"inpaint-{name}", version_base="1.3"):
+            ours = GlobalHydra.instance().hydra
+            assert ours is not None
+            yield ours
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def groups() -> list[str]:
+    """The groups in which `inpaint-train` has something to choose."""
+    with hydra_of("train") as ours:
+        return [name for name in ours.config_loader.list_groups("") if name not in NO_CHOICE]
+
+
+def options(group: str) -> list[str]:
+    """The options of a group of `inpaint-train`, in alphabetical order.
+
+    Raises:
+        Refused: there is no such group.
+
+    Example:
+        >>> import inpaint
+        >>> inpaint.options("logger")
+        ['csv', 'wandb']
+    """
+    if group not in (known := groups()):
+        raise Refused(f"{group}: no such group{nearest(group, known)} (there are {', '.join(known)})")
+    with hydra_of("train") as ours:
+        return [name for name in ours.config_loader.get_group_options(group) if not name.startswith("_")]
 
 
 def explain(name: str, error: Exception) -> str:
@@ -69,12 +116,11 @@ def explain(name: str, error: Exception) -> str:
         return f"{found[1]}: some of these characters need quotes that reach Hydra: \"{key}='{value}'\""
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, option = found[1].partition("/")
-        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) if group else []
-        if options:
-            return f"{group}={option}: no such option{nearest(option, options)} (there are {', '.join(options)})"
+        if known := config.options(group) if group else {}:
+            return f"{group}={option}: no such option{nearest(option, known)} (there are {', '.join(known)})"
     if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
         key = found[1].split("@")[0]
-        if (config_folder(name) / key).is_dir():
+        if key in ADDED:
             return f"{key}: nothing is chosen there that could be replaced; +{key}=OPTION adds one"
         settings = _settings(name)
         hint = " of the option that was chosen" if key in settings else nearest(key, settings)
@@ -93,10 +139,6 @@ def _settings(name: str) -> list[str]:
             if isinstance(child, DictConfig) and not child._is_none():
                 yield from keys(child, here)
 
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    folder = config_folder(name)
-    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+    with hydra_of(name):
         cfg = hydra.compose(name)
-    return [*keys(cfg, ""), *(path.name for path in folder.iterdir() if path.is_dir())]
+    return [*keys(cfg, ""), *(ADDED if name == "train" else ())]

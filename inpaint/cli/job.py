@@ -23,7 +23,6 @@ from inpaint.folder import Busy, first_rank, only_one, write_whole
 from inpaint.untrusted import read_json
 
 RECORD = "job.json"
-STATUSES = ("waiting", "running", "finished", "pruned", "failed")
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Job:
     Attributes:
         overrides: what the sweep set.
         folder: where it ran; empty as long as nobody knows.
-        status: one of `STATUSES`.
+        status: waiting, running, finished, pruned or failed.
         values: what `train.run` returned: figures over all validation crops, parameters, updates, train_seconds.
         error: the last line of what went wrong; the folder's error.txt has all.
         seconds: from start to end, without what was done before a restart.

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from inpaint.compare.configs import STORAGE
 from inpaint.compare.runs import Run
 from inpaint.evaluation.intervals import leaves_out_zero
+from inpaint.groups import NO_CHOICE
 from inpaint.metrics.columns import COLUMNS
 
 DEFAULT = "(default)"
 TRIAL = "sweep.trial"  # set in each run of a search
-# What says how much, where and how often, and is no choice between methods.
-NO_CHOICE = STORAGE | {"seed", "baselines"}
 
 DEFINITION = (
     "mean over pairs of runs that differ in nothing else, minus the option of the setting with the best mean, "

@@ -15,6 +15,8 @@ from inpaint.compare.configs import Found, differences, shortest, without_storag
 from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
+from inpaint.evaluation.table import COUNTED
+from inpaint.folder import inside
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
@@ -68,9 +70,9 @@ class Entry:
         return {name: fmean(row.means.get(name, math.nan) for row in rows) for name in rows[0].means}
 
     @property
-    def perfect(self) -> int:
-        """Pictures equal to the truth, of all its runs."""
-        return sum(run.rows[ALL].perfect for run in self.runs)
+    def counts(self) -> dict[str, int]:
+        """Pictures of each kind of `table.COUNTED`, of all its runs."""
+        return {name: sum(getattr(run.rows[ALL], name) for run in self.runs) for name in COUNTED}
 
     @cached_property
     def records(self) -> dict[int, dict[str, float]]:
@@ -163,7 +165,7 @@ class Report:
 
     @property
     def entries(self) -> list[Entry]:
-        """Of all blocks."""
+        """The entries of all blocks."""
         return [entry for block in self.blocks for entry in block.entries]
 
 
@@ -332,10 +334,10 @@ def _read_study(folder: Path) -> dict[str, Any]:
     from inpaint.study.report import FORMAT, notes
 
     try:
-        report = read_json(folder / "report.json")
+        report = read_json(inside(folder, "report.json"))
     except FileNotFoundError:
         raise Refused(f"--study: {folder} has no report.json; inpaint-study report {folder} writes it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # `Refused` too
         raise Refused(f"--study: {folder / 'report.json'} cannot be read: {error}") from error
     try:
         if report["format"] != FORMAT:

@@ -7,18 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Config groups where the choice itself, a class or a list of parts, is what a reader wants to see first.
-GROUPS = ("generator", "discriminator", "adversarial", "losses", "masks", "data")
-# How a run is stored and watched explains no result: sections of the config, and keys anywhere in it.
-STORAGE = {"hydra", "sweep", "paths", "callbacks", "logger", "wandb", "name", "resume", "run_dir", "output_dir"}
-FOLDERS = {"default_root_dir", "save_dir", "log_dir", "dirpath"}
+from inpaint.groups import BY_CHOICE, EXPLAINS_NOTHING, FOLDERS
+
 IMPLIED = {"_target_", "_partial_"}  # shown as the class
 
 Found = dict[str, str]  # what sets one config apart: dotted key to readable value
 
 
 def without_storage(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config without what explains no result, and the seed once: parts that repeat the run's seed follow it."""
+    """The config without storage settings; `seed` is kept at the top and dropped from parts that only repeat it."""
     seed = config.get("seed")
 
     def kept(node: Any) -> Any:
@@ -30,7 +27,7 @@ def without_storage(config: Mapping[str, Any]) -> dict[str, Any]:
             }
         return [kept(item) for item in node] if isinstance(node, list) else node
 
-    sections = {key: kept(value) for key, value in config.items() if key not in STORAGE and key != "seed"}
+    sections = {key: kept(value) for key, value in config.items() if key not in EXPLAINS_NOTHING and key != "seed"}
     return sections if seed is None else {"seed": seed, **sections}
 
 
@@ -61,7 +58,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[Found]:
             show(key, nodes)
             return
         kinds = {run: _kind(node) for run, node in nodes.items()}
-        parts_shown = key in GROUPS and len({_label(key, node) for node in values}) > 1
+        parts_shown = key in BY_CHOICE and len({_label(key, node) for node in values}) > 1
         if len(set(kinds.values())) > 1 or parts_shown:
             show(key, nodes)
         for kind in dict.fromkeys(kinds.values()):

@@ -25,7 +25,7 @@ from inpaint.compare.leaderboard import SHOWN
 from inpaint.compare.paired import shown_digits
 from inpaint.compare.runs import Run
 from inpaint.evaluation.intervals import ALL, Difference
-from inpaint.evaluation.table import IMAGES, PERFECT
+from inpaint.evaluation.table import COUNTED, IMAGES
 from inpaint.folder import write_whole
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
@@ -63,7 +63,8 @@ def write_html(report: Report, path: Path, max_bytes: int = 24_000_000) -> list[
         "sort": report.sort,
         "shown": [name for name in COLUMNS if name in (*SHOWN, report.sort)],
         "columns": {name: asdict(column) | {"heading": column.heading} for name, column in COLUMNS.items()},
-        "definitions": {"images": IMAGES, "perfect": PERFECT},
+        "definitions": {"images": IMAGES},
+        "counts": COUNTED,
         "blocks": blocks,
         "configs": _configs(report.entries),
         "notes": [*report.notes, *(f"left out: {line}" for line in report.left_out)],
@@ -154,7 +155,7 @@ def _line(line: Entry, areas: Sequence[str], study: dict[str, Any] | None) -> di
         "figures": line.figures,
         "deviations": line.deviations,
         "intervals": line.intervals(),
-        "perfect": line.perfect,
+        "counts": line.counts,
         "areas": {
             area: {
                 "images": line.runs[0].rows[area].images,

@@ -11,7 +11,7 @@ from inpaint.compare.configs import unusual
 from inpaint.compare.paired import shown_digits
 from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Difference
-from inpaint.evaluation.table import PERFECT, Cell, figure_cells, print_blocks
+from inpaint.evaluation.table import COUNTED, Cell, figure_cells, print_blocks
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import printable
 
@@ -69,11 +69,11 @@ def _print_block(block: Block, sort: str) -> None:
     headings += ["params (M)", "updates"]
     columns.append([Cell(_count(entry.figures["parameters"] / 1e6, ".2f")) for entry in entries])
     columns.append([Cell(_count(entry.figures["updates"], ",.0f")) for entry in entries])
-    perfect = [entry.perfect for entry in entries]
-    if any(perfect):
-        headings.append("perfect")
-        columns.append([Cell(str(count or "")) for count in perfect])
-        definitions["perfect"] = PERFECT
+    for name, definition in COUNTED.items():
+        if any(counts := [entry.counts[name] for entry in entries]):
+            headings.append(name)
+            columns.append([Cell(str(count or "")) for count in counts])
+            definitions[name] = definition
     print_blocks(headings, [list(zip(*columns, strict=True))], definitions, labels=labels)
 
 
@@ -121,7 +121,7 @@ def _to_the_best(block: Block, name: str) -> list[Cell]:
 
 
 def _effect(value: float, found: Choice | Difference, digits: int) -> str:
-    """As ``-0.37 [-0.49, -0.28]``, after ~ where it may be none."""
+    """A difference and its interval, as ``-0.37 [-0.49, -0.28]``; ~ before it where the difference may be none."""
     digits = shown_digits(found.low, found.high, digits)
     bounds = f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]" if math.isfinite(found.low) else ""
     return f"{'' if found.is_real else '~ '}{value:+.{digits}f}{bounds}"
@@ -138,7 +138,7 @@ def write_csv(report: Report, path: Path) -> None:
         for rank, entry in enumerate(block.entries, start=1):
             line: dict[str, Any] = {"manifest": block.manifest or "", "rank": rank, "run": entry.name}
             line["folder"] = entry.runs[0].folder
-            line |= {"seeds": len(entry.runs), "images": block.images, "perfect": entry.perfect}
+            line |= {"seeds": len(entry.runs), "images": block.images, **entry.counts}
             for name, value in entry.figures.items():
                 if not math.isnan(value):
                     line[name] = int(value) if name in ("parameters", "updates") else value

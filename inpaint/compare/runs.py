@@ -22,6 +22,7 @@ from typing import Any
 
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
+from inpaint.folder import inside
 from inpaint.metrics.columns import COLUMNS
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
@@ -83,13 +84,18 @@ class Run:
         return self.rows[ALL].images
 
     def pictures(self, kind: str | None = None) -> dict[int, Path]:
-        """Files of its composites, or of another kind of picture (``input``, ``truth``), by index."""
-        folder = self.folder / "pictures" / (kind or self.images_in)
-        return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdecimal()}
+        """Files of its composites, or of another kind of picture (``input``, ``truth``), by index.
+
+        Raises:
+            Refused: the name of their folder, or a link, leads out of the run folder.
+        """
+        folder = inside(self.folder / "pictures", kind or self.images_in)
+        found = sorted(path for path in folder.glob("*.png") if path.stem.isdecimal())
+        return {int(path.stem): inside(self.folder, path.relative_to(self.folder)) for path in found}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """Points (update, value) of each curve of `metrics.csv`, finite values alone; empty where there is none."""
-        path = self.folder / "metrics.csv"
+        path = inside(self.folder, "metrics.csv")
         found: dict[str, list[tuple[int, float]]] = {}
         if not self.trained or not path.is_file():
             return found
@@ -134,8 +140,10 @@ def expand(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
 def read(folder: Path) -> list[Run]:
     """Everything that a folder measured: the model of a run folder first, then what stands beside it.
 
+    A folder may come from anyone, and what is made of it is passed on: it has its own files alone.
+
     Raises:
-        Refused: one line that names the file that is missing, cut short or something else.
+        Refused: one line that names the file that is missing, cut short, something else, or not in the folder.
     """
     file = "summary.json"
     config: dict[str, Any] = {}
@@ -144,21 +152,21 @@ def read(folder: Path) -> list[Run]:
     model = None
     try:
         if (folder / "config.yaml").exists() or (folder / file).exists():
-            summary = read_json(folder / file)
+            summary = read_json(inside(folder, file))
             if not isinstance(model := summary["method"], str):
                 raise ValueError("its method is no text")
             counts |= {name: int(summary[name]) for name in ("parameters", "updates")}
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
-            config = renamed(read_yaml(folder / file))
+            config = renamed(read_yaml(inside(folder, file)))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
             file = "metrics.csv"
-            if (folder / file).exists():
+            if inside(folder, file).exists():
                 measure(folder / file, TABLE)  # read when its curves are drawn
         file = "results.csv"
-        rows = read_csv(folder / file)
+        rows = read_csv(inside(folder, file))
         if other := [row.area for row in rows if not AREA.fullmatch(row.area)]:
             raise ValueError(f"{other[0]!r} is no hole area")
         methods = sorted(dict.fromkeys(row.method for row in rows), key=lambda method: method != model)
@@ -168,17 +176,18 @@ def read(folder: Path) -> list[Run]:
         if not methods:
             raise ValueError("no rows")
         file = "records.csv"
-        records = _records(folder / file)
+        records = _records(inside(folder, file))
         file = "validation.csv"
-        areas, photographs, manifest = _validation(folder / file)
+        areas, photographs, manifest = _validation(inside(folder, file))
         file = "results.json"
-        measured = read_json(folder / file)["measured"] if (folder / file).exists() else {}
+        results = inside(folder, file)
+        measured = read_json(results)["measured"] if results.exists() else {}
         networks = {role: str(name) for role, name in dict(measured.get("networks") or {}).items()}
         folders = dict(measured.get("folders") or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, csv.Error) as error:
         raise Refused(_said(file, error)) from error
     none = dict.fromkeys(counts, math.nan)
-    return [
+    runs = [
         Run(
             folder=folder,
             method=method,
@@ -197,6 +206,10 @@ def read(folder: Path) -> list[Run]:
         for method in methods
         if any(row.method == method and row.area == ALL for row in rows)
     ]
+    for run in runs:
+        for kind in (None, "input", "truth"):
+            run.pictures(kind)
+    return runs
 
 
 def _said(file: str, error: Exception) -> str:

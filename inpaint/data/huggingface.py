@@ -11,6 +11,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from inpaint.data.sources import Picture, Split, check_reading, check_share, place, read_picture
+from inpaint.folder import inside
 from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import BadImage, Encoded, File, fit, image_size, paired_size
 from inpaint.settings import Refused, choice, listed
@@ -149,10 +150,10 @@ class HuggingFace:
         return self.tables[part].data.column(column)[row]
 
     def _inside(self, path: str) -> Path:
-        found = (self.folder / path).resolve()
-        if not found.is_relative_to(self.folder):
-            raise BadImage(f"{path}: leads out of {self.folder}")
-        return found
+        try:
+            return inside(self.folder, path).resolve()
+        except Refused as error:
+            raise BadImage(str(error)) from None
 
     def _file(self, split: Split, row: int, column: str) -> File:
         """Where the picture of a row is: a file of its own, or bytes in the table."""
@@ -212,7 +213,7 @@ def _load(root: Path, format: str, cache_dir: str | None) -> dict[str, Any]:
     try:
         import datasets
     except ImportError:
-        raise Refused("data.path: Hugging Face data sets need the extra `data`: pip install 'inpaint[data]'") from None
+        raise Refused("data.path: Hugging Face data sets need the package datasets: pip install datasets") from None
     files = {"data_files": {"train": str(root)}} if root.is_file() else {"data_dir": str(root)}
     try:
         with _silent_and_offline():

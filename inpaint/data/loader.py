@@ -207,7 +207,7 @@ class ResumableLoader(DataLoader):
         return {"handed_out": self.handed_out % len(self), **self._epoch()}
 
     def _epoch(self) -> dict[str, int]:
-        """What a position is one of."""
+        """The sizes of an epoch; a position that was stored with other sizes is refused."""
         order = self.batches.sampler
         return {"batches": len(self), "samples": order.length, "devices": order.ranks}
 

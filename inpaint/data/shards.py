@@ -252,7 +252,7 @@ def _expand(patterns: str | Sequence[str], key: str) -> list[str]:
     try:
         from braceexpand import braceexpand
     except ImportError:
-        raise Refused(f"data.{key}: shards need the extra `data`: pip install 'inpaint[data]'") from None
+        raise Refused(f"data.{key}: shards need two packages: pip install fsspec braceexpand") from None
     found: list[str] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         try:

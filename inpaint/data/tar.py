@@ -128,7 +128,7 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, archive: Any) -> "_Header":
-        """As in the standard library.
+        """Reads the next header, as the standard library's `TarInfo` does.
 
         Raises:
             tarfile.ReadError: it is broken, or the file was cut off.

@@ -36,8 +36,10 @@ class Row:
     area: the tenth of hole area, as ``10-20 %``, or ``all``.
     images: how many pictures.
     perfect: how many of them equal the truth (their PSNR is infinite).
-    means: the average of each figure over the pictures where it is finite; NaN where it is for none.
+    means: the average of each figure over the pictures where it is finite; NaN where it is for none. All but times are
+        NaN where a picture is broken: who fails at what is hard is not to be measured on what is easy.
     low, high: ends of its 95 % interval; nothing for a figure that has none.
+    broken: how many of the pictures have pixels that are NaN or infinite.
     """
 
     area: str
@@ -47,6 +49,7 @@ class Row:
     means: dict[str, float]
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
+    broken: int = 0
 
 
 def leaves_out_zero(low: float, high: float) -> bool:
@@ -112,7 +115,7 @@ class Results:
     interval: str = ""
 
     def difference(self, area: str, figure: str, method: str, reference: str) -> Difference | None:
-        """Of one pair, whichever way round it is kept."""
+        """The difference of one pair of methods, whichever way round it is stored."""
         if found := self.differences.get(Contrast(area, figure, method, reference)):
             return found
         turned = self.differences.get(Contrast(area, figure, reference, method))
@@ -138,9 +141,9 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
 
     Args:
         records: one mapping a method and picture: `method`, `index` (row in the data set), `area` (in [0, 1]), any
-            figures of `COLUMNS`, and `photograph`, of what the picture is a crop, if it is one. Of records with the
-            same method and index the first counts: a distributed sampler repeats some samples to give every rank as
-            many.
+            figures of `COLUMNS`, `photograph`, of what the picture is a crop, if it is one, and `broken`, whether it
+            has NaN or infinite pixels. Of records with the same method and index the first counts: a distributed
+            sampler repeats some samples to give every rank as many.
         sets: figures of sets of pictures.
 
     Returns:
@@ -148,7 +151,7 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
         mean (`MEAN_OF`) are there where that is.
     """
     records = list(records)
-    values, present, areas, methods, figures = _cube(records)
+    values, present, broken, areas, methods, figures = _cube(records)
     if not methods:
         return Results([])
     photographs = photographs_of(records)
@@ -163,16 +166,22 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
     differences: dict[Contrast, Difference] = {}
     for area, places in blocks(areas).items():
         block = values[places]  # (pictures, methods, figures)
+        timed = np.array([name in TIMES for name in figures], bool)
+        block[:, broken[places].any(axis=0)[:, None] & ~timed] = np.nan
         means, low, high = _summary(block, figures, units[places])
         for m, method in enumerate(methods):
             if not (images := int(present[places, m].sum())):
                 continue
             have = [f for f, name in enumerate(figures) if math.isfinite(low[m, f]) and name not in TIMES]
             row = Row(
-                *(area, method, images, int(perfect[places, m].sum())),
-                {name: float(means[m, f]) for f, name in enumerate(figures)},
-                {figures[f]: float(low[m, f]) for f in have},
-                {figures[f]: float(high[m, f]) for f in have},
+                area=area,
+                method=method,
+                images=images,
+                perfect=int(perfect[places, m].sum()),
+                means={name: float(means[m, f]) for f, name in enumerate(figures)},
+                low={figures[f]: float(low[m, f]) for f in have},
+                high={figures[f]: float(high[m, f]) for f in have},
+                broken=int(broken[places, m].sum()),
             )
             for found in further.get(area, []):
                 if found.method == method:
@@ -188,8 +197,8 @@ def aggregate(records: Iterable[Mapping[str, Any]], sets: Iterable[SetFigure] = 
 
 def _cube(
     records: Iterable[Mapping[str, Any]],
-) -> tuple[np.ndarray, np.ndarray, list[float], list[str], list[str]]:
-    """Records as values ``(pictures, methods, figures)``, NaN for none, and whether each picture is there."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[float], list[str], list[str]]:
+    """Records as values ``(pictures, methods, figures)``, NaN for none, whether each is there, and whether broken."""
     unique: dict[tuple[str, int], Mapping[str, Any]] = {}
     for record in records:
         unique.setdefault((record["method"], record["index"]), record)
@@ -200,12 +209,12 @@ def _cube(
     row, column = {index: n for n, index in enumerate(areas)}, {method: m for m, method in enumerate(methods)}
     figures = [name for name in COLUMNS if any(name in record for record in unique.values())]
     values = np.full((len(row), len(column), len(figures)), np.nan)
-    present = np.zeros(values.shape[:2], bool)
+    present, broken = np.zeros(values.shape[:2], bool), np.zeros(values.shape[:2], bool)
     for (method, index), record in unique.items():
         place = row[index], column[method]
-        present[place] = True
+        present[place], broken[place] = True, record.get("broken", False)
         values[place] = [record.get(name, math.nan) for name in figures]
-    return values, present, list(areas.values()), methods, figures
+    return values, present, broken, list(areas.values()), methods, figures
 
 
 def _with_derived(figures: list[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inpaint.batch import Batch, from_uint8, to_uint8
+from inpaint.batch import Batch, finite, stored
 from inpaint.evaluation.intervals import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 from inpaint.metrics.distribution import SET_FIGURES, caution, resampled
 from inpaint.metrics.features import FeatureNetwork, feature_network
+from inpaint.metrics.figure import Figure, one_a_picture
 from inpaint.metrics.foreign import sha256
 from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.metrics.recognition import Recogniser
@@ -38,6 +39,7 @@ class Judges:
         recogniser: file of a classifier, see `recognition.Recogniser`.
         lpips_weights: file of the network of the one variant of LPIPS that is asked for, as `LPIPS` takes it.
         device: where they work.
+        figures: figures of one's own, by the names of their columns.
         draws: resamples for the intervals of figures of sets, which are computed anew for each; 0 for none.
 
     Raises:
@@ -53,7 +55,9 @@ class Judges:
         lpips_weights: str | None = None,
         device: str = "cpu",
         draws: int = 100,
+        figures: Mapping[str, Figure] | None = None,
     ) -> None:
+        self.figures = {name: figure.to(device).eval() for name, figure in (figures or {}).items()}
         self.device, self.draws = device, draws
         self.notes: list[str] = []
         self.networks: dict[str, str] = {}
@@ -100,25 +104,28 @@ class Judges:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the figures."""
-        return (
-            *self.lpips,
-            *(("recognised",) if self.recogniser is not None else ()),
-            *(SET_FIGURES if self.features is not None else ()),
-        )
+        names = [*self.figures, *self.lpips]
+        if self.recogniser is not None:
+            names.append("recognised")
+        if self.features is not None:
+            names.extend(SET_FIGURES)
+        return tuple(names)
 
     @torch.no_grad()
     def of_pictures(self, method: str, composite: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Figures of each picture, ``(B,)``, and a look at its features for the figures of sets."""
-        painted, truth = from_uint8(to_uint8(composite)), from_uint8(to_uint8(batch["image"]))
+        painted, truth = stored(composite), stored(batch["image"])
         index = batch["index"].tolist()
         found = {}
+        for name, figure in self.figures.items():
+            found[name] = one_a_picture(name, figure(painted, truth, batch["mask"]), len(index))
         for name, network in self.lpips.items():
             found[name] = network(painted, truth)
         if self.recogniser is not None:
             if index[0] not in self.classes:
                 self.classes |= zip(index, self.recogniser(truth).tolist(), strict=True)
             same = self.recogniser(painted).cpu() == torch.tensor([self.classes[row] for row in index])
-            found["recognised"] = 100 * same.float()
+            found["recognised"] = torch.where(finite(painted).cpu(), 100 * same.float(), torch.nan)
         if self.features is not None:
             if index[0] not in self.real:
                 self.real |= zip(index, self.features(truth).float().cpu(), strict=True)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose, paint, to_uint8
+from inpaint.batch import Batch, Outputs, compose, finite, paint, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.evaluation.intervals import SetFigure
 from inpaint.evaluation.shown import Shown
 from inpaint.masks.frozen import Crop, Frozen, described
 from inpaint.metrics.image import hole_area, measure
 from inpaint.progress import track
+from inpaint.settings import listed
 
 if TYPE_CHECKING:
     from inpaint.evaluation.judges import Judges
@@ -125,13 +126,15 @@ def evaluate(
 
     Returns:
         With one record a method and picture, as `intervals.aggregate` takes them, method after method: method,
-        photograph, index, area and the figures. The milliseconds are the mean of the batch that the picture was in;
-        results of other tools have none.
+        photograph, index, area, broken and the figures. The milliseconds are the mean of the batch that the picture was
+        in; results of other tools have none. A picture is broken where its composite is NaN or infinite anywhere; its
+        figures are NaN, and the notes name it.
     """
     measured, kept = Measured(), Shown(shown)
     networks = {name: method.to(device).eval() for name, method in methods.items() if method is not None}
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
     differing: dict[str, dict[int, float]] = {name: {} for name in methods}
+    outside: dict[str, list[int]] = {name: [] for name in methods}  # the hole, pixels that are NaN or infinite
     warm = not device.startswith("cuda")
     for part in track(pictures.parts(), f"evaluating {', '.join(methods)}"):
         batch = pictures.batch(part, device)
@@ -153,7 +156,11 @@ def evaluate(
                 found = measure(outputs, batch["image"], batch["mask"], figures)
                 if judges is not None:
                     found |= judges.of_pictures(name, outputs.composite, batch)
-            columns = known | {figure: values.tolist() for figure, values in found.items()}
+            broken = ~finite(outputs.composite)
+            pasted_over = ~finite(outputs.output) & ~broken
+            outside[name] += batch["index"][pasted_over.cpu()].tolist()
+            columns = known | {"broken": broken.tolist()}
+            columns |= {figure: values.tolist() for figure, values in found.items()}
             for photograph, *row in zip(photographs, *columns.values(), strict=True):
                 about = {"method": name, "photograph": photograph}
                 records[name].append(about | times | dict(zip(columns, row, strict=True)))
@@ -163,7 +170,14 @@ def evaluate(
     kept.choose()
     measured.records = [record for each in records.values() for record in each]
     measured.given, measured.composites = kept.given, kept.composites
-    measured.notes = [note for name, found in differing.items() for note in _said_of(name, found, pictures)]
+    measured.notes = [
+        note
+        for name in methods
+        for note in (
+            *_said_of_broken(name, records[name], outside[name], pictures),
+            *_said_of(name, differing[name], pictures),
+        )
+    ]
     if judges is not None:
         measured.sets = judges.of_sets(measured.records)
         measured.notes += judges.notes
@@ -204,6 +218,20 @@ def _foreign(painted: Tensor, batch: Batch, differing: dict[int, float]) -> Outp
         if value > JPEG:
             differing[index] = value
     return compose(painted, image, batch["mask"])
+
+
+def _said_of_broken(
+    method: str, records: Sequence[Mapping[str, Any]], outside: Sequence[int], pictures: Pictures
+) -> Iterator[str]:
+    """Notes on pixels that are NaN or infinite, in the hole and outside it."""
+    broken = [record["index"] for record in records if record["broken"]]
+    for indices, where, what in (
+        (broken, "NaN or infinite pixels", "they have no figures, and their hole areas no averages"),
+        (outside, "NaN or infinite pixels outside the hole alone", "figures called raw and band leave them out"),
+    ):
+        if indices:
+            names = listed([pictures.name(index) for index in indices])
+            yield f"{method}: {len(indices)} of {len(records)} pictures have {where} ({names}): {what}"
 
 
 def _said_of(method: str, differing: dict[int, float], pictures: Pictures) -> list[str]:

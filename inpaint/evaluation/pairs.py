@@ -209,8 +209,12 @@ def frozen_pairs(root: Path) -> list[Pair]:
     frozen = Frozen(root, "frozen")
     pairs = [
         Pair(
-            *(index, crop.mask.stem, crop.photograph, crop.image, crop.mask),
-            (crop.image_sha256, crop.mask_sha256),
+            index=index,
+            name=crop.mask.stem,
+            photograph=crop.photograph,
+            image=crop.image,
+            hole=crop.mask,
+            digests=(crop.image_sha256, crop.mask_sha256),
         )
         for index, crop in frozen.crops.items()
         if crop.image is not None

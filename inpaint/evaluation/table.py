@@ -24,7 +24,11 @@ from inpaint.untrusted import read_text
 
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
-PERFECT = "pictures equal to the truth in every 8-bit pixel, hence of infinite PSNR"
+COUNTED = {  # columns of a table where any row has such pictures
+    "perfect": "pictures equal to the truth in every 8-bit pixel, hence of infinite PSNR",
+    "broken": "pictures with NaN or infinite pixels, which have no figures: a method has no average over a hole area "
+    "with one",
+}
 HALF = "half of the 95 % interval"
 REAL = "better than the second best: the 95 % interval of the paired difference leaves 0 out"
 DAGGER = "†"
@@ -45,15 +49,15 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         headings = [name if kind == "means" else f"{name}_{kind}" for name, kind in columns]
-        writer.writerow(["area", "method", "images", "perfect", *headings])
+        writer.writerow(["area", "method", "images", "perfect", "broken", *headings])
         for row in rows:
             values = [getattr(row, kind).get(name, math.nan) for name, kind in columns]
             fields = ["" if math.isnan(value) else value for value in values]
-            writer.writerow([row.area, row.method, row.images, row.perfect, *fields])
+            writer.writerow([row.area, row.method, row.images, row.perfect, row.broken, *fields])
 
 
 def read_csv(path: Path) -> list[Row]:
-    """What `write_csv` wrote, also when it knew no intervals.
+    """What `write_csv` wrote, also when it knew no intervals and counted no broken pictures.
 
     Raises:
         ValueError, KeyError, csv.Error: the file is something else, or cut short.
@@ -74,6 +78,7 @@ def read_csv(path: Path) -> list[Row]:
             means={name: float(line[name] or math.nan) for name in COLUMNS if name in line},
             low=ends(line, "low"),
             high=ends(line, "high"),
+            broken=int(line.get("broken") or 0),
         )
         for line in lines
     ]
@@ -91,7 +96,7 @@ def as_json(results: Results) -> dict[str, Any]:
         return {"mean": plain(row.means[name]), **ends}
 
     rows = [
-        {"area": row.area, "method": row.method, "images": row.images, "perfect": row.perfect}
+        {"area": row.area, "method": row.method, "images": row.images, "perfect": row.perfect, "broken": row.broken}
         | {name: figure(row, name) for name in row.means}
         for row in results.rows
     ]
@@ -144,17 +149,16 @@ def _layout(results: Results, columns: Sequence[str]) -> Layout:
     names = [name for name in columns if any(name in row.means for row in rows)]
     headings = ["hole area", "method", "images", *(COLUMNS[name].heading for name in names)]
     definitions = {"images": IMAGES} | {COLUMNS[name].title: COLUMNS[name].definition for name in names}
-    if any_perfect := any(row.perfect for row in rows):
-        headings.append("perfect")
-        definitions["perfect"] = PERFECT
+    counts = {name: about for name, about in COUNTED.items() if any(getattr(row, name) for row in rows)}
+    headings += counts
+    definitions |= counts
     blocks = []
     for area in dict.fromkeys(row.area for row in rows):
         block = [row for row in rows if row.area == area]
         cells = [[Cell(row.area) for row in block], [Cell(row.method) for row in block]]
         cells += [[Cell(str(row.images)) for row in block]]
         cells += [_compared(results, block, name) for name in names]
-        if any_perfect:
-            cells += [[Cell(str(row.perfect or "")) for row in block]]
+        cells += [[Cell(str(getattr(row, name) or "")) for row in block] for name in counts]
         blocks.append([list(line) for line in zip(*cells, strict=True)])
     if any(cell.half for block in blocks for line in block for cell in line):
         definitions["±"] = f"{HALF}: {results.interval}"

@@ -1,1 +1,1 @@
-"""What networks are trained by."""
+"""Losses that networks are trained by: terms of the generator, and adversarial losses of both networks."""

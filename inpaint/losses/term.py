@@ -1,4 +1,4 @@
-"""What a loss of the generator is."""
+"""The base class of the generator's losses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable

@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inpaint.folder import inside
 from inpaint.masks.shapes import Size
 from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.settings import Refused
@@ -113,7 +114,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
 
 
 class FrozenCrop(NamedTuple):
-    """Of what it was cut, the files of a crop and the digests of their pixels; no image if it was not written."""
+    """A crop's photograph, its files and the digests of their pixels; `image` is None if the crop was not written."""
 
     photograph: str
     image: Path | None
@@ -162,9 +163,11 @@ class Frozen:
         for name, different in (("mask_key", len(self.keys.unique())), ("index", len(self.crops))):
             if different != len(lines):
                 raise Refused(f"{where} names the same {name} twice")
-        for path in [path for crop in self.crops.values() for path in (crop.image, crop.mask) if path is not None]:
-            if not path.resolve().is_relative_to(root.resolve()):
-                raise Refused(f"{where} names {path}, which lies outside the folder")
+        try:
+            for name in [line[column] for line in lines for column in ("image", "mask") if line[column]]:
+                inside(root, name)
+        except Refused as error:
+            raise Refused(f"{where}: {error}") from None
 
     def pictures(self) -> Iterator[np.ndarray]:
         """The masks in the order of their keys, bool ``(H, W)``, 1 = hole, each checked against its digest.

@@ -53,9 +53,9 @@ class Masks(ABC):
             return mask
         misfit, tried = self._misfit(mask), 1
         while tried < TRIES:
-            # A GPU draws all anew, as looking at which do not fit would make the host wait: as often as is left, all at
-            # once, as far as memory allows. A CPU draws those, as often as before altogether where that is no more than
-            # a batch: few masks take it nearly as long as many.
+            # On a GPU all masks are redrawn, since the host would have to wait to learn which do not fit: all tries
+            # that are left at once, as far as memory allows. On a CPU only the misfits are redrawn, doubling the number
+            # of tries each round while they fit into one batch, as a small batch costs nearly as much as a full one.
             if on_host(keys):
                 rows = misfit.nonzero()[:, 0]
                 if not len(rows):

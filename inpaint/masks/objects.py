@@ -160,7 +160,7 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
     try:
         from pycocotools import mask as coco
     except ImportError:
-        raise Refused("masks.annotations: a COCO file needs pycocotools; pip install 'inpaint[data]'") from None
+        raise Refused("masks.annotations: a COCO file needs pycocotools; pip install pycocotools") from None
     try:
         content = json.loads(read_text(path, ANNOTATIONS))
         sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in content["images"]}

@@ -40,7 +40,7 @@ class Shapes:
         return Shapes(**{name: part.masked_fill(~on[:, None, None], -1) for name, part in self.parts().items()})
 
     def parts(self) -> dict[str, Tensor]:
-        """What there is, by name."""
+        """The tensors of the kinds of shape that there are, by name."""
         return {name: part for name in _GEOMETRY if (part := getattr(self, name)) is not None}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from inpaint.batch import from_uint8, to_uint8
+from inpaint.batch import stored
 from inpaint.metrics.foreign import Foreign, sha256
 from inpaint.networks.backbones import FILES, HoldsBackbone, shared
 from inpaint.settings import Refused
@@ -92,4 +92,4 @@ class _Pooled(HoldsBackbone):
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
         with torch.autocast(pictures.device.type, enabled=False):
-            return self.backbone(from_uint8(to_uint8(pictures)), [self.layer])[0].mean(dim=(2, 3))
+            return self.backbone(stored(pictures), [self.layer])[0].mean(dim=(2, 3))

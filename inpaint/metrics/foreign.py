@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpaint.batch import from_uint8, to_uint8
+from inpaint.batch import finite, from_uint8, to_uint8
 from inpaint.networks.backbones import CONVENTIONS
 from inpaint.settings import Refused
 
@@ -44,7 +44,7 @@ class Foreign(nn.Module):
 
     Args:
         file: a path and no text, as a config holds texts, and one that somebody sent must not name what is run;
-            TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs ``pip install 'inpaint[onnx]'`` and runs on
+            TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs the package onnxruntime and runs on
             the CPU), one input of pictures and one output of K numbers each.
         key: the config's key that error messages begin with.
         size: pixels.
@@ -90,16 +90,19 @@ class Foreign(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
-        """What the network says of each picture, ``(B, K)``."""
+        """What the network says of each picture, ``(B, K)``; NaN of one with pixels that are not finite."""
         with torch.autocast(pictures.device.type, enabled=False):
             stored = to_uint8(pictures)
             if self.prepares:
-                return self.network(stored, return_features=True).float()
-            x = from_uint8(stored)
-            if x.shape[-2:] != (self.size, self.size):
-                x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True)
-            said = self.network(((x + 1) / 2 - self.mean) / self.deviation)
-            return said.float() if isinstance(said, Tensor) else said
+                said = self.network(stored, return_features=True)
+            else:
+                x = from_uint8(stored)
+                if x.shape[-2:] != (self.size, self.size):
+                    x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True)
+                said = self.network(((x + 1) / 2 - self.mean) / self.deviation)
+        if not isinstance(said, Tensor) or said.dim() != 2:
+            return said
+        return torch.where(finite(pictures)[:, None], said.float(), torch.nan)
 
 
 class _Onnx(nn.Module):
@@ -110,7 +113,7 @@ class _Onnx(nn.Module):
         try:
             import onnxruntime
         except ImportError:
-            raise Refused(f"{key}: {file} needs ONNX Runtime; pip install 'inpaint[onnx]'") from None
+            raise Refused(f"{key}: {file} needs ONNX Runtime; pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # its log shows the file's own texts
@@ -170,6 +173,6 @@ def _refuse_acts(file: Path, key: str) -> None:
 
 
 def sha256(file: str | Path) -> str:
-    """Of the file's contents, in hexadecimal digits."""
+    """The sha256 of the file's contents, in hexadecimal digits."""
     with Path(file).open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

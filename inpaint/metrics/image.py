@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpaint.batch import Outputs, to_uint8
+from inpaint.batch import Outputs, finite, to_uint8
 from inpaint.settings import Refused
 
 MEASURES = (
@@ -19,6 +19,7 @@ MEASURES = (
     *("band_l1", "band_psnr", "raw_l1", "raw_psnr"),
 )
 
+OF_OUTPUT = ("band_", "raw_")  # begin the names of what is measured on the raw output
 BAND = 8  # pixels around the hole
 WINDOW, SIGMA = 11, 1.5  # pixels; of SSIM's Gaussian
 LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -44,6 +45,8 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         float32 tensors ``(B,)``, in the order of `names`. Errors of 0 have a PSNR of inf. NaN are figures over no
         pixels (an empty hole, say), SSIM with a side below 11 and MS-SSIM with one below 176 pixels, and the figures of
         the raw output where it is the composite, bit for bit. `evaluation.intervals` keeps both out of its averages.
+        NaN are also all figures of a composite with NaN or infinite pixels, and those of such a raw output: they have
+        no 8-bit value.
 
     Raises:
         Refused: a name that is none of `MEASURES`.
@@ -86,7 +89,8 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         found["gradient"] = _gradient_error(painted, truth, _dilate(hole, 1))
     if "texture" in names:
         found["texture"] = _texture_error(painted, truth, hole)
-    return {name: found[name].float() for name in names}
+    numbers = {True: finite(outputs.output), False: finite(outputs.composite)}
+    return {name: torch.where(numbers[name.startswith(OF_OUTPUT)], found[name].float(), torch.nan) for name in names}
 
 
 def hole_area(mask: Tensor) -> Tensor:

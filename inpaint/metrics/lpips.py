@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inpaint.batch import from_uint8, to_uint8
+from inpaint.batch import stored
 from inpaint.networks.backbones import HoldsBackbone, shared
 from inpaint.settings import Refused
 
@@ -53,10 +53,13 @@ class LPIPS(HoldsBackbone):
 
     @torch.no_grad()
     def forward(self, painted: Tensor, truth: Tensor) -> Tensor:
-        """Distances, float32 ``(B,)``, of pictures ``(B, 3, H, W)`` in [-1, 1]; NaN with a side below 32 pixels."""
+        """Distances, float32 ``(B,)``, of pictures ``(B, 3, H, W)`` in [-1, 1].
+
+        NaN with a side below 32 pixels, or a pixel that is not finite.
+        """
         if min(truth.shape[-2:]) < LEAST:
             return torch.full((len(truth),), torch.nan, device=truth.device)
-        painted, truth = (from_uint8(to_uint8(picture)) for picture in (painted, truth))
+        painted, truth = (stored(picture) for picture in (painted, truth))
         with torch.autocast(truth.device.type, enabled=False):
             total = torch.zeros(len(truth), device=truth.device)
             pairs = zip(self.backbone(painted, self.layers), self.backbone(truth, self.layers), strict=True)

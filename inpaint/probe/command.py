@@ -178,7 +178,7 @@ def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
     for path in paths:
         loaded = checkpoint.load(path)
         trained = checkpoint.config_of(loaded)
-        network, fresh = load_generator(loaded), untrained_generator(loaded, cfg.seed)
+        network, fresh = load_generator(loaded, cfg.trust_paths), untrained_generator(loaded, cfg.seed, cfg.trust_paths)
         for layer in layers:
             name = " ".join(filter(None, (trained["name"], layer)))
             if name in encoders or name in CLASSICAL:

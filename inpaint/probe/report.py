@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from inpaint.references import recorded
+from inpaint.references import without_environment
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -152,7 +152,7 @@ def write_results(
         table = csv.DictWriter(file, flat[0], lineterminator="\n")
         table.writeheader()
         table.writerows(flat)
-    settings = recorded(cfg)
+    settings = without_environment(cfg)
     whole = {"settings": settings, "definitions": definitions, "rows": flat, "splits": records}
     (folder / "results.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
 

@@ -89,7 +89,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     try:
         from inpaint.study.server import serve
     except ModuleNotFoundError as error:
-        raise Refused(f"{error.name} is not installed; pip install 'inpaint[study]'") from None
+        raise Refused(f"{error.name} is not installed; pip install starlette uvicorn") from None
     try:
         serve(arguments.study, arguments.host, arguments.port, arguments.name, lambda line: print(line, flush=True))
     except KeyboardInterrupt:

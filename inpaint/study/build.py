@@ -25,7 +25,7 @@ from inpaint.pictures.pairing import Problem, find_by_name, find_results, groupe
 from inpaint.pictures.reading import BadImage, decode, open_image, read_mask
 from inpaint.progress import track
 from inpaint.settings import Refused, choice
-from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file
+from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file, refuse_unsayable
 
 BOARD = 8  # squares on a side of the board that destroys a picture; every second one is painted over
 TILE = 8  # pixels on a side of the two-grey tiles that show a hole
@@ -46,7 +46,7 @@ class Sources:
 
     @property
     def pictures(self) -> list[str]:
-        """Those that every contestant has."""
+        """Names of the pictures that every contestant has."""
         return sorted(next(iter(self.files.values())))
 
 
@@ -252,6 +252,9 @@ def build(
         raise Refused(f"--trials, --catch: give 1 or more, and 0 or more; got {trials} and {catch}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise Refused(f"--output: {output} is there already and not an empty folder; give another")
+
+    for setting, text in [("--title", title), ("--question", question), *(("METHOD", name) for name in methods)]:
+        refuse_unsayable(setting, text)
 
     sources = collect(folders, masks, skip=skip)
     pairs = [pair for pair in combinations(folders, 2) if against is None or against in pair]

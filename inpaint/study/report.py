@@ -13,7 +13,8 @@
         "voted": 12, "finished": 11,          gave a vote, answered all their trials
         "left_out": [3],                    numbers of those who failed too many catch trials; their votes do not count
         "unchecked": 1,                       count, though they met no catch trial
-        "max_failures": 0.2                   the share of catch trials that is too many if exceeded
+        "max_failures": 0.2,                  the share of catch trials that is too many if exceeded
+        "too_fast": [7]                       numbers of those with answers faster than the page can send; they count
       },
       "catch": {
         "trials": 6,                          a participant
@@ -36,10 +37,11 @@ participants they are too narrow.
 """
 
 import csv
+import io
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from itertools import combinations
 from pathlib import Path
@@ -49,7 +51,7 @@ from typing import Any
 import numpy as np
 
 from inpaint.evaluation.table import Cell, print_blocks
-from inpaint.folder import replacing, write_whole
+from inpaint.folder import write_whole
 from inpaint.settings import Refused
 from inpaint.study.preference import (
     CONFIDENCE,
@@ -69,13 +71,14 @@ PAIR_COLUMNS = ("a", "b", "votes", "preferred", "share", "low", "high")
 Report = dict[str, Any]
 
 
-def summarise(study: Study, votes: Sequence[Vote], max_failures: float = 0.2) -> Report:
+def summarise(study: Study, votes: Sequence[Vote], max_failures: float = 0.2, too_fast: Collection[int] = ()) -> Report:
     """Count the votes; the format is above.
 
     Args:
         study: what was asked.
         votes: what was answered.
         max_failures: share in [0, 1] of a participant's catch trials; who fails more is left out.
+        too_fast: participants some of whose answers no page can have sent (`Votes.too_fast`).
     """
     shown: Counter[int] = Counter()
     failed: Counter[int] = Counter()
@@ -119,6 +122,7 @@ def summarise(study: Study, votes: Sequence[Vote], max_failures: float = 0.2) ->
             "left_out": left_out,
             "unchecked": sum(not shown[number] for number in answered),
             "max_failures": max_failures,
+            "too_fast": sorted(too_fast),
         },
         "catch": {
             "trials": trials,
@@ -195,6 +199,11 @@ def notes(report: Report) -> list[str]:
         ]
     if people["unchecked"]:
         said.append(f"{people['unchecked']} participants met no catch trial; their votes count")
+    if fast := people.get("too_fast"):
+        said.append(
+            f"{len(fast)} participants (number {', '.join(map(str, fast))}) answered faster than the page lets one: a "
+            "program did, at least in part; their votes count"
+        )
     if left["votes"]:
         said.append(
             f"the left picture was preferred in {_percent(left['share'])} of votes (95 % interval {_interval(left)}); "
@@ -253,12 +262,13 @@ def _is_decided(row: Report) -> bool:
     return row["low"] > 0.5 or row["high"] < 0.5
 
 
-def write_csv(report: Report, path: Path) -> None:
+def as_csv(report: Report) -> str:
     """The pairs, every digit kept; `share` and its bounds are of those who preferred `a`."""
-    with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, PAIR_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(report["pairs"])
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, PAIR_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(report["pairs"])
+    return lines.getvalue()
 
 
 # ---- chart ----------------------------------------------------------------------------------------------------------
@@ -322,7 +332,7 @@ def write(folder: Path, max_failures: float) -> Report:
         raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
     votes = Votes(folder / "votes.sqlite", study.digest)
     try:
-        given = votes.all()
+        given, too_fast = votes.all(), votes.too_fast()
     except sqlite3.Error as error:
         raise Refused(f"{folder / 'votes.sqlite'}: the votes cannot be read ({error})") from None
     finally:
@@ -331,8 +341,9 @@ def write(folder: Path, max_failures: float) -> Report:
         raise Refused(f"{folder / 'votes.sqlite'}: {str(other[0])[:120]} is no vote on this study")
     if not given:
         raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
-    report = summarise(study, given, max_failures)
+    report = summarise(study, given, max_failures, too_fast)
+    # Whole files in the place of what is there, so that nothing is written through a link of a study that was sent.
     write_whole(folder / "report.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_csv(report, folder / "report.csv")
+    write_whole(folder / "report.csv", as_csv(report))
     write_whole(folder / "report.svg", chart(report))
     return report

@@ -8,34 +8,37 @@
 
 Nothing else is served; study.json is not, for it names the methods. A participant is known by a cookie that scripts
 cannot read. A post must come from a page of this server (Origin), and a vote must carry the token that only such a
-page can have read. Everything a visitor sends is checked here; what they see is set as text by the page.
+page can have read. Everything a visitor sends is checked here; what they see is set as text by the page. How much a
+visitor may take of the server is in `limits`.
 """
 
 import hashlib
 import json
 import logging
 import socket
+import sqlite3
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inpaint.settings import Refused
-from inpaint.study.trials import DAMAGED, Study, image_file, load
-from inpaint.study.votes import Vote, Votes
+from inpaint.study.limits import BACKLOG, FewLines, KnownHosts, protocol
+from inpaint.study.trials import DAMAGED, Study, image_file, is_link, load
+from inpaint.study.votes import PATIENCE, Vote, Votes
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+log = logging.getLogger("inpaint.study.server")
 LARGEST_BODY = 1024  # bytes; a vote has about 60
 LONGEST_MS = 24 * 3600 * 1000  # a page left open over night answers with this
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -53,18 +56,27 @@ HEADERS = {
 }
 
 
-def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str]) -> ASGIApp:
-    """The web application.
+def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str], numbers: bool = False) -> ASGIApp:
+    """The web application. What could not be stored or read is answered with 503, upon which the page tries again.
 
     Args:
         folder: where the study is.
         study: what is in it.
         votes: where answers go.
-        hosts: names under which the server may be addressed, ``*`` for any. Without such a list a foreign site whose
-            name is made to point at this machine could read the page as its own.
+        hosts, numbers: how the server may be addressed, as `limits.KnownHosts` takes them.
     """
     cookie = f"study-{study.digest[:12]}"  # cookies know no ports, so two studies on one machine need two names
     names = study.names
+    turn = anyio.CapacityLimiter(1)  # writes wait for each other here, and take no thread meanwhile
+
+    async def written(write: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            with anyio.fail_after(2 * PATIENCE):
+                async with turn:
+                    return await anyio.to_thread.run_sync(write, *arguments, limiter=None)
+        except TimeoutError:
+            raise HTTPException(503, "the votes are busy") from None
+
     page = {path: files("inpaint.study").joinpath("page", file).read_bytes() for path, file in PAGE.items()}
 
     def show(request: Request) -> Response:
@@ -73,7 +85,7 @@ def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str]) 
 
     def image(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in names:
+        if name not in names or is_link(folder, name):
             raise HTTPException(404)
         path = image_file(folder, name)
         return FileResponse(path, media_type="image/png", headers=_cached("private, max-age=86400, immutable"))
@@ -107,7 +119,7 @@ def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str]) 
         token = request.cookies.get(cookie, "")
         participant = await run_in_threadpool(votes.participant, token)
         if participant is None:
-            token = await run_in_threadpool(votes.join)
+            token = await written(votes.join)
             participant = await run_in_threadpool(votes.participant, token)
         response = await run_in_threadpool(answer, token, participant)
         response.set_cookie(cookie, token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict")
@@ -124,7 +136,7 @@ def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str]) 
         given = _read_vote(participant, await _body(request))
         if given.trial >= len(study.schedule(participant)):
             raise HTTPException(404, "no such trial")
-        await run_in_threadpool(votes.add, given)
+        await written(votes.add, given)
         return Response(status_code=204)
 
     routes = [
@@ -134,8 +146,13 @@ def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str]) 
         Route("/start", start, methods=["POST"]),
         Route("/votes", vote, methods=["POST"]),
     ]
-    hosts_only = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    return _with_headers(Starlette(routes=routes, middleware=[hosts_only]))
+    app = Starlette(routes=routes, exception_handlers={sqlite3.Error: _not_stored})
+    return _with_headers(KnownHosts(app, {host.lower() for host in hosts}, numbers))
+
+
+def _not_stored(request: Request, error: Exception) -> Response:
+    log.warning(f"{request.method} {request.url.path}: {error}")
+    return PlainTextResponse("the votes cannot be read or stored now", 503, _cached("no-store"))
 
 
 def _cached(policy: str) -> dict[str, str]:
@@ -195,6 +212,12 @@ def _with_headers(app: ASGIApp) -> ASGIApp:
     return wrapped
 
 
+def _names_of_this_machine() -> list[str]:
+    name = socket.gethostname()
+    short = name.partition(".")[0]
+    return [name, short, f"{short}.local", socket.getfqdn()]
+
+
 def serve(folder: Path, host: str, port: int, names: Sequence[str], say: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
@@ -202,7 +225,8 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], say: Callabl
         folder: the study.
         host: address to listen on.
         port: 0 for any free one.
-        names: further names the server is addressed by, as behind a proxy.
+        names: further names the server is addressed by, as behind a proxy. On this machine alone it has the names of
+            `LOOPBACK`, elsewhere those of the machine, `host` and any address in numbers.
         say: told the address, once the server can be reached, and a warning if others can reach it too.
 
     Raises:
@@ -216,16 +240,20 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], say: Callabl
         except (OSError, OverflowError) as error:
             raise Refused(f"--host, --port: cannot listen on {host} port {port} ({error})") from None
         local = host in ("127.0.0.1", "localhost", "::1")
-        hosts = [*LOOPBACK, *names] if local or names else ["*"]
         shown = f"[{host}]" if ":" in host else host
+        hosts = [*LOOPBACK, *names] if local else [*LOOPBACK, shown, *_names_of_this_machine(), *names]
         if not local:
             say(f"careful: other machines can reach {host}; anyone who does can take part, and nothing is encrypted")
         say(f"{len(study.schedules[0])} trials a participant at http://{shown}:{listener.getsockname()[1]}/")
         config = uvicorn.Config(
-            application(folder, study, votes, hosts),
+            application(folder, study, votes, hosts, numbers=not local),
+            http=protocol(), backlog=BACKLOG,  # type: ignore[arg-type]
             log_level=logging.WARNING, access_log=False, server_header=False, lifespan="off", ws="none",
             timeout_graceful_shutdown=5,
         )  # fmt: skip
+        few = FewLines()
+        for name in ("asyncio", "uvicorn.error", log.name):
+            logging.getLogger(name).addFilter(few)
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         votes.close()

@@ -85,8 +85,28 @@ def image_file(folder: Path, name: str) -> Path:
     return folder / "images" / f"{name}.png"
 
 
+def is_link(folder: Path, name: str) -> bool:
+    """Whether that picture, or the folder of pictures, is a link: even one within the study may show its study.json."""
+    path = image_file(folder, name)
+    return path.is_symlink() or path.parent.is_symlink()
+
+
+def refuse_unsayable(setting: str, text: object) -> None:
+    """What no page can show, as it is no text or holds bytes that were not UTF-8 on a command line, is refused.
+
+    Raises:
+        Refused: it is such; the message begins with `setting`.
+    """
+    try:
+        str(text).encode()
+    except UnicodeEncodeError:
+        raise Refused(f"{setting}: {text!r} is not UTF-8, so no page can show it") from None
+    if not isinstance(text, str):
+        raise Refused(f"{setting}: {text!r} is no text")
+
+
 def load(folder: Path) -> Study:
-    """Read a study.
+    """Read a study. It may come from anyone, so its pictures are its own files: what is shown is no link to others.
 
     Raises:
         Refused: one line that says why `folder` holds none, or an incomplete one.
@@ -107,11 +127,17 @@ def load(folder: Path) -> Study:
             raise ValueError("its title, its question and its contestants are no texts")
         if any(not re.fullmatch("[0-9a-f]{32}", name) for name in study.names):
             raise ValueError("a picture has a name that `inpaint-study build` does not give")
+        refuse_unsayable("title", study.title)
+        refuse_unsayable("question", study.question)
+        for name in study.contestants:
+            refuse_unsayable("contestants", name)
     except FileNotFoundError:
         raise Refused(f"{folder}: no study (no study.json); inpaint-study build makes one") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError | TypeError) else error
         raise Refused(f"{path}: not a study ({reason})") from None
+    if links := sorted(name for name in study.names if is_link(folder, name)):
+        raise Refused(f"{folder}: {len(links)} of its pictures are links, {links[0]}.png first; they must be files")
     if lacking := sorted(name for name in study.names if not image_file(folder, name).is_file()):
         raise Refused(f"{folder}: incomplete study, {len(lacking)} files of images/ are gone, {lacking[0]}.png first")
     return study

@@ -106,7 +106,7 @@ def write_jobs(folder: Path, kind: str, jobs: Sequence[Job], answer: Sequence[st
     """Write down all jobs of the sweep.
 
     Args:
-        kind: ``grid``, or ``search``, which bears failures.
+        kind: ``grid``, or ``search``, in which jobs may fail.
         answer: lines that follow the table at the end.
     """
     content: dict[str, Any] = {"kind": kind, "answer": [*answer], "jobs": [asdict(job) for job in jobs]}

@@ -99,27 +99,27 @@ class Keyed(BaseSampler):
         return self.samplers[trial.number]
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """As the trial's sampler does."""
+        """Asks the sampler of this trial."""
         self._of(trial).before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the trial's sampler does."""
+        """Asks the sampler of this trial."""
         return self._of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """As the trial's sampler does."""
+        """Asks the sampler of this trial."""
         return self._of(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """As the trial's sampler does."""
+        """Asks the sampler of this trial."""
         return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """As the trial's sampler does, but for stopping a loop that is not Optuna's."""
+        """Tells the sampler of this trial, but for one that would then stop a loop of Optuna's, which does not run."""
         if not self.exhaustive:
             self._of(trial).after_trial(study, trial, state, values)
         self.samplers.pop(trial.number, None)

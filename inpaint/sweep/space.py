@@ -44,7 +44,7 @@ class Parameter:
         return self.override(value)
 
     def override(self, value: Any) -> str:
-        """As on the command line."""
+        """The override ``key=value`` that sets a value, as one would type it."""
         return f"{self.key}={value}"
 
     @property

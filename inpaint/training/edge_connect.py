@@ -71,11 +71,11 @@ class EdgeConnectGAN(InpaintingGAN):
         return super().forward(batch)
 
     def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
-        """As `InpaintingGAN` has it; None in the first stage, whose discriminator looks at edges."""
+        """The discriminator's verdict, as in `InpaintingGAN`; None in the first stage, where it looks at edges."""
         return None if self.stage == "edge" else super().realism(outputs, mask)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One update, as `InpaintingGAN` has it."""
+        """One update of `InpaintingGAN`; in the first stage on pictures of edges."""
         if self.stage == "edge":
             grey = grey_of(batch["image"])
             batch = Batch(**{**batch, "image": _edge_picture(self._true_edges(grey), grey)})

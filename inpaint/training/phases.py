@@ -60,9 +60,9 @@ class Phases(L.LightningModule):
         return self.trainer.global_step
 
     def before(self, judging: bool) -> finite.Before:
-        """What the phases of an update change before their last check.
+        """A snapshot of what a refused update must give back.
 
-        That is what forward passes change, running statistics and vectors of spectral norm; and what steps first.
+        It has all buffers, and the discriminator with its optimizer, which steps before the generator is checked.
 
         Args:
             judging: whether the discriminator has a phase.
@@ -139,7 +139,9 @@ class Phases(L.LightningModule):
                 except (TypeError, ValueError) as error:
                     raise Refused(f"{name}_optimizer: {error}") from None
                 if scheduler is not None:
-                    entry["lr_scheduler"] = scheduler(entry["optimizer"])
+                    schedule = entry["lr_scheduler"] = scheduler(entry["optimizer"])
+                    if not isinstance(schedule, LRScheduler):
+                        raise Refused(f"{name}_scheduler: made a {type(schedule).__name__}, no torch LRScheduler")
                 configured.append(entry)
         return configured
 

@@ -11,14 +11,16 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint import checkpoint
 from inpaint.folder import write_whole
+from inpaint.groups import OPTIMIZATION
+from inpaint.parts import used
 from inpaint.provenance import flat, versions, without_secrets
-from inpaint.settings import OPTIMIZATION
+from inpaint.training.arithmetic import arithmetic
 from inpaint.training.resume import follow_config
 from inpaint.training.run_logger import told
 
 
 class RunRecord(Callback):
-    """Writes down what is needed to repeat a run: resolved config, versions, commit, command line.
+    """Writes down what is needed to repeat a run: resolved config, versions, commit, command line, arithmetic.
 
     Args:
         folder: the run folder.
@@ -57,7 +59,7 @@ class RunRecord(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        code = versions()
+        code = versions() | {"arithmetic": arithmetic(trainer), "parts": used(self.config)}
         write_whole(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
         for logger in told(trainer):
             logger.log_config(flat(self.config | {"versions": code}))
@@ -65,3 +67,4 @@ class RunRecord(Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Say in the file what it is."""
         checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
+        state["inpaint"]["arithmetic"] = arithmetic(trainer)

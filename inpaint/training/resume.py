@@ -10,29 +10,15 @@ from inpaint import __version__, checkpoint
 from inpaint.checkpoint import CheckpointError
 from inpaint.data.automatic import AUTO, SETTINGS
 from inpaint.folder import shown
+from inpaint.groups import is_said_at_resume, may_change
 from inpaint.provenance import flat, without_secrets
-from inpaint.settings import OPTIMIZATION, Refused, listed, printable
+from inpaint.settings import Refused, listed, printable
 from inpaint.untrusted import read_json
 
 if TYPE_CHECKING:
     from inpaint.training.gan import InpaintingGAN
 
 log = logging.getLogger("inpaint.training.resume")
-
-# What may differ between a checkpoint and the run that goes on from it: where, how long and how fast, not what.
-SAID_ALOUD = ("losses", "adversarial", "module", "trainer", *OPTIMIZATION)
-MAY_CHANGE = (
-    "name",
-    "paths",
-    "callbacks",
-    "logger",
-    "baselines",
-    "resume",
-    "sweep",
-    *SAID_ALOUD,
-)
-MAY_CHANGE_IN_DATA = ("data.workers", "data.cache")  # how samples are read, not which
-UNCHANGED_IN_OPTIMIZATION = "_target_"  # another optimizer has another state
 
 
 class Start:
@@ -104,7 +90,7 @@ class Start:
             for key in SETTINGS
             if not (key.startswith("trainer.") and longer)
             and _setting(config, key) == AUTO
-            and (value := _setting(self.config, key)) is not None
+            and isinstance(value := _setting(self.config, key), int)  # a checkpoint could hold anything there
         }
 
     def compare(self, config: dict[str, Any]) -> None:
@@ -115,10 +101,14 @@ class Start:
         """
         if self.path is None:
             return
-        before, now = flat(self.config), flat(without_secrets(config))
+        # An empty group is one that an older version did not have.
+        before, now = (
+            {key: value for key, value in flat(settings).items() if value != {}}
+            for settings in (self.config, without_secrets(config))
+        )
         keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
         self.changed = {key: f"{key} {before.get(key)} -> {now.get(key)}" for key in keys}
-        if other := [told for key, told in self.changed.items() if not _may_change(key)]:
+        if other := [told for key, told in self.changed.items() if not may_change(key)]:
             version = self.checkpoint["inpaint"]["version"]
             by = f" of inpaint {version}" if version != __version__ else ""
             raise Refused(
@@ -126,13 +116,23 @@ class Start:
                 f"{', ...' if len(other) > 4 else ''}); choose another hydra.run.dir, or take the change back"
             )
 
-    def introduce(self) -> None:
-        """Say where it goes on, and with what that was not so before."""
+    def introduce(self, now: dict[str, Any]) -> None:
+        """Say where it goes on, and with what that was not so before.
+
+        A run that goes on is the unbroken one bit for bit where `now`, its `arithmetic`, is that of the checkpoint.
+        """
         if self.path is None:
             return
         print(f"going on from {shown(self.path)}")
+        before = self.checkpoint["inpaint"].get("arithmetic")
+        if isinstance(before, dict):  # runs of older versions have none
+            other = [f"{key} {before[key]!r} -> {now[key]!r}" for key in now if before.get(key, now[key]) != now[key]]
+            if other:
+                print(
+                    f"  {', '.join(other)}: sums are rounded otherwise, so it goes on nearly, not exactly, as unbroken"
+                )
         for key, told in self.changed.items():
-            if key.split(".")[0] in SAID_ALOUD:
+            if is_said_at_resume(key):
                 print(f"  changed since: {printable(told)}")
 
 
@@ -149,15 +149,9 @@ def finished(start: Start) -> dict[str, float] | None:
 
 def _setting(config: dict[str, Any], key: str) -> Any:
     """A setting of a group, ``data.crop``; None where it is not there."""
-    group, setting = key.split(".")
-    return (config.get(group) or {}).get(setting)
-
-
-def _may_change(key: str) -> bool:
-    group, _, setting = key.partition(".")
-    if group in OPTIMIZATION and setting == UNCHANGED_IN_OPTIMIZATION:
-        return False
-    return group in MAY_CHANGE or key in MAY_CHANGE_IN_DATA
+    name, setting = key.split(".")
+    group = config.get(name)
+    return group.get(setting) if isinstance(group, dict) else None
 
 
 def named(network: object) -> str:

@@ -31,8 +31,8 @@ class SaveCheckpoint(Callback):
     """Writes ``update_00000500.ckpt`` every `every` updates and at the end, keeps the newest `keep` and the `best`.
 
     The state is taken when an update's batch is done and written when the update is over: its losses logged, its
-    validation done. A run that goes on from it neither repeats nor leaves out a row of metrics. What a run that goes on
-    leaves behind, files of later updates, is set aside.
+    validation done. A run that goes on from it neither repeats nor leaves out a row of metrics. On resume,
+    checkpoints of later updates than the one resumed from are renamed to ``*.aside``.
 
     Args:
         folder: where the checkpoints are.
@@ -170,15 +170,19 @@ class SaveCheckpoint(Callback):
         self.taken = None
 
     def _write(self, taken: Taken, path: Path, best: Path | None) -> None:
-        """One file, linked if it has two names."""
-        names = [*([best] if best is not None else []), *([path] if taken.due or best is None else [])]
-        checkpoint.write(taken.state, names[0])
-        for name in names[1:]:
-            checkpoint.duplicate(names[0], name)
+        """Write one file, linked if it has two names, and delete those that it takes the place of."""
+        if best is None:
+            checkpoint.write(taken.state, path)
+        else:
+            checkpoint.write(taken.state, best)
+            if taken.due:
+                checkpoint.duplicate(best, path)
         # Files of later updates are damaged, or they would have been set aside: they do not count.
         updates = [p for p in checkpoint.files(self.folder) if p == self.path(checkpoint.update_of(p))]
         kept = [p for p in updates if checkpoint.update_of(p) <= taken.update]
-        _delete([*kept[self.keep :], *(self._ranked()[self.best :] if best is not None else [])])
+        _delete(kept[self.keep :])
+        if best is not None:
+            _delete(self._ranked()[self.best :])
 
     def _path_of_best(self, trainer: L.Trainer) -> Path | None:
         """The name of this update as one of the best; None if it is not."""

@@ -1,7 +1,7 @@
 """How a run is stopped from outside: by a scheduler, by Ctrl-C; and how it is asked what it is doing.
 
 Lightning's own handlers are switched off: they save nothing, talk to the other ranks from within a handler, and give
-SIGUSR1 to SLURM. Here a handler only takes down that it was called.
+SIGUSR1 to SLURM. Here a handler only takes down that it was called, and `deadline` ends what does not leave.
 """
 
 import faulthandler
@@ -24,6 +24,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from inpaint.settings import Refused
 from inpaint.training import seams
+from inpaint.training.deadline import Deadline
 from inpaint.training.saving import SaveCheckpoint
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
@@ -46,7 +47,8 @@ class StopOnSignal(Callback):
     shall not return. A validation is interrupted and made up for on resume, but for the last one of a run.
 
     Args:
-        grace: seconds after which a run that has not left dumps the stacks of its threads and is gone, exit code 1.
+        grace: seconds after which a rank that has not left dumps the stacks of its threads and is gone, with its
+            readers and with the ranks that it started, exit code 1; also where it waits for a rank that is stuck.
 
     Raises:
         Stopped: in every rank.
@@ -58,6 +60,7 @@ class StopOnSignal(Callback):
         self.grace = grace
         self.received = self.agreed = 0
         self.former: dict[signal.Signals, Any] = {}
+        self.deadline: Deadline | None = None
         self.trainer: L.Trainer | None = None
         self.group: dist.ProcessGroup | None = None
         self.shared_batches = 0
@@ -76,6 +79,7 @@ class StopOnSignal(Callback):
             self.group = dist.new_group(backend="gloo")
         if _in_main_thread():  # Python allows no other
             self.former = {number: signal.signal(number, self._receive) for number in STOPPING}
+            self.deadline = Deadline(STOPPING, self.grace, lambda: seams.started(trainer))
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received:
@@ -86,13 +90,13 @@ class StopOnSignal(Callback):
             raise Stopped(self._code(number))
         if not self.received:
             self.received = number
-            faulthandler.dump_traceback_later(self.grace, exit=True, file=sys.__stderr__ or sys.stderr)
 
     def _restore(self) -> None:
-        faulthandler.cancel_dump_traceback_later()
+        if self.deadline is not None:
+            self.deadline.close()
         for number, handler in self.former.items():
             signal.signal(number, handler)
-        self.former, self.trainer = {}, None
+        self.former, self.deadline, self.trainer = {}, None, None
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Give the handlers back."""
@@ -111,15 +115,15 @@ class StopOnSignal(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """The update before is over."""
+        """Leave before the next update if a signal came and all ranks know of it; the update before is over."""
         self._leave_if_agreed(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Likewise."""
+        """Leave between two epochs if a signal came and all ranks know of it."""
         self._leave_if_agreed(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Not an evaluation."""
+        """Leave at the end of training, before an evaluation would begin, if a signal came to any rank."""
         self._agree(trainer)
         self._leave_if_agreed(trainer)
 

@@ -1,14 +1,20 @@
 """What validation measures: the model's composites and, once, the harmonic fill's on the same crops."""
 
-import torch
-from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection
+import logging
+import math
 
-from inpaint.batch import Batch, Outputs, paint
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, MetricCollection, SumMetric
+
+from inpaint.batch import Batch, Outputs, finite, paint
 from inpaint.fills import Harmonic
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.image import measure
 from inpaint.metrics.lpips import LPIPS
+
+log = logging.getLogger("inpaint.training.validation")
 
 FIGURES = ("hole_l1", "hole_psnr", "psnr", "ssim", "texture")  # of `metrics.image.MEASURES`
 FILL = "harmonic_"  # begins the names of the fill's figures
@@ -20,6 +26,9 @@ class Validation(nn.Module):
     A curve means something beside what costs nothing, so the figures of the harmonic fill of the same holes stand
     beside the model's at each validation. The crops never change, so the fill is measured at the first one only.
 
+    Where the model leaves NaN or infinite pixels in a composite, all of its figures are NaN, which nothing takes for
+    the best, and a warning counts such composites: means of the others would say that the model got better.
+
     Args:
         lpips: a variant of LPIPS that is measured too; None is none.
     """
@@ -27,11 +36,14 @@ class Validation(nn.Module):
     def __init__(self, lpips: LPIPS | None = None) -> None:
         super().__init__()
         self.lpips = lpips
-        self.names = (*FIGURES, *((f"lpips_{lpips.variant}",) if lpips is not None else ()))
+        self.names: tuple[str, ...] = tuple(FIGURES)
+        if lpips is not None:
+            self.names += (f"lpips_{lpips.variant}",)
         self.fill = Harmonic()
         self.of_model, self.of_fill = (
             MetricCollection({name: MeanMetric("ignore") for name in self.names}) for _ in range(2)
         )
+        self.seen_broken = MetricCollection({"broken": SumMetric(), "composites": SumMetric()})
         self.fill_figures: dict[str, float] = {}  # once they are measured
         self.figures: dict[str, float] = {}  # of the model, in the latest validation
 
@@ -43,17 +55,23 @@ class Validation(nn.Module):
     def start(self) -> None:
         """Begin a validation; forget what the sanity check left behind."""
         self.of_model.reset()
+        self.seen_broken.reset()
         self.of_fill.reset()
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
         """Measure a batch: composites ``(B, 3, H, W)`` of the model and, the first time, of the fill."""
         self._take(self.of_model, outputs, batch)
+        self.seen_broken["broken"].update((~finite(outputs.composite)).sum())
+        self.seen_broken["composites"].update(len(outputs.composite))
         if not self.fill_figures:
             self._take(self.of_fill, paint(self.fill, batch), batch)
 
     def compute(self) -> dict[str, float]:
         """The figures of the model and, with names that begin with ``harmonic_``, of the fill."""
         self.figures = _values(self.of_model)
+        if (counts := _values(self.seen_broken))["broken"]:
+            self.figures = dict.fromkeys(self.figures, math.nan)
+            _warn(int(counts["broken"]), int(counts["composites"]))
         if not self.fill_figures:
             self.fill_figures = _values(self.of_fill)
         return self.figures | {f"{FILL}{name}": value for name, value in self.fill_figures.items()}
@@ -79,6 +97,11 @@ class Validation(nn.Module):
             values[self.seen] = self.lpips(outputs.composite, image)
         for name, value in values.items():
             means[name].update(torch.where(value.isfinite(), value, torch.nan))
+
+
+@rank_zero_only
+def _warn(broken: int, composites: int) -> None:
+    log.warning(f"{broken} of {composites} composites have NaN or infinite pixels: this validation has no figures")
 
 
 def _values(means: MetricCollection) -> dict[str, float]:

@@ -57,7 +57,7 @@ class Progress:
 
 
 def harmless(method: Callable[..., None]) -> Callable[..., None]:
-    """Training does not depend on the client: what fails is said, and not tried again; without figures, nothing is."""
+    """A method that fails once is reported and disabled for this run; if `log_metrics` failed, all of them are."""
 
     @rank_zero_only
     @wraps(method)

@@ -18,6 +18,7 @@ from inpaint import folder
 from inpaint.cli import isolation
 from inpaint.cli.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
 from inpaint.folder import only_one
+from tests.reliability.runs import FORKS
 
 LEAKS = {
     "environment": (lambda: os.environ.get("WANDB_MODE"), lambda: os.environ.update(WANDB_MODE="dryrun")),
@@ -76,10 +77,11 @@ def test_memory_of_a_job_is_given_back():
 CHILD = """
 import sys, time
 from pathlib import Path
-from inpaint.cli.isolation import end_with_the_sweep
-end_with_the_sweep(Path(sys.argv[1]))
+from inpaint.cli import isolation
+isolation.end_with_the_sweep(Path(sys.argv[1]))
 print("up", flush=True)
-time.sleep(3)
+while isolation._watched:  # until it knows how the sweep ended
+    time.sleep(0.02)
 print("alive", flush=True)
 """
 
@@ -103,36 +105,29 @@ def test_the_sweep_itself_and_slurms_jobs_are_left_alone(tmp_path, monkeypatch):
     assert not isolation._watched
 
 
-GPU = """
-import sys, torch
-from pathlib import Path
-torch.cuda.device_count = lambda: 3
-from inpaint.cli.isolation import own_gpu
-import os
-own_gpu(Path(sys.argv[1]), int(sys.argv[2]))
-own_gpu(Path(sys.argv[1]), 99)
-print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
-sys.stdin.read()
-"""
+def in_a_process(sweep, number, answer):
+    """It takes a GPU of three, keeps it when it is asked again, and holds it until the other end closes."""
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    torch.cuda.device_count = lambda: 3
+    own_gpu(sweep, number)
+    own_gpu(sweep, 99)
+    answer.send(os.environ["CUDA_VISIBLE_DEVICES"])
+    answer.poll(60)
 
 
 def test_each_process_has_a_gpu_of_its_own_by_job_number(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(isolation.__file__).parents[2])}
-    environment.pop("CUDA_VISIBLE_DEVICES", None)
-    held, children = [], []
-    try:
-        for number in (4, 4, 5):  # one after the other, as their order decides
-            children.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", GPU, str(tmp_path), str(number)],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
-                )
-            )  # fmt: skip
-            held.append(children[-1].stdout.readline().strip())
-        assert held == ["1", "2", "0"]
-    finally:
-        for child in children:
-            child.communicate(timeout=60)
+    held, children, ends = [], [], []
+    for number in (4, 4, 5):  # one after the other, as their order decides
+        ours, theirs = FORKS.Pipe()
+        children.append(FORKS.Process(target=in_a_process, args=(tmp_path, number, theirs)))
+        children[-1].start()
+        theirs.close()
+        ends.append(ours)
+        held.append(ours.recv())
+    assert held == ["1", "2", "0"]
+    for end, child in zip(ends, children, strict=True):
+        end.close()
+        child.join(60)
 
 
 def test_gpus_that_the_user_chose(tmp_path, monkeypatch):

@@ -109,3 +109,31 @@ def add_curves(folder: Path, rows: int, columns: Sequence[str] = CURVES) -> None
             validates = row % 10 == 9
             values = [f"{1 / (row + 1)}" if name.startswith("val/") == validates else "" for name in columns]
             writer.writerow([0, row, "", *values])
+
+
+def rich_run(folder: Path, psnrs: list[float], config: dict[str, Any] | None = None) -> Path:
+    make_run(folder, sum(psnrs) / len(psnrs), *([config] if config else []), images=len(psnrs))
+    add_validation(folder, len(psnrs))
+    add_records(folder, {"unet": psnrs, "telea": [psnr - 1 for psnr in psnrs]})
+    add_pictures(folder, ("input", "truth", "mask", "unet", "telea"), range(4))
+    add_curves(folder, 2000)
+    return folder
+
+
+EVIL = '<img src=x onerror="alert(1)">'
+STUDY = {
+    "format": "inpaint-study report 1", "study": "x", "title": "t", "question": "Which looks better?",
+    "contestants": ["ours", "telea"], "votes": 40, "confidence": 0.95,
+    "participants": {"voted": 4, "finished": 4, "left_out": [], "unchecked": 0, "max_failures": 0.2},
+    "catch": {"trials": 2, "shown": 8, "failed": 1, "guess_passes": 0.25},
+    "left": {"votes": 40, "preferred": 20, "share": 0.5, "low": 0.35, "high": 0.65}, "median_ms": 2000,
+    "pairs": [{"a": "ours", "b": "telea", "votes": 40, "preferred": 30, "share": 0.75, "low": 0.6, "high": 0.86}],
+    "half_votes": 0,
+    "scores": [{"method": "ours", "score": 0.5, "low": 0.2, "high": 0.8, "votes": 40, "preferred": 30},
+               {"method": "telea", "score": -0.5, "low": -0.8, "high": -0.2, "votes": 40, "preferred": 10}],
+}  # fmt: skip
+
+
+def ranking(text: str) -> list[str]:
+    """Names of runs in the order they are printed."""
+    return [line.split()[1] for line in text.splitlines() if line.strip()[:1].isdigit()]

@@ -12,8 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from inpaint.compare import compare, write_html
-from tests.compare.folders import changed, make_evaluation
-from tests.compare.test_html import EVIL, STUDY, rich_run
+from tests.compare.folders import EVIL, STUDY, changed, make_evaluation, rich_run
 
 
 @pytest.fixture(scope="module")

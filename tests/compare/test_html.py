@@ -13,30 +13,23 @@ from inpaint.compare import compare, main, write_html
 from inpaint.compare.html import POINTS
 from tests.compare.folders import (
     CURVES,
-    add_curves,
+    EVIL,
+    STUDY,
     add_pictures,
     add_records,
     add_validation,
     changed,
     make_evaluation,
     make_run,
+    ranking,
+    rich_run,
 )
-from tests.compare.test_leaderboard import ranking
 
 
 def embedded(page: Path) -> dict[str, Any]:
     """The data of a report."""
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
     return json.loads(text)
-
-
-def rich_run(folder: Path, psnrs: list[float], config: dict[str, Any] | None = None) -> Path:
-    make_run(folder, sum(psnrs) / len(psnrs), *([config] if config else []), images=len(psnrs))
-    add_validation(folder, len(psnrs))
-    add_records(folder, {"unet": psnrs, "telea": [psnr - 1 for psnr in psnrs]})
-    add_pictures(folder, ("input", "truth", "mask", "unet", "telea"), range(4))
-    add_curves(folder, 2000)
-    return folder
 
 
 @pytest.fixture
@@ -120,9 +113,6 @@ def test_where_the_page_goes(runs: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert stop.value.code == 2 and "--max-mb: give a number of megabytes" in capsys.readouterr().err
 
 
-EVIL = '<img src=x onerror="alert(1)">'
-
-
 def test_no_name_is_markup_and_the_policy_allows_this_page_alone(tmp_path: Path) -> None:
     config = changed(losses__l1__weight="</script><script>alert(1)</script><!--")
     make_run(tmp_path / EVIL, 20.0, config)
@@ -167,19 +157,6 @@ def test_folders_of_pictures_are_those_that_the_evaluation_names(tmp_path: Path)
     assert "features means different networks" in note and note.endswith("inception; vgg16")
     (other / "results.json").write_text(json.dumps({"measured": {"networks": {"features": "inception"}}}))
     assert not compare([tmp_path]).notes  # LPIPS in one of them alone contradicts nothing
-
-
-STUDY = {
-    "format": "inpaint-study report 1", "study": "x", "title": "t", "question": "Which looks better?",
-    "contestants": ["ours", "telea"], "votes": 40, "confidence": 0.95,
-    "participants": {"voted": 4, "finished": 4, "left_out": [], "unchecked": 0, "max_failures": 0.2},
-    "catch": {"trials": 2, "shown": 8, "failed": 1, "guess_passes": 0.25},
-    "left": {"votes": 40, "preferred": 20, "share": 0.5, "low": 0.35, "high": 0.65}, "median_ms": 2000,
-    "pairs": [{"a": "ours", "b": "telea", "votes": 40, "preferred": 30, "share": 0.75, "low": 0.6, "high": 0.86}],
-    "half_votes": 0,
-    "scores": [{"method": "ours", "score": 0.5, "low": 0.2, "high": 0.8, "votes": 40, "preferred": 30},
-               {"method": "telea", "score": -0.5, "low": -0.8, "high": -0.2, "votes": 40, "preferred": 10}],
-}  # fmt: skip
 
 
 def test_preferences_join(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

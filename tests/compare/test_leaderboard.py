@@ -11,12 +11,7 @@ import pytest
 
 from inpaint.compare import compare, main
 from inpaint.compare.paired import paired_differences
-from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run
-
-
-def ranking(text: str) -> list[str]:
-    """Names of runs in the order they are printed."""
-    return [line.split()[1] for line in text.splitlines() if line.strip()[:1].isdigit()]
+from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run, ranking
 
 
 def test_best_first_and_everything_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

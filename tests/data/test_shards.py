@@ -7,27 +7,12 @@ import fsspec
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
 from inpaint.data.loader import ResumableLoader, ShardBatches
 from inpaint.data.shards import Shards
 from inpaint.pictures.reading import BadImage
-
-
-def encoded(number, size=(12, 10), form="PNG"):
-    """A picture that says which it is."""
-    stream = io.BytesIO()
-    Image.new("RGB", size, (number % 256, number // 256, 77)).save(stream, form)
-    return stream.getvalue()
-
-
-def mask(size=(12, 10)):
-    hole = np.zeros(size[::-1], np.uint8)
-    hole[2:5, 3:7] = 255
-    stream = io.BytesIO()
-    Image.fromarray(hole).save(stream, "PNG")
-    return stream.getvalue()
+from tests.data.numbered import encoded, mask, number_of
 
 
 def write(address, members, mode="w"):
@@ -69,12 +54,6 @@ def source(shards, **settings):
 
 def numbers(found, split="train"):
     return [number_of(found.read(split, row)) for row in range(found.count(split))]
-
-
-def number_of(picture):
-    image = picture["image"]
-    assert image.dtype == torch.uint8 and image.shape == (3, 10, 12)
-    return int(image[0, 0, 0]) + 256 * int(image[1, 0, 0])
 
 
 def no_seeking(monkeypatch):

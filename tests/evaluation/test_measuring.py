@@ -43,7 +43,7 @@ def test_every_method_sees_every_picture_without_the_truth_in_its_hole():
 
 def test_only_the_figures_that_are_asked_for():
     (first, *_) = evaluate({"grey": Grey()}, Pictures(), figures=["psnr"]).records
-    assert set(first) == {"method", "photograph", "index", "area", "ms", "psnr"}
+    assert set(first) == {"method", "photograph", "index", "area", "broken", "ms", "psnr"}
 
 
 def test_another_tools_result_is_pasted_into_the_truth():

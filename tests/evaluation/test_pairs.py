@@ -254,7 +254,7 @@ def test_a_frozen_set_needs_images_inside_it(frozen: Path) -> None:
     manifest = frozen / "manifest.csv"
     text = manifest.read_text()
     manifest.write_text(text.replace("images/000001.png", "../copies/000001.png"))
-    with pytest.raises(ValueError, match=r"^frozen: .*000001\.png, which lies outside the folder"):
+    with pytest.raises(ValueError, match=r"^frozen: .*000001\.png leads out of"):
         frozen_pairs(frozen)
     manifest.write_text(text.replace("images/000001.png", ""))
     with pytest.raises(ValueError, match=r"^frozen: .*holds masks only; .*images=true"):

@@ -57,7 +57,7 @@ def test_csv_gives_every_digit_back(pictures: int, tmp_path: Path) -> None:
     assert read_csv(tmp_path / "results.csv") == rows
     header = (tmp_path / "results.csv").read_text().splitlines()[0]
     if pictures == 5:  # too few for intervals
-        assert header == "area,method,images,perfect,hole_l1,hole_psnr,psnr,ssim,ms"
+        assert header == "area,method,images,perfect,broken,hole_l1,hole_psnr,psnr,ssim,ms"
     else:
         assert ",psnr,psnr_low,psnr_high,ssim," in header and header.endswith(",ms")
 
@@ -119,7 +119,7 @@ def all_perfect() -> Results:
 
 def test_an_average_over_nothing_is_an_empty_field(tmp_path: Path) -> None:
     write_csv(all_perfect().rows, tmp_path / "results.csv")
-    assert "copy,2,2,1.0,,,1.0,1.0" in (tmp_path / "results.csv").read_text()
+    assert "copy,2,2,0,1.0,,,1.0,1.0" in (tmp_path / "results.csv").read_text()
     assert math.isnan(read_csv(tmp_path / "results.csv")[0].means["psnr"])
 
 

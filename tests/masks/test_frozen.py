@@ -193,7 +193,7 @@ BAD = {
     empty: "manifest.csv names crops of 0 sizes",
     two_sizes: "manifest.csv names crops of 2 sizes",
     twice: "manifest.csv names the same mask_key twice",
-    outside: "mask.png, which lies outside the folder",
+    outside: "mask.png leads out of",
 }
 
 

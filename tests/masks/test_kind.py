@@ -23,7 +23,7 @@ from inpaint.masks import (
 )
 from inpaint.masks.kind import TRIES, Drawn, sine
 from tests.masks.kinds import KINDS, OPTIONS, areas, draw, keys, kind, many
-from tests.masks.test_shapes import PeakBytes
+from tests.masks.memory import PeakBytes
 
 # Where pictures are a few pixels wide.
 MAY_BE_EMPTY = {"damage", "text", "superres", "blobs", "inverted", "mixed", "joined"}

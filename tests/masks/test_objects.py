@@ -328,7 +328,7 @@ def test_nothing_there_or_nothing_left(tmp_path):
 def test_without_pycocotools_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     path = coco_file(tmp_path / "a.json", note(BOX))
-    with pytest.raises(ValueError, match=r"^masks\.annotations: .*pip install 'inpaint\[data\]'"):
+    with pytest.raises(ValueError, match=r"^masks\.annotations: .*pip install pycocotools"):
         Objects(path)
     picture(tmp_path / "folder" / "a.png", SHAPE * 255)
     assert len(Objects(str(tmp_path / "folder")).pool) == 1, "PNG pictures do not need it"

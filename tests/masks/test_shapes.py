@@ -4,11 +4,9 @@ import pytest
 import torch
 import torch._dynamo  # meta tensors import it at their first use, and it sets an environment variable, as no test may
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from inpaint.masks import Shapes, Size, paint, shapes
+from tests.masks.memory import PeakBytes
 
 
 def points(size: Size) -> tuple[Tensor, Tensor]:
@@ -171,27 +169,6 @@ def test_new_memory_is_float32(count: int) -> None:
     new = shapes.empty((count, 1), torch.device("cpu"))
     assert new.dtype == torch.float32 and new.shape == (count, 1)
     assert shapes.empty((2**23, 1), torch.device("meta")).device.type == "meta"
-
-
-class PeakBytes(TorchDispatchMode):
-    """The most bytes of tensor storage alive at once among the results of the operations inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = 0
-        self.alive: dict[int, StorageWeakRef] = {}
-        self.bytes: dict[int, int] = {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                self.alive[storage._cdata] = StorageWeakRef(storage)
-                self.bytes[storage._cdata] = storage.nbytes()
-        self.alive = {key: ref for key, ref in self.alive.items() if not ref.expired()}
-        self.peak = max(self.peak, sum(self.bytes[key] for key in self.alive))
-        return out
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])  # meta goes the way of a GPU, without the numbers

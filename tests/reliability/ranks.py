@@ -5,7 +5,6 @@ in one rank may leave the other waiting, so both are then ended, and the next ca
 """
 
 import atexit
-import multiprocessing
 import os
 import tempfile
 import traceback
@@ -16,6 +15,7 @@ import lightning as L
 import torch
 
 from inpaint import rng
+from tests.reliability.runs import FORKS
 
 RANKS = 2
 PATIENCE = 60  # seconds that a job may take
@@ -49,13 +49,12 @@ def _serve(rank, rendezvous, connection):
 
 class _Pool:
     def __init__(self):
-        context = multiprocessing.get_context("spawn")
         self.folder = tempfile.TemporaryDirectory()
         self.ends, self.processes = [], []
         for rank in range(RANKS):
-            ours, theirs = context.Pipe()
+            ours, theirs = FORKS.Pipe()
             arguments = (rank, str(Path(self.folder.name) / "rendezvous"), theirs)
-            self.processes.append(context.Process(target=_serve, args=arguments, daemon=True))
+            self.processes.append(FORKS.Process(target=_serve, args=arguments, daemon=True))
             self.ends.append(ours)
             self.processes[-1].start()
 

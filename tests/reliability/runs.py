@@ -29,6 +29,7 @@ from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.schedules import cosine
+from inpaint.train import LOCK
 from inpaint.train import main as train  # noqa: F401
 from inpaint.training.gan import InpaintingGAN
 from inpaint.training.metrics_file import MetricsFile
@@ -41,6 +42,12 @@ for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.ERROR)
 
 UPDATES, VALIDATED = 12, 3
+# `inpaint-train` at about that size.
+SMALL = [
+    *("generator.width=4", "generator.levels=1", "discriminator.width=4", "discriminator.layers=1", "baselines=[]"),
+    *("data.crop=32", "data.crops_per_image=1", "data.validation_crops=1", "data.batch_size=4", "callbacks.panel=null"),
+    *("trainer.max_steps=3", "trainer.num_sanity_val_steps=0", "trainer.val_check_interval=100"),
+]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.reliability.runs"])
 
@@ -96,8 +103,10 @@ def data(folder, workers=0, batch_size=4):
         (photographs / split).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             path = photographs / split / f"{number:02d}.png"
-            if not path.exists():
-                Image.fromarray(smooth_picture(number + 100 * len(split), 40, 48)).save(path)
+            if not path.exists():  # two ranks may both write it, and neither reads half a file
+                written = photographs / f"{split} {number} {os.getpid()}"
+                Image.fromarray(smooth_picture(number + 100 * len(split), 40, 48)).save(written, "PNG")
+                written.replace(path)
     return FolderData(
         Boxes(),
         str(photographs),
@@ -171,13 +180,13 @@ def rank(number, port, folder, *arguments, **settings):
     run(folder, *arguments, devices=2, strategy="ddp", **settings)
 
 
-def fork_two(folder, wait=True, acts=(None, None), **settings):
+def fork_two(folder, wait=True, acts=(None, None), target=rank, **settings):
     """A run on two gloo ranks; their exit codes, or the processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ranks = [
-        FORKS.Process(target=rank, args=(number, port, folder), kwargs={"act": acts[number], **settings})
+        FORKS.Process(target=target, args=(number, port, folder), kwargs={"act": acts[number], **settings})
         for number in range(2)
     ]
     for process in ranks:
@@ -229,6 +238,15 @@ def seen(folder):
     """Update to samples; a line for each time that an update began."""
     file = Path(folder) / "seen.jsonl"
     return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def files(folder):
+    """Every file's bytes and its date; without a date those that Hydra and the lock write anew, to the same bytes."""
+    return {
+        path: (path.read_bytes(), None if {".hydra", LOCK} & {*path.parts} else path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def assert_same(folder, other):

@@ -23,9 +23,8 @@ from inpaint.folder import Busy, only_one
 from inpaint.predict import main as predict
 from inpaint.training.saving import SaveCheckpoint
 from tests.reliability.commands import finish, start
-from tests.reliability.runs import assert_same, command, fork, train
-from tests.reliability.test_04_changed_config import SMALL
-from tests.reliability.test_06_finished_run import files
+from tests.reliability.rights import become_somebody_else, skip_where_somebody_else_cannot_import
+from tests.reliability.runs import SMALL, assert_same, command, files, fork, train
 
 EACH = [*SMALL, "callbacks.checkpoint.every=1", "trainer.log_every_n_steps=1"]
 RUN = [*EACH, "data=folder", "data.cache=none", "data.train=train", "data.validation=val"]
@@ -150,8 +149,8 @@ def test_others_read_the_folder_of_a_run_at_work(tmp_path, photographs):
         Image.new("L", (48, 40)).save(masks / picture.name)
     at = [f"checkpoint={folder}", "device=cpu"]
     for main, arguments in (
-        (evaluate, [*at, "baselines=[]", f"hydra.run.dir={tmp_path}/evaluation"]),
-        (predict, [*at, f"images={pictures}", f"masks={masks}", f"output={tmp_path}/repaired"]),
+        (evaluate, [*at, "trust_paths=true", "baselines=[]", f"hydra.run.dir={tmp_path}/evaluation"]),
+        (predict, [*at, f"images={pictures}", f"holes={masks}", f"output={tmp_path}/repaired"]),
         (compare, [f"{tmp_path}/evaluation", f"{folder}", f"out={tmp_path}/report"]),
     ):
         assert code(launch(main, tmp_path / "read", *arguments)) == 0, (tmp_path / "read").read_text()
@@ -215,7 +214,7 @@ def as_somebody_else(main, output, *arguments):
 
     def check_and_change(cfg):
         check(cfg)
-        os.seteuid(65534)
+        become_somebody_else()
 
     inpaint.train.check = check_and_change
     typed(main, output, *arguments)
@@ -223,6 +222,7 @@ def as_somebody_else(main, output, *arguments):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can become somebody else")
 def test_a_finished_run_in_a_folder_that_cannot_be_written(tmp_path, photographs):
+    skip_where_somebody_else_cannot_import()
     folder, arguments = tmp_path / "run", [photographs, "trainer.max_steps=1", "hydra.output_subdir=null"]
     assert code(begin(folder, *arguments)) == 0
     pictures = Path(photographs.removeprefix("data.root="))

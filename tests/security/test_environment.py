@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from inpaint.config import check
 from inpaint.provenance import renamed, without_secrets
-from inpaint.references import recorded, without_values
+from inpaint.references import without_environment, without_values
 from inpaint.settings import ConfigError, Refused
 from inpaint.train import _named_as_recorded
 from inpaint.training.record import RunRecord
@@ -42,8 +42,10 @@ def test_neither_name_nor_length_nor_type_decides(environment, tmp_path):
     assert cfg.paths.port == 73519284 and cfg.paths.short == "kQ9x", "the run itself has the values"
     _named_as_recorded(cfg)
     state = {}
-    RunRecord(str(tmp_path), recorded(cfg)).on_save_checkpoint(type("T", (), {"global_step": 1}), None, state)
-    written = state["inpaint"]["config"] + yaml.safe_dump(recorded(cfg)) + cfg.name
+    RunRecord(str(tmp_path), without_environment(cfg)).on_save_checkpoint(
+        type("T", (), {"global_step": 1}), None, state
+    )
+    written = state["inpaint"]["config"] + yaml.safe_dump(without_environment(cfg)) + cfg.name
     assert not [name for name, value in environment.items() if value in written and name != "WIDTH"]
     paths = json.loads(state["inpaint"]["config"])["paths"]
     assert paths["port"] == paths["again"] == "<oc.decode:<oc.env:PIN>>" and paths["all"] == ["<oc.env:SHORT>", 2]
@@ -53,7 +55,7 @@ def test_neither_name_nor_length_nor_type_decides(environment, tmp_path):
 
 def test_a_record_can_be_compared_and_is_no_reference(environment):
     """Resumed, the same command has the same record; nothing in it would be filled in by whoever reads it."""
-    first, second = (recorded(compose("+paths.x='${oc.env:SHORT}'")) for _ in range(2))
+    first, second = (without_environment(compose("+paths.x='${oc.env:SHORT}'")) for _ in range(2))
     assert first == second and "${" not in json.dumps(first)
     old = {"token": "${oc.env:HF_TOKEN}", "list": ["s3://${oc.env:A}@host"]}  # as earlier versions wrote it
     assert renamed(old) == {"token": "<oc.env:HF_TOKEN>", "list": ["s3://<oc.env:A>@host"]}
@@ -61,7 +63,7 @@ def test_a_record_can_be_compared_and_is_no_reference(environment):
 
 def test_what_a_run_took_from_the_environment_is_asked_for(environment):
     """An evaluation says which setting it needs, and does not open a folder of that name."""
-    data = recorded(compose("data=folder", "data.root='${oc.env:PLAIN}'"))["data"]
+    data = without_environment(compose("data=folder", "data.root='${oc.env:PLAIN}'"))["data"]
     with pytest.raises(ConfigError, match=r"data\.root: the run took it from the environment variable PLAIN; give "):
         check(OmegaConf.create({"data": data}))
     with pytest.raises(Refused, match=r"generator\.width: a checkpoint says what its network is; write the value in"):

@@ -67,9 +67,9 @@ def study(built: Path, tmp_path: Path) -> Path:
 class Server:
     """`inpaint-study serve` as a process."""
 
-    def __init__(self, study: Path, *arguments: str, port: int = 0) -> None:
+    def __init__(self, study: Path, *arguments: str, port: int = 0, **process: Any) -> None:
         command = [sys.executable, "-m", "inpaint.study", "serve", str(study), "--port", str(port), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **process)
         self.said: list[str] = []
         while not self.said or "http://" not in self.said[-1]:
             line = self.process.stdout.readline()

@@ -39,7 +39,7 @@ def test_who_fails_catch_trials_is_left_out(built: Path) -> None:
     votes += answer(study, 4, CONTRARY) + answer(study, 5, CARELESS)
     report = summarise(study, votes)
     assert report["participants"] == {
-        "voted": 5, "finished": 5, "left_out": [5], "unchecked": 0, "max_failures": 0.2,
+        "voted": 5, "finished": 5, "left_out": [5], "unchecked": 0, "max_failures": 0.2, "too_fast": [],
     }  # fmt: skip
     assert report["catch"] == {"trials": 2, "shown": 10, "failed": 2, "guess_passes": 0.25}
     assert report["votes"] == 32 == sum(row["votes"] for row in report["pairs"])

@@ -154,7 +154,7 @@ def test_nobody_joins_from_a_foreign_page(study: Path, visitor) -> None:
     def count() -> int:
         votes = Votes(study / "votes.sqlite", load(study).digest)
         try:
-            return votes._run("SELECT count(*) FROM participant")[0][0]
+            return votes.reader.run("SELECT count(*) FROM participant")[0][0]
         finally:
             votes.close()
 

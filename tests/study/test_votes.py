@@ -101,13 +101,13 @@ def test_half_a_vote_is_none(study: Path, server, visitor) -> None:
 def test_every_commit_is_flushed(study: Path) -> None:
     """Killing a process loses nothing that its machine still holds; only these settings survive a power cut."""
     votes = Votes(study / "votes.sqlite", "x")
-    assert votes._run("PRAGMA journal_mode") == [("wal",)]
-    assert votes._run("PRAGMA synchronous") == [(2,)]
+    assert votes.writer.run("PRAGMA journal_mode") == [("wal",)]
+    assert votes.writer.run("PRAGMA synchronous") == [(2,)]
     votes.join()
     votes.add(Vote(1, 0, "left", 9))
     votes.add(Vote(1, 0, "right", 9))
     votes.add(Vote(1, 1, "right", 9))
-    assert not votes.connection.in_transaction
+    assert not votes.writer.connection.in_transaction
     assert stored(study) == [(1, 0, "left"), (1, 1, "right")] == [vote[:3] for vote in votes.all()]
     assert votes.answered(1) == [0, 1] and votes.answered(2) == []
     for wrong in (Vote(2, 0, "left", 9), Vote(1, 2, "both", 9)):

@@ -8,79 +8,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from inpaint.losses.adversarial import Hinge, NonSaturating
+from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1, L2
-from inpaint.losses.term import Term
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.schedules import Ramp
-from inpaint.training.finite import NonFiniteError
 from inpaint.training.gan import InpaintingGAN
-from tests.training.gan import tiny
-
-
-def samples(count=64, size=16):
-    generator = torch.Generator().manual_seed(3)
-    rows = []
-    for index in range(count):
-        mask = torch.zeros(1, size, size)
-        mask[:, index % 5 : index % 5 + 6, 4:12] = 1
-        rows.append({"image": torch.rand(3, size, size, generator=generator) * 2 - 1, "mask": mask, "index": index})
-    return rows
-
-
-def sgd(parameters):
-    return torch.optim.SGD(parameters, lr=0.01)
-
-
-def make(adversarial=True, seed=0, **settings):
-    parts = {"generator_optimizer": sgd, "discriminator_optimizer": sgd}
-    if isinstance(adversarial, NonSaturating):
-        parts["adversarial"] = adversarial
-    elif not adversarial:
-        parts |= {"discriminator": None, "adversarial": None, "discriminator_optimizer": None}
-    return tiny(seed, **(parts | settings))
-
-
-def fit(module, updates, rows=None, callbacks=(), batch_size=4, **settings):
-    trainer = L.Trainer(
-        max_steps=updates,
-        max_epochs=-1,
-        accelerator="cpu",
-        logger=False,
-        callbacks=list(callbacks),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        **settings,
-    )
-    trainer.fit(module, DataLoader(rows or samples(), batch_size=batch_size))
-    return trainer
-
-
-def weights(network):
-    return {name: value.detach().clone() for name, value in network.named_parameters()}
-
-
-def changed(before, network):
-    return {name for name, value in network.named_parameters() if not torch.equal(before[name], value)}
-
-
-class Watching(Term):
-    """Reads both verdicts, and remembers at which updates and with which gradients it was asked."""
-
-    def __init__(self, weight=1.0, needs=("real", "fake")):
-        super().__init__(weight, needs)
-        self.calls = []
-
-    def forward(self, outputs, batch):
-        self.calls.append([name for name in ("real", "fake") if getattr(outputs, name) is not None])
-        if "real" not in self.needs:
-            return outputs.output.square().mean()
-        assert outputs.fake.logits[0].requires_grad
-        pairs = zip(outputs.real.features[0], outputs.fake.features[0], strict=True)
-        return sum((real - fake).abs().mean() for real, fake in pairs)
+from tests.training.updates import Watching, changed, fit, make, samples, sgd, weights
 
 
 def test_terms_that_read_verdicts_wait_for_the_discriminator():
@@ -381,81 +315,3 @@ def test_validation_measures_the_moving_average():
     assert before == pytest.approx(after, rel=1e-5)
     names = {"hole_l1", "hole_psnr", "psnr", "ssim", "texture"}
     assert set(before) == {f"val/{kind}{name}" for kind in ("", "harmonic_") for name in names}
-
-
-# ---- what must not happen ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("where", ["loss", "gradient", "discriminator"])
-def test_not_finite_stops_before_any_weight_changes(where):
-    class Poison(nn.Module):
-        weight, needs = 1.0, frozenset()
-
-        def forward(self, outputs, batch):
-            value = outputs.output.abs().mean()
-            if where == "gradient":
-                # sqrt has an infinite slope at 0, and 0 * inf is NaN: the value is finite, the gradient is not.
-                return value + 0 * torch.sqrt(outputs.output - outputs.output.detach()).sum()
-            return value * torch.nan
-
-    module = make(losses={"l1": L1()} if where == "discriminator" else {"poison": Poison()}, adversarial=True)
-    if where == "discriminator":
-        module.discriminator.last.bias.data.fill_(torch.nan)
-    before = weights(module.generator)
-    expected = {"loss": "loss poison", "gradient": "a gradient", "discriminator": "loss discriminator"}[where]
-    with pytest.raises(NonFiniteError, match=rf"update 0, (generator|discriminator) phase: (the )?{expected} is NaN"):
-        fit(module, 2)
-    assert not changed(before, module.generator)
-    assert all(p.requires_grad for p in module.generator.parameters())
-
-
-def test_an_error_in_a_phase_unfreezes_the_other_network():
-    class Broken(nn.Module):
-        weight, needs = 1.0, frozenset()
-
-        def forward(self, outputs, batch):
-            raise RuntimeError("broken term")
-
-    module = make(losses={"broken": Broken()})
-    with pytest.raises(RuntimeError, match="broken term"):
-        fit(module, 1)
-    assert all(p.requires_grad for p in module.discriminator.parameters())
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"adversarial": None}, "discriminator, adversarial"),
-        ({"discriminator": None}, "discriminator, adversarial"),
-        ({"discriminator_optimizer": None}, "discriminator_optimizer"),
-        ({"losses": {}, "discriminator": None, "adversarial": None}, "losses: empty"),
-        ({"accumulate": 0}, r"module\.accumulate"),
-        ({"r1_every": 0}, r"module\.r1_every"),
-        ({"accumulate": 2.5}, r"module\.accumulate: 2\.5 is no whole number from 1 up"),
-        ({"generator_every": "two"}, r"module\.generator_every: 'two' is no whole number"),
-        ({"adversarial_start": -1}, r"module\.adversarial_start: -1 is no whole number from 0 up"),
-        ({"generator_clip": 0}, r"module\.generator_clip: 0 is no number above 0"),
-        ({"discriminator_clip": -1.0}, r"module\.discriminator_clip: -1\.0 is no number above 0"),
-        ({"generator_clip": "one"}, r"module\.generator_clip: 'one' is no number above 0"),
-        ({"r1_gamma": -10}, r"module\.r1_gamma: -10 is no number above 0"),
-        ({"generator": nn.Identity()}, "no parameters to train"),
-    ],
-)
-def test_impossible_combinations(settings, message):
-    with pytest.raises(ValueError, match=message):
-        tiny(**({"adversarial": Hinge()} | settings))
-
-
-@pytest.mark.parametrize(("rate", "message"), [(-1, "Invalid learning rate: -1"), ("fast", "not supported between")])
-def test_an_impossible_optimizer_is_named(rate, message):
-    module = make(discriminator_optimizer=lambda parameters: torch.optim.Adam(parameters, lr=rate))
-    with pytest.raises(ValueError, match=f"^discriminator_optimizer: .*{message}"):
-        module.configure_optimizers()
-
-
-def test_a_loss_that_needs_what_nobody_returns():
-    class Needy(nn.Module):
-        weight, needs = 1.0, frozenset({"features"})
-
-    with pytest.raises(ValueError, match=r"losses\.needy: needs \['features'\]"):
-        make(losses={"needy": Needy()})

@@ -3,50 +3,21 @@
 In float32 they play one in `test_conf`, with all other groups.
 """
 
-import hydra
 import lightning as L
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from inpaint import rng
-from inpaint.config import conf_dir
 from inpaint.losses.perceptual import Perceptual, Style
 from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
-from tests.test_conf import TINY, options, trainable
+from tests.options import TINY, option, options, others, samples, trainable
 from tests.training.gan import tiny
-
-SIZE = 64
-
-
-def option(group, name, **settings):
-    """The object that an option makes; `settings` where it has them."""
-    cfg = OmegaConf.merge({"data": {"crop": SIZE}}, {"option": OmegaConf.load(conf_dir() / group / f"{name}.yaml")})
-    node = cfg.option[name] if group == "losses" else cfg.option
-    for key, value in settings.items():
-        if key in node:
-            node[key] = value
-    return hydra.utils.instantiate(node, _convert_="all")
-
-
-def samples(count=6):
-    generator = torch.Generator().manual_seed(3)
-    rows = []
-    for index in range(count):
-        mask = torch.zeros(1, SIZE, SIZE)
-        mask[:, 8 + 4 * index : 30 + 4 * index, 10:40] = 1
-        rows.append({"image": torch.rand(3, SIZE, SIZE, generator=generator) * 2 - 1, "mask": mask, "index": index})
-    return rows
 
 
 def adam(parameters):
     return torch.optim.Adam(parameters, lr=1e-3)
-
-
-def others(group):
-    return [name for name in options(group) if name != "none"]
 
 
 def make(**parts):

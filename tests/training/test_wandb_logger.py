@@ -18,11 +18,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from inpaint.batch import to_uint8
-from inpaint.config import check, conf_dir
+from inpaint.config import check
 from inpaint.training import wandb_client, wandb_logger
 from inpaint.training.wandb_client import why_unreachable
 from inpaint.training.wandb_logger import WandbLogger, sweep_of, tags_of
-from tests.test_conf import compose
+from tests.options import compose
 from tests.training import wandb_records
 from tests.training.wandb_server import ACCOUNT, black_hole, closed, serving, silent
 
@@ -352,10 +352,10 @@ def test_a_client_that_is_killed_is_said_once_and_done_without(tmp_path, capsys)
 
 
 def test_the_sweeps_agent_drives_the_same_command():
-    """Every choice of conf/wandb/sweep.yaml, spelt as wandb's agent spells it, is a config that checks."""
+    """Every choice of experiments/wandb_sweep.yaml, spelt as wandb's agent spells it, is a config that checks."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-    sweep = OmegaConf.to_container(OmegaConf.load(conf_dir() / "wandb" / "sweep.yaml"), resolve=False)
+    sweep = OmegaConf.to_container(OmegaConf.load(Path("experiments/wandb_sweep.yaml")), resolve=False)
     command = create_sweep_command(list(sweep["command"]))
     assert command[:3] == ["${env}", "inpaint-train", "${args_no_hyphens}"]
     # What the agent does not know itself is left to Hydra.

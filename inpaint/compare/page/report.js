@@ -142,5 +142,5 @@ if (data.study) {
 
 const measured = Object.entries(data.columns).filter(([name]) => data.blocks.some((block) => block.lines.some((line) => isNumber(line.figures[name]))));
 section("definitions", "Definitions", main, html("dl", {},
-  [["images", data.definitions.images], ...measured.map(([, column]) => [column.heading, column.definition]), ["perfect", data.definitions.perfect]]
+  [["images", data.definitions.images], ...measured.map(([, column]) => [column.heading, column.definition]), ...Object.entries(data.counts)]
     .map(([term, text]) => html("div", {}, html("dt", {}, term), html("dd", {}, text)))));

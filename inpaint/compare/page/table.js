@@ -89,8 +89,9 @@ function leaderboard(block, names) {
       cell: (line) => (isNumber(line.figures[name]) ? text(line.figures[name]) : "–"),
     });
   }
-  if (block.lines.some((line) => line.perfect)) {
-    columns.push({ key: "perfect", heading: "perfect", hint: data.definitions.perfect, numeric: true, value: (line) => line.perfect, cell: (line) => line.perfect || "" });
+  for (const [name, hint] of Object.entries(data.counts)) {
+    if (!block.lines.some((line) => line.counts[name])) continue;
+    columns.push({ key: name, heading: name, hint, numeric: true, value: (line) => line.counts[name], cell: (line) => line.counts[name] || "" });
   }
   if (block.lines.some((line) => line.preference)) {
     columns.push({

@@ -55,7 +55,7 @@ class GlobalLocal(nn.Module):
 
     @staticmethod
     def _convolutions(width: int, side: int) -> tuple[nn.ModuleList, int]:
-        """As many as lead to at most 4 x 4 positions, and how many these are."""
+        """Convolutions that halve the picture down to at most 4 x 4 positions, and the positions a side."""
         layers = nn.ModuleList()
         before = 3
         for layer in range(math.ceil(math.log2(side / 4))):

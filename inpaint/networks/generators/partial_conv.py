@@ -62,7 +62,7 @@ class PartialConvUNet(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """As every module, but for frozen norms."""
+        """Switch between training and evaluation; frozen norms stay in evaluation."""
         super().train(mode)
         if self.freeze_encoder_norm:
             for norm in self._encoder_norms():

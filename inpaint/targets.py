@@ -1,0 +1,146 @@
+"""Whether a class may stand where a config names it, and takes what it is given; nothing is constructed here."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from inpaint.groups import GROUPS, Classes, Group, arguments_made_of_groups, classes_at, form
+from inpaint.parts import part_of
+from inpaint.settings import nearest
+
+HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
+
+
+def wrong_class(place: tuple[str, ...], target: str) -> str | None:
+    """What is wrong with a class at a key, given as its parts; None if it may stand there.
+
+    What could not stand there by its name is not imported.
+    """
+    path = ".".join(place) or "config"
+    group = GROUPS.get(place[0]) if place else None
+    if group is not None and group.many and len(place) == 1:
+        return f"{path}: its parts have names; the yaml of {_one(group)} has the form {form(place[0], target[:80])}"
+    if not (allowed := classes_at(place)):
+        return f"{path}._target_: no class stands at this key; got {target[:80]}"
+    refusal = f"{path}._target_: {target[:80]} is {_none_of(allowed)}"
+    if part_of(target) is None and not any(_is_named_in(target, classes) for classes in allowed):
+        return refusal
+    try:
+        called = hydra.utils.get_object(target)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        own = f" ({reason})" if part_of(target) is not None else ""
+        return f"{path}._target_: there is no {target[:80]}{own}"
+    return None if any(_is_one_of(called, classes) for classes in allowed) else refusal
+
+
+def check_target(place: tuple[str, ...], node: DictConfig) -> list[str]:
+    """Problems of one node: a class that may not stand there, arguments that it does not take or lacks."""
+    path, target = ".".join(place), str(node._target_)
+    if wrong := wrong_class(place, target):
+        return [wrong]
+    called, group = hydra.utils.get_object(target), GROUPS[place[0]]
+    if "_args_" in node:
+        return [f"{path}._args_: name the arguments of {target}"]
+    partial = bool(node.get("_partial_"))
+    if len(place) == 1 + group.many and partial != group.made_later:
+        return [f"{path}._partial_: the yaml of {_one(group)} has the form {form(place[0], target)}"]
+    accepted, required = _arguments(called)
+    given = {str(key) for key in node} - HYDRA_KEYS
+    problems = [
+        f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
+        for key in sorted(given - accepted)
+    ]
+    supplied = arguments_made_of_groups(path)
+    problems += [f"{path}.{key}: it is made of the group {key}=..." for key in sorted(given & supplied)]
+    if not partial:
+        problems += [f"{path}.{key}: {target} needs it" for key in sorted(required - given - supplied)]
+    return problems
+
+
+def _one(group: Group) -> str:
+    return group.holds.what if group.holds is not None else "an option"
+
+
+def _is_named_in(name: str, classes: Classes) -> bool:
+    return name == classes.base or any(name.startswith(f"{module}.") for module in classes.modules)
+
+
+def _is_one_of(called: Any, classes: Classes) -> bool:
+    """Whether an object is such a class, defined where such classes are or in an installed part.
+
+    Where it was defined counts: through a module that imports others, everything in Python can be reached.
+    """
+    home = f"{getattr(called, '__module__', '')}.{getattr(called, '__name__', '')}"
+    if not _is_named_in(home, classes) and part_of(home) is None:
+        return False
+    if inspect.isclass(called):
+        return issubclass(called, hydra.utils.get_object(classes.base))
+    return classes.functions and inspect.isfunction(called)
+
+
+def _none_of(allowed: Iterable[Classes]) -> str:
+    """What a target is not, for a message."""
+    kinds: dict[str, list[str]] = {}
+    for classes in allowed:
+        kinds.setdefault(classes.what, []).append(f"{classes.base} in {', '.join(classes.modules)}")
+    return "; ".join(f"not {what} ({'; '.join(of)}; or of an installed part)" for what, of in kinds.items())
+
+
+def check_forms(cfg: DictConfig) -> list[str]:
+    """Problems of groups whose yaml has a name too many or too few, each with the right form."""
+    problems = []
+    for name, group in GROUPS.items():
+        node = cfg.get(name)
+        if group.holds is None or not node:
+            continue
+        if not isinstance(node, DictConfig):
+            problems.append(f"{name}: got {str(node)[:80]}; the yaml of an option has the form {form(name)}")
+        elif group.many and name in ("losses", "figures"):
+            problems += [
+                f"{name}.{key!s}: got {str(part)[:80]}; the yaml of {_one(group)} has the form {form(name)}"
+                for key, part in node.items()
+                if not chosen(part)
+            ]
+        elif not group.many and "_target_" not in node:
+            nested = [key for key, part in node.items() if isinstance(part, DictConfig) and "_target_" in part]
+            problems += [
+                f"{name}.{key!s}: a name too many; the yaml of {_one(group)} has the form {form(name)}"
+                for key in nested
+            ]
+    return problems
+
+
+def _arguments(called: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """Names that may and that must be given; `**settings` stands for the arguments of the class's parent."""
+    accepted: set[str] = set()
+    required: set[str] = set()
+    for level in called.__mro__ if inspect.isclass(called) else [called]:
+        parameters = list(inspect.signature(level.__init__ if inspect.isclass(level) else level).parameters.values())
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]
+        first = level is called
+        accepted |= {p.name for p in named}
+        required |= {p.name for p in named if first and p.default is p.empty}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return accepted, required
+
+
+def chosen(node: Any) -> bool:
+    """Whether a group has an option other than `none`, of which a recipe may leave single settings without effect."""
+    return isinstance(node, DictConfig) and "_target_" in node
+
+
+def targets_of(node: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a plain config names with `_target_`, and where."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield place, str(node["_target_"])
+        for key, value in node.items():
+            yield from targets_of(value, (*place, str(key)))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from targets_of(value, (*place, str(number)))

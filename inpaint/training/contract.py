@@ -1,0 +1,183 @@
+"""What the parts of a run promise each other, tried on two pictures before the first update.
+
+Our own parts are tested; those of others (`inpaint.parts`) are tried here, so that a wrong shape, range or type is said
+in a line that names the part. Nothing of the run changes by it: copies of the networks paint, and no random number is
+drawn from the run's.
+"""
+
+import inspect
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inpaint import rng
+from inpaint.batch import Batch, Outputs, Verdict, paint
+from inpaint.data.datamodule import InpaintingData
+from inpaint.settings import Refused
+from inpaint.training.gan import InpaintingGAN
+
+RANGE = 10.0  # of an untrained network's output; pictures are in [-1, 1], and 0..255 is another convention
+PICTURES = 2
+
+
+def is_ours(part: object) -> bool:
+    """Whether a part is of this package."""
+    return type(part).__module__.startswith("inpaint.")
+
+
+def check_parts(module: InpaintingGAN, data: InpaintingData) -> None:
+    """Try the parts of a run that are not of this package.
+
+    Raises:
+        Refused: naming the group, the class, what it should give and what it gave.
+    """
+    tried = [module.generator, module.discriminator, module.adversarial, *module.losses.values()]
+    masks = {"masks": data.masks, "validation_masks": data.validation_masks}
+    if all(part is None or is_ours(part) for part in (*tried, *masks.values(), data)):
+        return
+    with rng.untouched():
+        for group, kind in masks.items():
+            if kind is not None and not is_ours(kind):
+                check_masks(group, kind)
+        batch = data.validation_batch(PICTURES, torch.device("cpu"))
+        check_batch(data, batch)
+        generator = deepcopy(module.generator)
+        outputs = check_generator(generator, batch)
+        outputs = Outputs(outputs.output.detach().requires_grad_(), outputs.composite.detach().requires_grad_(),
+                          outputs.coarse.detach().requires_grad_() if outputs.coarse is not None else None)  # fmt: skip
+        if module.discriminator is not None and module.adversarial is not None:
+            judge = deepcopy(module.discriminator)
+            real, fake = (
+                check_discriminator(judge, picture, batch["mask"]) for picture in (batch["image"], outputs.composite)
+            )
+            outputs = Outputs(outputs.output, outputs.composite, outputs.coarse, real, fake)
+            game, name = module.adversarial, "adversarial"
+            check_term(name, game, game.discriminator(real, fake, batch["mask"]))
+            check_term(name, game, game.generator(real, fake, batch["mask"]))
+        for name, term in module.losses.items():
+            check_term(f"losses.{name}", term, term(outputs, batch))
+
+
+def _refuse(group: str, part: object, promise: str, got: str) -> Refused:
+    return Refused(f"{group}: {type(part).__module__}.{type(part).__name__} should give {promise}; it gave {got}")
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
+def _takes(group: str, part: object, function: Callable[..., Any], *names: str) -> None:
+    """Whether a function can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*names)
+    except TypeError as error:
+        raise Refused(
+            f"{group}: {type(part).__module__}.{type(part).__name__} is called with ({', '.join(names)}); {error}"
+        ) from None
+
+
+def check_masks(group: str, kind: Any) -> None:
+    """Masks that are float32 ``(B, 1, H, W)``, exactly 0 or 1, and depend on their own keys alone.
+
+    Raises:
+        Refused: they are something else.
+    """
+    keys, size = rng.fold(torch.arange(3), "contract"), (24, 32)
+    mask = kind(keys, size)
+    if not isinstance(mask, Tensor) or mask.shape != (3, 1, *size) or mask.dtype != torch.float32:
+        raise _refuse(group, kind, f"float32 (3, 1, {size[0]}, {size[1]}) for three keys", _described(mask))
+    if not ((mask == 0) | (mask == 1)).all():
+        raise _refuse(group, kind, "exactly 0 or 1", f"values from {mask.min():.3g} to {mask.max():.3g}")
+    if not (torch.equal(mask, kind(keys, size)) and torch.equal(mask[1:2], kind(keys[1:2], size))):
+        raise _refuse(
+            group, kind, "the same mask for the same key", "another one: draw numbers with inpaint.rng.uniform"
+        )
+
+
+def check_batch(data: InpaintingData, batch: Batch) -> None:
+    """Pictures in [-1, 1].
+
+    Raises:
+        Refused: they are something else.
+    """
+    image = batch["image"]
+    if image.dtype != torch.float32 or image.dim() != 4 or image.shape[1] != 3:
+        raise _refuse("data", data, "float32 (B, 3, H, W)", _described(image))
+    if not image.isfinite().all() or image.abs().max() > 1:
+        raise _refuse("data", data, "pictures in [-1, 1]", f"values from {image.min():.3g} to {image.max():.3g}")
+
+
+def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
+    """What it paints, if that is `Outputs` as `batch.compose` makes them.
+
+    Raises:
+        Refused: it is something else.
+    """
+    image, mask = batch["image"], batch["mask"]
+    _takes("generator", generator, generator.forward, "image", "mask")
+    with torch.no_grad():
+        outputs = paint(generator.eval(), batch)
+    if not isinstance(outputs, Outputs):
+        raise _refuse(
+            "generator",
+            generator,
+            "inpaint.batch.Outputs, as compose(output, image, mask) makes them",
+            _described(outputs),
+        )
+    for name in ("output", "composite"):
+        picture = getattr(outputs, name)
+        if not isinstance(picture, Tensor) or picture.shape != image.shape or not picture.is_floating_point():
+            raise _refuse("generator", generator, f"{name} as floats {tuple(image.shape)}", _described(picture))
+        if not picture.isfinite().all() or picture.abs().max() > RANGE:
+            found = f"values from {picture.min():.3g} to {picture.max():.3g}"
+            raise _refuse("generator", generator, f"{name} in [-1, 1]", found)
+    if not torch.equal(outputs.composite * (1 - mask), image * (1 - mask)):
+        raise _refuse(
+            "generator",
+            generator,
+            "a composite with the known pixels as they are",
+            "other pixels there; see batch.compose",
+        )
+    return outputs
+
+
+def check_discriminator(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Verdict:
+    """What it says of pictures, if that is a `Verdict`.
+
+    Raises:
+        Refused: it is something else.
+    """
+    _takes("discriminator", discriminator, discriminator.forward, "image", "mask")
+    verdict = discriminator.eval()(image, mask)
+    if not isinstance(verdict, Verdict) or not isinstance(verdict.logits, tuple):
+        raise _refuse(
+            "discriminator", discriminator, "inpaint.batch.Verdict with a tuple of logits", _described(verdict)
+        )
+    for logits in verdict.logits:
+        if (
+            not isinstance(logits, Tensor)
+            or logits.dim() != 4
+            or len(logits) != len(image)
+            or not logits.isfinite().all()
+        ):
+            raise _refuse("discriminator", discriminator, f"finite logits ({len(image)}, C, h, w)", _described(logits))
+    return verdict
+
+
+def check_term(group: str, part: nn.Module, value: Any) -> None:
+    """A scalar float32 that what was painted has a gradient by.
+
+    Raises:
+        Refused: it is something else.
+    """
+    if not isinstance(value, Tensor) or value.shape != () or value.dtype != torch.float32:
+        raise _refuse(group, part, "a scalar, float32 ()", _described(value))
+    if not value.isfinite():
+        raise _refuse(group, part, "a finite number", str(value.item()))
+    if not value.requires_grad:
+        raise _refuse(group, part, "a term with a gradient", "one that does not depend on what was painted")
