@@ -311,7 +311,7 @@ def recorded(
     texts = {path: value for path, value in flat(node, group).items() if counts(path)}
     written = {path: json.dumps([path, value]) for path, value in texts.items()}
     if referring := [path for path, text in written.items() if "${" in text or PLACEHOLDER.search(text)]:
-        instead = "" if group == "generator" else f"; give {referring[0]}=... yourself"
+        instead = "" if group == "generator" else f"; give ++{referring[0]}=... yourself"
         raise ConfigError(
             f"{referring[0][:80]}: the checkpoint refers to something of this machine "
             f"({str(texts[referring[0]])[:80]}), which is not looked up{instead}"
@@ -322,12 +322,12 @@ def recorded(
     addresses = {path: text for path, text in files.items() if "://" in text or "::" in text}
     if addresses:
         path, text = next(iter(addresses.items()))
-        raise ConfigError(f"{path}: {text[:80]} is an address that the checkpoint names; give {path}=... to open it")
+        raise ConfigError(f"{path}: {text[:80]} is an address that the checkpoint names; give ++{path}=... to open it")
     if files and trust_paths is not True:
         named = ", ".join(f"{path}={text[:80]}" for path, text in [*files.items()][:5])
         raise ConfigError(
             f"trust_paths: the checkpoint names files ({named}); trust_paths=true reads them, if the run is your own "
-            f"or you trust whoever made it; {next(iter(files))}=... names others"
+            f"or you trust whoever made it; ++{next(iter(files))}=... names others"
         )
     return node
 

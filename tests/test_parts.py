@@ -221,12 +221,14 @@ def test_figures_and_schedules_keep_theirs(lab):
 
     with pytest.raises(Refused, match=r"figures.psnr: another figure is called psnr"):
         known({"psnr": ColourShift()})
-    with pytest.raises(Refused, match=r"one for each picture; got float32 \(\)"):
+    with pytest.raises(Refused, match=r"one for each picture; got torch.float32 \(\)"):
         one_a_picture("x", torch.zeros(()), 2)
 
 
 def test_before_the_first_update_and_with_exit_code_2(lab, command):
-    said = command(train, *LENT, *part("generator", "Painter", wrong="tensor"), "hydra.run.dir=run", code=2)
+    said = command(
+        train, *LENT, *part("generator", "Painter", wrong="tensor"), "name=mine", "hydra.run.dir=run", code=2
+    )
     assert said.startswith("inpaint-train: generator: ownlab.Painter should give") and len(said.splitlines()) == 1
     assert not Path("run/checkpoints").exists()
 
