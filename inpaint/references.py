@@ -143,8 +143,14 @@ def _value(container: Any, named: Any, key: Any) -> Any:
 
 
 def _expression(node: Node) -> str:
-    text = str(node._value()).replace("${", "<").replace("}", ">")
-    return text if PLACEHOLDER.search(text) else in_place_of(text.strip("<>"))
+    """How a value was computed, with ``<>`` for ``${}`` and, in place of a reference to a key, how that one was."""
+
+    def followed(reference: re.Match[str]) -> str:
+        target = None if ":" in reference[1] else _named(node, reference[1].strip())
+        return reference[0] if target is None or isinstance(target, Container) else _expression(target)
+
+    text = REFERENCE.sub(followed, str(node._value())).replace("${", "<").replace("}", ">")
+    return text if PLACEHOLDER.search(text) else in_place_of(re.sub("[<>]", "", text))
 
 
 @contextmanager
@@ -159,12 +165,6 @@ def _names_for_values() -> Iterator[None]:
         yield
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-
-
-def placeholder(value: Any) -> str | None:
-    """What of a recorded value came from the environment, ``NAME``; None for any other value."""
-    found = PLACEHOLDER.search(value) if isinstance(value, str) else None
-    return found[1] if found else None
 
 
 def without_values(text: str, cfg: DictConfig) -> str:

@@ -3,7 +3,8 @@
 TorchScript is code: torch runs what the file says, with the rights of who runs it. What would write or open files, ask
 other machines or talk to the terminal is refused by its name before anything is loaded, but a program can always take
 time and memory without end. ONNX has no operator that does any of it, and ONNX Runtime reads external data from the
-file's own folder alone; prefer it for a file from somebody else. A run or a checkpoint cannot name such a file.
+file's own folder alone; prefer it for a file from somebody else. No config can name these classes (`inpaint.groups`),
+so such a file stands on a command line.
 """
 
 import hashlib
@@ -43,8 +44,7 @@ class Foreign(nn.Module):
     is given bytes of any size and asked for features.
 
     Args:
-        file: a path and no text, as a config holds texts, and one that somebody sent must not name what is run;
-            TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs the package onnxruntime and runs on
+        file: TorchScript (``.pt``, ``.ts``) or ONNX (``.onnx``, which needs the package onnxruntime and runs on
             the CPU), one input of pictures and one output of K numbers each.
         key: the config's key that error messages begin with.
         size: pixels.
@@ -70,8 +70,6 @@ class Foreign(nn.Module):
         known: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(file, Path):
-            raise Refused(f"{key}: {file} is named by a config; a file that is run stands on the command line")
         self.size = size
         for name, values in (("mean", mean), ("deviation", deviation)):
             self.register_buffer(name, torch.tensor(list(values)).view(-1, 1, 1), persistent=False)

@@ -9,13 +9,14 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from inpaint.checkpoint import stamp
 from inpaint.config import check
 from inpaint.provenance import renamed, without_secrets
 from inpaint.references import without_environment, without_values
 from inpaint.settings import ConfigError, Refused
 from inpaint.train import _named_as_recorded
 from inpaint.training.record import RunRecord
-from tests.test_conf import compose
+from tests.options import compose
 
 VALUES = {
     *("GITHUB_PAT=ghp_0123456789", "REDIS_AUTH=redispass", "SLACK_WEBHOOK=https://hooks/T0/B0/X0", "PLAIN=innocent"),
@@ -42,9 +43,7 @@ def test_neither_name_nor_length_nor_type_decides(environment, tmp_path):
     assert cfg.paths.port == 73519284 and cfg.paths.short == "kQ9x", "the run itself has the values"
     _named_as_recorded(cfg)
     state = {}
-    RunRecord(str(tmp_path), without_environment(cfg)).on_save_checkpoint(
-        type("T", (), {"global_step": 1}), None, state
-    )
+    stamp(state, RunRecord(str(tmp_path), without_environment(cfg)).config, 1)
     written = state["inpaint"]["config"] + yaml.safe_dump(without_environment(cfg)) + cfg.name
     assert not [name for name, value in environment.items() if value in written and name != "WIDTH"]
     paths = json.loads(state["inpaint"]["config"])["paths"]

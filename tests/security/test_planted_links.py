@@ -7,7 +7,7 @@ from inpaint.folder import only_one, refuse_links, replacing, write_whole
 from inpaint.predict import plan, run
 from inpaint.settings import Refused
 from tests.conftest import smooth_picture
-from tests.test_conf import compose
+from tests.options import compose
 
 PRECIOUS = "the user's own\n"
 
@@ -45,7 +45,7 @@ def test_predict_refuses_before_it_begins(kind, place):
 
 def test_an_output_folder_that_is_a_link_is_the_users_own_choice(place):
     (place / "linked").symlink_to(place / "elsewhere")
-    cfg = compose("generator=mean", "images=images", "masks=mask.png", "output=linked", "device=cpu", name="predict")
+    cfg = compose("generator=mean", "images=images", "holes=mask.png", "output=linked", "device=cpu", name="predict")
     run(cfg)
     written = sorted(path.relative_to(place).as_posix() for path in (place / "elsewhere").rglob("*.png"))
     assert written == ["elsewhere/a.png", "elsewhere/deep/b.png"]
