@@ -277,6 +277,8 @@ def untrained_generator(checkpoint: dict[str, Any], seed: int, trust_paths: bool
 
 def _generator_of(checkpoint: dict[str, Any], trust_paths: bool) -> "nn.Module":
     cfg = OmegaConf.create({"generator": recorded(checkpoint, "generator", trust_paths)})
+    if not chosen(cfg.generator):
+        raise ConfigError("checkpoint: its config names no generator")
     check(cfg)
     return hydra.utils.instantiate(cfg.generator, _convert_="all")
 

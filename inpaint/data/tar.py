@@ -65,7 +65,7 @@ class Reader:
             self.most = max(PACKED * size, ANY) if size is not None else UNKNOWN
             self.tar = tarfile.open(fileobj=self.file, mode=mode, tarinfo=_Header)  # noqa: SIM115
         except Exception as error:  # what a network raises depends on its library
-            raise Refused(f"{name}: the shard cannot be opened ({error})") from None
+            raise Refused(f"{name}: the shard cannot be opened ({' '.join(str(error).split())})") from None
         self.samples = self._walk()
 
     def load(self, block: int, length: int, count: int) -> None:

@@ -35,10 +35,11 @@ def environment(monkeypatch):
 
 def test_neither_name_nor_length_nor_type_decides(environment, tmp_path):
     settings = [f"+paths.{name.lower()}='${{oc.env:{name}}}'" for name in environment]
-    computed = ["name='x_${oc.env:PLAIN}'", "+paths.port='${oc.decode:${oc.env:PIN}}'", "+paths.again='${paths.port}'"]
+    computed = ["+paths.port='${oc.decode:${oc.env:PIN}}'", "+paths.again='${paths.port}'"]
     listed = ["+paths.all=['${oc.env:SHORT}',2]", "+paths.whole='${oc.select:paths.short}'"]
     default = ["+paths.fallback='${oc.env:ABSENT,here}'", "+paths.nothing='${oc.env:ABSENT,null}'"]
     cfg = compose(*settings, *computed, *listed, *default)
+    cfg.name = "x_${oc.env:PLAIN}"
     check(cfg)
     assert cfg.paths.port == 73519284 and cfg.paths.short == "kQ9x", "the run itself has the values"
     _named_as_recorded(cfg)

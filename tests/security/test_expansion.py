@@ -146,7 +146,7 @@ def test_a_packed_shard_holds_no_more_than_it_may(seekable, tmp_path, monkeypatc
     bomb = shard(tmp_path / "0.tar.gz", (tarfile.TarInfo("x.bin"), bytes(8 << 20)))
     assert (tmp_path / "0.tar.gz").stat().st_size < 20_000
     other = tmp_path / "1.tar"
-    write(str(other), {"a.png": encoded(0)})
+    write(str(other), [("a.png", encoded(0))])
     with pytest.raises(Refused, match=r"0\.tar\.gz: the shard is packed and holds more than"):
         Shards(bomb, str(other))
 
@@ -161,7 +161,7 @@ def test_a_name_of_megabytes_is_not_read(tmp_path):
 
 def test_packed_shards_of_pictures_are_read(tmp_path):
     for number in range(2):
-        write(str(tmp_path / f"{number}.tar.gz"), {f"{number}.png": encoded(number)}, mode="w:gz")
+        write(str(tmp_path / f"{number}.tar.gz"), [(f"{number}.png", encoded(number))], mode="w:gz")
     assert Shards(str(tmp_path / "0.tar.gz"), str(tmp_path / "1.tar.gz")).count("train") == 1
 
 
