@@ -177,7 +177,7 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
         where = f"masks.annotations: {path}, annotation {note.get('id', '?')}"
         image = note.get("image_id")
         if not isinstance(image, int | str) or image not in sizes:
-            raise Refused(f"{where}: there is no image {str(image)[:40]!r}")
+            raise Refused(f"{where}: there is no image {repr(image)[:40]}")
         height, width = sizes[image]
         if not 0 < height * width <= LARGEST:
             raise Refused(f"{where}: its image has {width} x {height} pixels")
