@@ -223,6 +223,7 @@ def _with_checkpoints(
             if not isinstance(config.get(key), dict):
                 raise ConfigError(f"checkpoint: the config of {name} has no {key}; it was not written by inpaint-train")
     overrides = list(HydraConfig.get().overrides.task)
+    written = without_environment(HydraConfig.get().overrides)["task"]
     cfg = cfg.copy()
     configs = {
         name: {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
@@ -241,7 +242,8 @@ def _with_checkpoints(
         elif group == "data" and not any(o.startswith("data.crop=") for o in named):
             cfg.data.crop = whole("data.crop of the checkpoint", own["data"]["crop"], 1)
         if named:
-            notes.append(f"{group}: {', '.join(named)}, not as in training")
+            settings = [w.lstrip("+~") for o, w in zip(overrides, written, strict=True) if o.lstrip("+~") in named]
+            notes.append(f"{group}: {', '.join(settings)}, not as in training")
         for name, other in configs.items():
             if differing := _differing(other[group], own[group]):
                 used = (

@@ -253,7 +253,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
 def _overrides() -> list[str]:
     from hydra.core.hydra_config import HydraConfig
 
-    return list(HydraConfig.get().overrides.task)
+    return without_environment(HydraConfig.get().overrides)["task"]
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ A room is a folder of `inpaint/` or a file beside them. It imports rooms of its 
 """
 
 import ast
-import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -118,13 +117,6 @@ def test_only_rng_seeds():
         if path.name != "rng.py":
             text = path.read_text()
             assert "manual_seed" not in text and "np.random" not in text and "seed_everything" not in text, path
-
-
-def test_nothing_unsafe_is_unpickled():
-    for path in FILES.values():
-        text = path.read_text()
-        assert "weights_only=False" not in text and "load_from_checkpoint" not in text
-        assert not re.search(r"(import|from) pickle\b", text)
 
 
 def test_files_stay_readable():

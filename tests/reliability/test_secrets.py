@@ -8,6 +8,7 @@ import json
 import torch
 from omegaconf import OmegaConf
 
+from inpaint import checkpoint
 from inpaint.provenance import without_secrets
 from inpaint.training.record import RunRecord
 from tests.reliability.commands import SMALL, run
@@ -35,7 +36,7 @@ def test_nothing_that_is_written_holds_one(tmp_path):
         "+paths.database='db://me:${oc.env:DATABASE_PASSWORD}@host'",
         f"+paths.key={SECRETS['WANDB_API_KEY']}",
         "+paths.short=${oc.env:SHORT}",
-        "+paths.door=${oc.decode:${oc.env:DOOR}}",
+        "+paths.door='${oc.decode:${oc.env:DOOR}}'",
         "name=run_${oc.env:HARMLESS}",
         *(f"+paths.{name.lower()}={SECRETS[name]}" for name in ("GITHUB_PAT", "REDIS_AUTH")),
         "logger=wandb",
@@ -53,7 +54,7 @@ def test_nothing_that_is_written_holds_one(tmp_path):
         if value.encode() in path.read_bytes()
     }
     # What was typed stands where Hydra and wandb themselves keep the command line; no value of a variable does.
-    assert {name for _, name in found} <= {"WANDB_API_KEY", "GITHUB_PAT", "REDIS_AUTH"}
+    assert {name for _, name in found} <= {"WANDB_API_KEY", "GITHUB_PAT", "REDIS_AUTH"}, found
     ours = {"config.yaml", "versions.json", "metrics.csv", "results.csv", "results.md", "summary.json"}
     assert not [path for path, _ in found if path.removeprefix("one/") in ours or "checkpoints" in path], found
     config = OmegaConf.load(tmp_path / "one" / "config.yaml")
@@ -79,8 +80,7 @@ def test_names_stand_for_values(monkeypatch, tmp_path):
     assert without_secrets(config) == {"a": [f"s3://<oc.env:{name}>@host" for name in SECRETS], **rest}
 
     state = {}
-    record = RunRecord(str(tmp_path), config)
-    record.on_save_checkpoint(type("Trainer", (), {"global_step": 1}), None, state)
+    checkpoint.stamp(state, RunRecord(str(tmp_path), config).config, 1)
     assert SECRETS["HF_TOKEN"] not in json.dumps(state)
     torch.save(state, tmp_path / "x.pt")
     assert SECRETS["HF_TOKEN"].encode() not in (tmp_path / "x.pt").read_bytes()
