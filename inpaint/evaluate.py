@@ -31,7 +31,7 @@ from inpaint.config import (
     recorded,
 )
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
-from inpaint.references import without_environment
+from inpaint.references import command_line, without_environment
 from inpaint.settings import ConfigError, nearest, whole
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _with_checkpoints(
             if not isinstance(config.get(key), dict):
                 raise ConfigError(f"checkpoint: the config of {name} has no {key}; it was not written by inpaint-train")
     overrides = list(HydraConfig.get().overrides.task)
-    written = without_environment(HydraConfig.get().overrides)["task"]
+    written = command_line()
     cfg = cfg.copy()
     configs = {
         name: {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import AnyNode, Container, DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.resolvers import oc
 
@@ -109,6 +110,11 @@ def without_environment(cfg: DictConfig) -> dict[str, Any]:
     unnamed = copy.deepcopy(cfg)
     OmegaConf.clear_cache(unnamed)
     return _container(cfg, unnamed)
+
+
+def command_line() -> list[str]:
+    """The overrides of the command that Hydra runs, as they may be written down."""
+    return without_environment(cast(DictConfig, HydraConfig.get().overrides))["task"]
 
 
 def _container(node: Any, named: Any) -> Any:

@@ -26,7 +26,7 @@ from inpaint.config import Parts, build, build_baseline, build_judges, check, pl
 from inpaint.folder import Held, first_rank, only_one, refuse_links, shown, write_whole
 from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
-from inpaint.references import without_environment
+from inpaint.references import command_line, without_environment
 from inpaint.settings import Refused
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         "method": cfg.name,
         **{key: figures[key] for key in ("parameters", "updates", "train_seconds")},
         "figures": figures,
-        "overrides": without_secrets(_overrides()),
+        "overrides": without_secrets(command_line()),
     }
     write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     for logger in parts.trainer.loggers:
@@ -248,12 +248,6 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     print(f"  inpaint-predict checkpoint={folder} images=DIR holes=DIR output=DIR")
     print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
     return figures
-
-
-def _overrides() -> list[str]:
-    from hydra.core.hydra_config import HydraConfig
-
-    return without_environment(HydraConfig.get().overrides)["task"]
 
 
 def main() -> None:
