@@ -4,6 +4,7 @@ Real: `inpaint-train`, its files, its checkpoint, a wandb run written offline. S
 """
 
 import json
+from types import SimpleNamespace
 
 import torch
 from omegaconf import OmegaConf
@@ -66,7 +67,8 @@ def test_references_stand_for_values(monkeypatch, tmp_path):
 
     state = {}
     record = RunRecord(str(tmp_path), config)
-    record.on_save_checkpoint(type("Trainer", (), {"global_step": 1}), None, state)
+    trainer = SimpleNamespace(global_step=1, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    record.on_save_checkpoint(trainer, None, state)
     assert SECRETS["HF_TOKEN"] not in json.dumps(state)
     torch.save(state, tmp_path / "x.pt")
     assert SECRETS["HF_TOKEN"].encode() not in (tmp_path / "x.pt").read_bytes()
