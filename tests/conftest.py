@@ -93,6 +93,7 @@ def command(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     before = root.level, root.handlers[:]
+    enabled = [logger for logger in logging.root.manager.loggerDict.values() if not getattr(logger, "disabled", True)]
 
     def run(module, *arguments, code=0):
         monkeypatch.setattr(sys, "argv", [f"inpaint-{module.__name__.split('.')[-1]}", *map(str, arguments)])
@@ -107,6 +108,8 @@ def command(monkeypatch, capsys, tmp_path):
 
     yield run
     root.level, root.handlers[:] = before  # Hydra sets up logging
+    for logger in enabled:
+        logger.disabled = False
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def start(tmp_path, monkeypatch, capfd):
 def sweep(start, tmp_path, monkeypatch):
     """The same with the config above."""
     folder = stub_conf(tmp_path / "conf")
-    for module in ("config", "cli.explain"):
+    for module in ("config", "cli.command"):
         monkeypatch.setattr(f"inpaint.{module}.conf_dir", lambda: folder)
     return start
 

@@ -136,7 +136,7 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
         if not picture.isfinite().all() or picture.abs().max() > RANGE:
             found = f"values from {picture.min():.3g} to {picture.max():.3g}"
             raise _refuse("generator", generator, f"{name} in [-1, 1]", found)
-    if not torch.equal(outputs.composite * (1 - mask), image * (1 - mask)):
+    if not torch.equal(outputs.composite.masked_fill(mask > 0, 0), image.masked_fill(mask > 0, 0)):
         raise _refuse(
             "generator",
             generator,
