@@ -213,13 +213,16 @@ def replacing(path: Path) -> Iterator[Path]:
 def refuse_links(folder: Path, setting: str) -> None:
     """Nothing is written through a link: whoever made a folder would decide which of the user's files it replaces.
 
-    Links to folders stay allowed, as those of a cluster's scratch disk; what is written there has names of ours.
+    Links to folders stay allowed, as those of a cluster's scratch disk; what is written there has names of ours. So do
+    those in ``wandb/``, which wandb's client makes to its own logs; each of its sessions writes into a new folder.
 
     Raises:
         Refused: links to files in the folder that lead out of it.
     """
     leaving = []
-    for place, _, files in os.walk(folder):
+    for place, folders, files in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = [name for name in folders if name != "wandb"]
         entries = [Path(place, name) for name in files]
         leaving += [path for path in entries if path.is_symlink() and leads_out(folder, path.relative_to(folder))]
     if leaving:

@@ -74,6 +74,8 @@ def test_a_run_folder_with_links_to_files_outside_is_refused(name, place):
     (place / "run" / name).unlink()
     (place / "run" / "panels").symlink_to(place / "elsewhere")  # as onto a cluster's scratch disk
     (place / "run" / "inside").symlink_to("config.yaml")
+    (place / "run" / "wandb").mkdir()
+    (place / "run" / "wandb" / "debug-core.log").symlink_to(place / "precious")  # as wandb's client makes
     refuse_links(place / "run", "hydra.run.dir")
 
 
