@@ -178,6 +178,7 @@ NUMBERS = {
     | PATCH_70
     | pixels("l1", 1)
     | term("adversarial", 0.1, of="composite")
+    | {"generator.width": 64, "generator.levels": 3, "generator.blocks": 2, "generator.shuffle": 2}
     | {"generator.attention": 1, "generator.attention_spectral": True}
     | adam(1e-4, 4e-4, [0.0, 0.9])
     | size(128, 256 // 4, 1_000_000),
