@@ -74,10 +74,10 @@ class ResidualUNet(nn.Module):
 
     def __init__(
         self,
-        width: int = 16,
-        levels: int = 3,
+        width: int = 32,
+        levels: int = 2,
         blocks: int = 1,
-        shuffle: int = 1,
+        shuffle: int = 2,
         attention: int | None = None,
         attention_spectral: bool = True,
         dilation: int = 1,
