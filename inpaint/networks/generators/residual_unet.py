@@ -57,8 +57,8 @@ class ResidualUNet(nn.Module):
         levels: halvings of the resolution.
         blocks: residual blocks a level, on each side.
         shuffle: the first level sees ``shuffle x shuffle`` pixels as channels of one (Shi et al. 2016), which costs
-            shuffle^2 times less than the same network on pixels. 1 works on pixels, which thin holes need: with half the
-            channels and one level more it costs 1.2 times as much (``experiments/007-balance``).
+            shuffle^2 times less than the same network on pixels. 1 works on pixels, which thin holes need: with half
+            the channels and one level more it costs 1.2 times as much (``experiments/007-balance``).
         attention: the level whose last blocks, on the way up, self-attention follows (`layers.SelfAttention`); level i
             has one position for ``(shuffle * 2 ** i) ** 2`` pixels, `levels` is the lowest. None is none.
         attention_spectral: spectral norm on its 1 x 1 convolutions, as SAGAN has it.
