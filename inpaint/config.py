@@ -11,9 +11,9 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 from inpaint import references
 from inpaint.groups import OPTIMIZATION, named_files
 from inpaint.parts import conf_dirs, missing
-from inpaint.provenance import PLACEHOLDER, flat
+from inpaint.provenance import PLACEHOLDER, flat, targets_of
 from inpaint.settings import ConfigError, Refused, nearest
-from inpaint.targets import check_forms, check_target, chosen, targets_of, wrong_class
+from inpaint.targets import check_forms, check_target, chosen, wrong_class
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
@@ -48,6 +48,11 @@ def options(group: str) -> dict[str, Path]:
         for path in sorted((folder / group).glob("[!_]*.yaml")):
             found.setdefault(path.stem, path)
     return found
+
+
+def groups() -> list[str]:
+    """The groups that there are, those of installed parts among them, in alphabetical order."""
+    return sorted({path.name for folder in (conf_dir(), *conf_dirs()) for path in folder.iterdir() if path.is_dir()})
 
 
 # ---- what is wrong with a config ------------------------------------------------------------------------------------

@@ -62,7 +62,9 @@ LAYER = Classes("a layer", "torch.nn.Module", ("torch.nn",))
 RAMP = Classes("a ramp", "inpaint.schedules.Ramp", ("inpaint.schedules",))
 OPTIMIZER = Classes("an optimizer", "torch.optim.Optimizer", ("torch.optim",))
 SCHEDULE = Classes(
-    *("a schedule", "torch.optim.lr_scheduler.LRScheduler", ("inpaint.schedules", "torch.optim.lr_scheduler")),
+    what="a schedule",
+    base="torch.optim.lr_scheduler.LRScheduler",
+    modules=("inpaint.schedules", "torch.optim.lr_scheduler"),
     functions=True,
 )
 
@@ -176,9 +178,7 @@ GROUPS: dict[str, Group] = {
     ),
     "logger": Group(
         "where figures are written",
-        Classes(
-            *("a logger", "lightning.pytorch.loggers.Logger", ("inpaint.training", "lightning.pytorch.loggers")),
-        ),
+        Classes("a logger", "lightning.pytorch.loggers.Logger", ("inpaint.training", "lightning.pytorch.loggers")),
         many=True,
         argument_of="trainer",
         at_resume="yes",

@@ -9,7 +9,7 @@ here only. The options of a part are in a folder ``conf/``, inside the package o
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from importlib.machinery import ModuleSpec
@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from inpaint.provenance import targets_of
 from inpaint.settings import Refused
 
 ENTRY_POINTS = "inpaint.parts"
@@ -107,7 +108,7 @@ def refuse_from_config(environment: Iterable[str]) -> None:
 
 def used(config: Any) -> dict[str, dict[str, str]]:
     """The parts whose classes a config names: by module, the package and its version."""
-    named = (part_of(target) for target in _targets(config))
+    named = (part_of(target) for _, target in targets_of(config))
     return {part.module: {"package": part.package, "version": part.version} for part in named if part is not None}
 
 
@@ -121,7 +122,7 @@ def missing(config: Any, recorded: Any) -> list[str]:
     said = []
     for module, package in recorded.items() if isinstance(recorded, dict) else ():
         absent = part_of(str(module)) is None
-        if not absent or not any(f"{target}.".startswith(f"{module}.") for target in _targets(config)):
+        if not absent or not any(f"{target}.".startswith(f"{module}.") for _, target in targets_of(config)):
             continue
         name, version = (
             str(package.get(key, "")) if isinstance(package, dict) else "" for key in ("package", "version")
@@ -134,14 +135,3 @@ def missing(config: Any, recorded: Any) -> list[str]:
                 f"it needs the part {module}, which is not here; {VARIABLE}={module} names it, where its file is"
             )
     return said
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(target := node.get("_target_"), str):
-            yield target
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _targets(value)

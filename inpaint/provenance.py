@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,18 @@ def renamed(config: Any) -> Any:
     if isinstance(config, str):
         return re.sub(r"\$\{oc\.env:(\w+)\}", lambda match: in_place_of(match[1]), config)
     return [renamed(value) for value in config] if isinstance(config, list) else config
+
+
+def targets_of(node: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a plain config names with `_target_`, and where: the keys on the way there, behind those of `place`."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield place, str(node["_target_"])
+        for key, value in node.items():
+            yield from targets_of(value, (*place, str(key)))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from targets_of(value, (*place, str(number)))
 
 
 def versions() -> dict[str, Any]:
@@ -101,16 +114,21 @@ def without_secrets(node: Any) -> Any:
     This finds what a shell has put onto the command line, by the name of the variable. What came by a reference of the
     config (``${oc.env:NAME}``) is known without guessing: `references.without_environment`.
     """
-    if isinstance(node, dict):
-        return {key: without_secrets(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [without_secrets(value) for value in node]
-    if isinstance(node, str):
-        for name, value in _secrets():
-            node = node.replace(value, in_place_of(name))
-    elif isinstance(node, int | float) and not isinstance(node, bool):
-        return next((in_place_of(name) for name, value in _secrets() if value == str(node)), node)
-    return node
+    secrets = _secrets()
+
+    def without(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: without(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [without(value) for value in node]
+        if isinstance(node, str):
+            for name, value in secrets:
+                node = node.replace(value, in_place_of(name))
+        elif isinstance(node, int | float) and not isinstance(node, bool):
+            return next((in_place_of(name) for name, value in secrets if value == str(node)), node)
+        return node
+
+    return without(node)
 
 
 def _secrets() -> list[tuple[str, str]]:

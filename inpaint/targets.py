@@ -1,7 +1,7 @@
 """Whether a class may stand where a config names it, and takes what it is given; nothing is constructed here."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import hydra
@@ -132,15 +132,3 @@ def _arguments(called: Callable[..., Any]) -> tuple[set[str], set[str]]:
 def chosen(node: Any) -> bool:
     """Whether a group has an option other than `none`, of which a recipe may leave single settings without effect."""
     return isinstance(node, DictConfig) and "_target_" in node
-
-
-def targets_of(node: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What a plain config names with `_target_`, and where."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield place, str(node["_target_"])
-        for key, value in node.items():
-            yield from targets_of(value, (*place, str(key)))
-    elif isinstance(node, list):
-        for number, value in enumerate(node):
-            yield from targets_of(value, (*place, str(number)))

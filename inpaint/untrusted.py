@@ -5,6 +5,8 @@ of YAML that stands for a billion nodes. What these functions return is text, or
 and None, nested no deeper than `DEPTH`, that every other part may walk through without a second thought.
 """
 
+import csv
+import io
 import json
 import os
 import stat
@@ -68,6 +70,17 @@ def read_text(path: Path, limit: int = TEXT) -> str:
         return read_bytes(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable(f"it is no UTF-8 (byte {error.start})") from None
+
+
+def read_table(path: Path, limit: int = TABLE) -> list[dict[str, str]]:
+    """The lines of a table in CSV by its headings; a field that a line lacks is None.
+
+    Raises:
+        Unreadable: as `read_text`.
+        csv.Error: it is no CSV.
+        OSError: it is not there, or may not be read.
+    """
+    return list(csv.DictReader(io.StringIO(read_text(path, limit), newline=""), strict=True))
 
 
 def read_json(path: Path, limit: int = TEXT) -> Any:

@@ -82,8 +82,7 @@ def hydra_of(name: str) -> Iterator["Hydra"]:
 
 def groups() -> list[str]:
     """The groups in which `inpaint-train` has something to choose."""
-    with hydra_of("train") as ours:
-        return [name for name in ours.config_loader.list_groups("") if name not in NO_CHOICE]
+    return [name for name in config.groups() if name not in NO_CHOICE]
 
 
 def options(group: str) -> list[str]:
@@ -99,8 +98,7 @@ def options(group: str) -> list[str]:
     """
     if group not in (known := groups()):
         raise Refused(f"{group}: no such group{nearest(group, known)} (there are {', '.join(known)})")
-    with hydra_of("train") as ours:
-        return [name for name in ours.config_loader.get_group_options(group) if not name.startswith("_")]
+    return sorted(config.options(group))
 
 
 def explain(name: str, error: Exception) -> str:

@@ -10,7 +10,6 @@ there: what runs of older versions do not have is left out of the comparison.
 import csv
 import glob
 import hashlib
-import io
 import json
 import math
 import os
@@ -26,7 +25,7 @@ from inpaint.folder import inside
 from inpaint.metrics.columns import COLUMNS
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
-from inpaint.untrusted import TABLE, measure, read_json, read_text, read_yaml
+from inpaint.untrusted import TABLE, measure, read_json, read_table, read_yaml
 
 AREA = re.compile(rf"{ALL}|\d{{1,3}}-\d{{1,3}} %")
 STEP = re.compile("[0-9]{1,15}")
@@ -218,7 +217,7 @@ def _said(file: str, error: Exception) -> str:
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
-    lines = list(csv.DictReader(io.StringIO(read_text(path, TABLE), newline=""), strict=True))
+    lines = read_table(path)
     if any(None in line or None in line.values() for line in lines):
         raise ValueError("a line is cut short")
     return lines

@@ -13,7 +13,6 @@ where the crops were not written). The first, `photograph`, `hole_area` and the 
 
 import csv
 import hashlib
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from inpaint.folder import inside
 from inpaint.masks.shapes import Size
 from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.settings import Refused
-from inpaint.untrusted import TABLE, read_text
+from inpaint.untrusted import read_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -138,7 +137,7 @@ class Frozen:
         self.root = root
         where = f"{setting}: {root / MANIFEST}"
         try:
-            lines = list(csv.DictReader(io.StringIO(read_text(root / MANIFEST, TABLE), newline=""), strict=True))
+            lines = read_table(root / MANIFEST)
             # In the order of the keys, which is how they are looked up.
             lines.sort(key=lambda line: int(line["mask_key"]))
             self.keys = torch.tensor([int(line["mask_key"]) for line in lines], dtype=torch.int64)
