@@ -32,12 +32,13 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
-from inpaint import config, evaluate, predict, train
+from inpaint import config, evaluate, train
 from inpaint.cli.command import call
 from inpaint.cli.explain import options
 from inpaint.compare import runs
 from inpaint.folder import shown
-from inpaint.predict import Repairer
+from inpaint.predict import predictor
+from inpaint.predict.predictor import Repairer
 from inpaint.settings import Refused, choice
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def load(
     fill = None
     if generator is not None:
         fill = config.build_baseline(choice("generator", generator, config.options("generator")))
-    return predict.load(checkpoint, fill, device, trust_paths)
+    return predictor.load(checkpoint, fill, device, trust_paths)
 
 
 def rows(*folders: str | Path, table: str = "results") -> list[dict[str, Any]]:

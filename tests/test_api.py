@@ -17,11 +17,12 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import inpaint
-from inpaint import api, checkpoint, predict, train
+from inpaint import api, checkpoint, train
 from inpaint.batch import Batch, from_uint8, paint, to_uint8
 from inpaint.cli import explain
 from inpaint.config import conf_dir, load_generator
 from inpaint.fills import Mean
+from inpaint.predict import predictor
 from inpaint.settings import ConfigError
 from inpaint.training.gan import InpaintingGAN
 from tests.conftest import smooth_picture
@@ -37,7 +38,7 @@ def notebook(tmp_path_factory):
     os.chdir(folder)
     try:
         finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(optionflags=FLAGS)
-        for module in (api, predict, explain):
+        for module in (api, predictor, explain):
             for example in finder.find(module):
                 runner.run(example)
     finally:
@@ -222,7 +223,7 @@ def test_what_is_known_stays_and_the_kind_too(kind):
     image = KINDS[kind]
     before = image.clone() if isinstance(image, torch.Tensor) else image.copy()
     array = isinstance(image, np.ndarray)
-    result = predict.Repairer(Shift())(image, HOLE if array else torch.from_numpy(HOLE))
+    result = predictor.Repairer(Shift())(image, HOLE if array else torch.from_numpy(HOLE))
     assert type(result) is type(image) and result.dtype == image.dtype and result.shape == image.shape
     same = (result == image).all(-1) if array else (result == image).movedim(-3, -1).all(-1)
     assert bool(same[..., ~torch.from_numpy(HOLE)].all()) if not array else same[~HOLE].all()
@@ -239,7 +240,7 @@ def test_all_kinds_are_repaired_alike():
     image = from_uint8(as_tensor(PICTURE))[None]
     batch = Batch(image=image, mask=torch.from_numpy(HOLE)[None, None].float(), index=torch.zeros(1, dtype=torch.int64))
     expected = to_uint8(paint(Mean(), batch).composite)[0].permute(1, 2, 0).numpy()
-    repair = predict.Repairer(Mean())
+    repair = predictor.Repairer(Mean())
     assert np.array_equal(repair(PICTURE, HOLE), expected)
     assert np.abs(repair(KINDS["float64"], HOLE) * 255 - expected).max() <= 0.5 + 1e-4
     painted = repair(KINDS["batch"], torch.from_numpy(HOLE))
@@ -253,7 +254,7 @@ def test_masks_of_every_kind(mask):
 
 
 def test_each_picture_of_a_batch_may_have_its_own_hole():
-    repair = predict.Repairer(Mean())
+    repair = predictor.Repairer(Mean())
     holes = torch.stack([torch.from_numpy(HOLE), torch.from_numpy(HOLE).flip(1)])[:, None]
     both = repair(KINDS["batch"], holes)
     for place in (0, 1):
@@ -289,4 +290,4 @@ def test_a_trained_generator_repairs_as_the_checkpoint_says(notebook):
 )
 def test_bad_arrays_are_refused(image, mask, message):
     with pytest.raises(inpaint.Refused, match=message):
-        predict.Repairer(Mean())(image, mask)
+        predictor.Repairer(Mean())(image, mask)

@@ -55,7 +55,7 @@ def pictures(tmp_path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_prediction_writes_what_is_a_picture_and_names_what_is_not(value, pictures, command, monkeypatch):
-    monkeypatch.setattr(predict, "build_fill", lambda node: Breaks(value, above=0.2))
+    monkeypatch.setattr(predict.command, "build_fill", lambda node: Breaks(value, above=0.2))
     arguments = ["generator=mean", "images=images", "holes=mask.png", "output=out"]
     said = command(predict, *arguments, code=1)
     assert said.count("\n") == 1 and "1 of 2 pictures are not written" in said and "images/light.png" in said
@@ -63,7 +63,7 @@ def test_prediction_writes_what_is_a_picture_and_names_what_is_not(value, pictur
 
 
 def test_prediction_does_not_mind_what_the_picture_covers(pictures, command, monkeypatch):
-    monkeypatch.setattr(predict, "build_fill", lambda node: Breaks(pixel=(20, 20)))
+    monkeypatch.setattr(predict.command, "build_fill", lambda node: Breaks(pixel=(20, 20)))
     assert "2 pictures repaired" in command(predict, "generator=mean", "images=images", "holes=mask.png", "output=out")
 
 

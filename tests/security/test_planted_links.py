@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from inpaint.folder import only_one, refuse_links, replacing, write_whole
-from inpaint.predict import plan, run
+from inpaint.predict.command import plan, run
 from inpaint.settings import Refused
 from tests.conftest import smooth_picture
 from tests.options import compose
