@@ -168,7 +168,7 @@ def test_bad_settings(case, command, tmp_path):
     [
         ("empty", "data.root: no images"),
         ("small", "p3.png (90x20) is smaller than data.crop=64"),
-        ("unreadable", "p3.png: not a readable jpg, png or webp picture"),
+        ("unreadable", "p3.png: not a readable picture (jpg, png, webp, tif, bmp)"),
     ],
 )
 def test_bad_photographs(content, message, command, tmp_path):
@@ -286,7 +286,7 @@ def test_evaluate_results_that_do_not_fit(compared, command):
     lines = [line.removeprefix("inpaint-evaluate: ") for line in printed.strip().splitlines()]
     assert lines[:3] == [
         "results.lama: 1 missing: p0",
-        "results.mine: 1 of another type than jpg, png, webp: notes.txt",
+        "results.mine: 1 of another type than jpg, png, webp, tif, bmp: notes.txt",
         "results.mine: 1 of another size: deep/p1 (5 x 5 pixels, its picture 56 x 48)",
     ]
     assert len(lines) == 4 and "missing=skip" in lines[3] and not (compared / "out" / "results.csv").exists()

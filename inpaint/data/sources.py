@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NotRequired, Protocol, TypedDict
@@ -12,10 +12,12 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from inpaint.data.lists import read_list
+from inpaint.pictures.names import composed
 from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image, read_mask
 from inpaint.settings import Refused, listed
-from inpaint.untrusted import TABLE, read_text
+from inpaint.untrusted import read_text
 
 Split = Literal["train", "validation"]
 say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why
@@ -88,6 +90,7 @@ def read_picture(file: File, mask: File | None, threshold: int | None, resize: i
 
 def place(name: str) -> float:
     """A number in [0, 1) that only the name decides: below the share of the validation split, it validates."""
+    name = composed(name)
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
 
 
@@ -183,15 +186,15 @@ class Photos:
 
 
 class Folder:
-    """All photographs below a folder (jpg, png, webp), with masks, classes and captions where there are some.
+    """All photographs below a folder (jpg, png, webp, tif, bmp), with masks, classes and captions where there are some.
 
     Three ways to split it:
 
     - By a share, ``validation=0.1``: a hash of its relative name decides about each picture, so it keeps its side when
       others are added.
     - By sub-folders, ``train="train", validation="val"``.
-    - By list files, ``train="train.txt", validation="val.txt"``: a path relative to the root on each line, as in
-      ``sub/name.jpg``; empty lines and those that begin with # are skipped.
+    - By list files, ``train="train.txt", validation="val.txt"``: a path relative to the root on each line
+      (`lists.read_list`).
 
     With `train` and a share, the pictures that `train` names are split by the share.
 
@@ -199,7 +202,8 @@ class Folder:
         root: the folder, searched with its sub-folders.
         train: a sub-folder or a list file; None takes all.
         validation: a share between 0 and 1, a sub-folder or a list file.
-        masks_root: a folder with a mask for each picture, of the same relative name and size (`pairing.pair_masks`).
+        masks_root: a folder with a mask for each picture, of the same relative name and size (`pairing.pair_masks`);
+            a picture with several masks stands once for each.
         mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
         label: ``folder`` makes the first sub-folder (of the root, or of the split's own folder) the class; classes are
             numbered in the order of their names, which `classes` holds.
@@ -237,17 +241,18 @@ class Folder:
             if both := sorted({*self.names["train"]} & {*self.names["validation"]}):
                 raise Refused(f"data.validation: {len(both)} pictures train as well: {listed(both)}")
 
-        self.masks: dict[str, Path] = {}
+        masks: dict[str, list[Path]] = {}
         if masks_root is not None:
             paths = [self.root / name for names in self.names.values() for name in names]
-            pairs = pair_masks(paths, self.root, Path(masks_root), "data.masks_root")
-            self.masks = {path.relative_to(self.root).as_posix(): mask for path, mask in pairs.items()}
-            self.names = {split: [n for n in names if n in self.masks] for split, names in self.names.items()}
+            for pair in pair_masks(paths, self.root, Path(masks_root), "data.masks_root"):
+                masks.setdefault(pair.picture.relative_to(self.root).as_posix(), []).append(pair.mask)
+            self.names = {split: [n for n in names for _ in masks.get(n, ())] for split, names in self.names.items()}
         if not isinstance(validation, str):
             every = self.names["train"]
             self.names["validation"] = [name for name in every if place(name) < validation]
             self.names["train"] = [name for name in every if place(name) >= validation]
             check_share(validation, self.names, str(self.root))
+        self.masks = {split: _in_turn(names, masks) for split, names in self.names.items()}
 
         self.classes, self.labels = self._classes(label, bases)
         self.caption = caption.removeprefix(".") if caption is not None else None
@@ -265,30 +270,8 @@ class Folder:
             raise Refused(f"data.{key}: no pictures in {self.root / path}")
         for file in (Path(name), self.root / name):
             if file.is_file():
-                return self._listed(found, key, file), ""
+                return read_list(file, found, self.root, f"data.{key}"), ""
         raise Refused(f"data.{key}: {name} is neither a sub-folder of {self.root} nor a list file")
-
-    def _listed(self, found: list[str], key: Split, file: Path) -> list[str]:
-        """The pictures of a list file."""
-        try:
-            lines = [line.strip() for line in read_text(file, TABLE).splitlines()]
-        except (OSError, Refused) as error:
-            raise Refused(f"data.{key}: {file} is no list that can be read ({error})") from None
-        paths = [PurePosixPath(line) for line in lines if line and not line.startswith("#")]
-        outside = [str(path) for path in paths if path.is_absolute() or ".." in path.parts]
-        names = [str(path) for path in paths if not (path.is_absolute() or ".." in path.parts)]
-        there = {*found}
-        problems = {
-            "lead out of the folder": outside,
-            "name no picture there": [name for name in names if name not in there],
-            "stand there twice": [name for name, times in Counter(names).items() if times > 1],
-        }
-        if any(problems.values()):
-            what = "; ".join(f"{len(wrong)} {text} ({listed(wrong)})" for text, wrong in problems.items() if wrong)
-            raise Refused(f"data.{key}: of {len(paths)} lines in {file}, paths relative to {self.root}: {what}")
-        if not names:
-            raise Refused(f"data.{key}: {file} names no pictures")
-        return names
 
     def _classes(self, label: str | None, bases: dict[Split, str]) -> tuple[list[str], dict[Split, list[int]]]:
         """Names of the classes in order, and each picture's number."""
@@ -333,7 +316,7 @@ class Folder:
         name = self.names[split][row]
         if not self.masked:
             return image_size(self.root / name, self.resize)
-        height, width = fit(paired_size(self.root / name, self.masks[name]), self.resize)
+        height, width = fit(paired_size(self.root / name, self.masks[split][row]), self.resize)
         return height, width
 
     def read(self, split: Split, row: int) -> Picture:
@@ -343,7 +326,8 @@ class Folder:
             BadImage: naming the file, if it cannot be read.
         """
         name = self.names[split][row]
-        picture = read_picture(self.root / name, self.masks.get(name), self.mask_threshold, self.resize)
+        mask = self.masks[split][row] if self.masked else None
+        picture = read_picture(self.root / name, mask, self.mask_threshold, self.resize)
         if self.labels:
             picture["label"] = self.labels[split][row]
         if self.caption is not None:
@@ -356,3 +340,9 @@ class Folder:
     def shards(self, split: Split) -> None:
         """Any order."""
         return None
+
+
+def _in_turn(names: Sequence[str], masks: Mapping[str, Sequence[Path]]) -> list[Path]:
+    """A mask for each name; one that is there several times has its masks one after another."""
+    left = {name: iter(own) for name, own in masks.items()}
+    return [next(left[name]) for name in names if name in left]

@@ -1,7 +1,8 @@
 """Pictures with their holes and what other tools made of them: folders paired by name, checked before any work.
 
 The hole of the picture ``a/b`` (`pictures.pairing`) is the mask of that name, or of ``a/b_mask``, and a tool's result
-the file of that name in the tool's folder.
+the file of that name in the tool's folder. A picture with several masks, ``a/b_mask001`` and so on, stands once for
+each, and is called like the mask. Results may always be called like the masks, as LaMa calls them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ from torch import Tensor
 
 from inpaint.batch import Batch, from_uint8
 from inpaint.masks.frozen import Frozen, digest
+from inpaint.pictures.names import called
 from inpaint.pictures.pairing import (
     Problem,
     find_by_name,
-    find_images,
     find_results,
     grouped,
     match_masks,
@@ -44,6 +45,7 @@ class Pair:
     photograph: what it was cut from; its own name, if it is whole.
     image, hole: the files.
     digests: sha256 of the pixels of both, where they are known beforehand.
+    mask: what its mask is called, by which some tools call their results.
     """
 
     index: int
@@ -52,6 +54,7 @@ class Pair:
     image: Path
     hole: Path
     digests: tuple[str, str] | None = None
+    mask: str = ""
 
 
 class Pairs:
@@ -191,11 +194,18 @@ def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:
     Raises:
         Refused: a folder is missing or empty, holds links that leave it, or two files of one name.
     """
-    find_by_name(images, "images")
-    found, lacking = match_masks(find_images(images, "images"), images, holes, "holes")
-    names = [path.relative_to(images).with_suffix("").as_posix() for path in found]
+    found = find_by_name(images, "images")
+    matches, lacking = match_masks([*found.values()], images, holes, "holes")
     pairs = [
-        Pair(index, name, name, *files) for index, (name, files) in enumerate(zip(names, found.items(), strict=True))
+        Pair(
+            index=index,
+            name=match.name,
+            photograph=called(match.picture.relative_to(images)),
+            image=match.picture,
+            hole=match.mask,
+            mask=called(match.mask.relative_to(holes)),
+        )
+        for index, match in enumerate(matches)
     ]
     return pairs, [Problem("holes", "missing", name) for name in lacking]
 
@@ -230,9 +240,9 @@ def _results(method: str, folder: Path, pairs: Sequence[Pair], problems: list[Pr
     """The result of each picture; what is missing, too much or no picture is noted."""
     setting = f"results.{method}"
     files, others = find_results(folder, setting)
-    names = {pair.name for pair in pairs}
-    problems += others + unmatched(files, (pair.name for pair in pairs), setting)
-    return {name: path for name, path in files.items() if name in names}
+    own = {pair.name: pair.name if pair.name in files or pair.mask not in files else pair.mask for pair in pairs}
+    problems += others + unmatched(files, own.values(), setting)
+    return {name: files[file] for name, file in own.items() if file in files}
 
 
 def _sizes(found: Sequence[int], expected: Sequence[int]) -> str:

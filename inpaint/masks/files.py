@@ -36,7 +36,7 @@ class Files(Masks):
     that was frozen for it, and nothing else.
 
     Args:
-        root: the folder, searched with its sub-folders; jpg, png, webp.
+        root: the folder, searched with its sub-folders; jpg, png, webp, tif, bmp.
         polarity: "white" or "black": what the hole is in the files. "auto": what covers less of them all.
         threshold: grey levels at or above it are white, 1..255; null demands files of two levels.
         side: files whose shorter side has more pixels than this are reduced to it.

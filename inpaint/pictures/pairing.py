@@ -1,20 +1,28 @@
 """Folders of pictures, masks and results: found, paired by their names, and what does not fit.
 
-A picture's name is its path relative to its folder, without the suffix: ``a/b`` for ``a/b.png``.
+A picture's name is its path relative to its folder, without the suffix: ``a/b`` for ``a/b.png`` (`names.called`).
 """
 
+import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from inpaint.folder import first_rank
+from inpaint.pictures.names import OTHER_SUFFIXES, READ, SUFFIXES, called, is_left_alone, other_types, suffix_of
 from inpaint.settings import Refused, listed
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+log = logging.getLogger("inpaint.pictures")
+
+MASK = re.compile(r"(.+)_mask\d*")  # NAME_mask, and NAME_mask001 of LaMa's evaluation sets
 
 
 def find_images(root: Path, setting: str) -> list[Path]:
-    """All jpg, png and webp files below `root`, hidden ones left out, in the order of their names.
+    """All pictures below `root`, hidden ones and thumbnails left out, in the order of their names.
+
+    Pictures of types that are not read are counted, and it is said.
 
     Raises:
         Refused: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it or lead
@@ -22,10 +30,11 @@ def find_images(root: Path, setting: str) -> list[Path]:
     """
     if not root.is_dir():
         raise Refused(f"{setting}: {root} is not a folder")
-    found, leaving, home = [], [], root.resolve()
+    found, others, leaving, home = [], [], [], root.resolve()
     try:
         for entry in _entries(root):
-            is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES  # noqa: PTH122  a million of them
+            suffix = suffix_of(entry.name)
+            is_image = suffix in SUFFIXES
             if entry.is_symlink() and (is_image or Path(entry.path).is_dir()):
                 target = os.path.realpath(entry.path)
                 if not Path(target).is_relative_to(home) or not Path(target).exists():
@@ -33,6 +42,8 @@ def find_images(root: Path, setting: str) -> list[Path]:
                     continue
             if is_image and entry.is_file():
                 found.append(entry.path)
+            elif suffix in OTHER_SUFFIXES:
+                others.append(entry.name)
     except OSError as error:
         raise Refused(f"{setting}: {error.filename} cannot be opened ({error.strerror})") from None
     if leaving:
@@ -41,15 +52,18 @@ def find_images(root: Path, setting: str) -> list[Path]:
             "copy the files into it, or give the folder that holds them"
         )
     if not found:
-        raise Refused(f"{setting}: no images ({', '.join(sorted(SUFFIXES))}) in {root}")
+        instead = f"; there are {other_types(others)}, which are not read" if others else ""
+        raise Refused(f"{setting}: no images ({READ}) in {root}{instead}")
+    if others and first_rank():
+        log.warning(f"{setting}: {len(others)} pictures of other types than {READ} are left out: {other_types(others)}")
     return [Path(path) for path in sorted(found)]
 
 
 def _entries(folder: Path | str) -> Iterator[os.DirEntry]:
-    """What is below a folder at any depth, without hidden things; links are named but not followed."""
+    """What is below a folder at any depth, without hidden things and litter; links are named but not followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_left_alone(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _entries(entry.path)
@@ -57,66 +71,111 @@ def _entries(folder: Path | str) -> Iterator[os.DirEntry]:
                 yield entry
 
 
-def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> dict[Path, Path]:
-    """The mask of each picture, as `match_masks` finds them.
+# ---- masks ----------------------------------------------------------------------------------------------------------
+
+
+class Match(NamedTuple):
+    """A picture and a mask of it.
+
+    file: the picture's own relative path, or, where it has several masks, the mask's: results are called so.
+    """
+
+    picture: Path
+    mask: Path
+    file: Path
+
+    @property
+    def name(self) -> str:
+        """What a result is called, without suffix."""
+        return called(self.file)
+
+
+def pair_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> list[Match]:
+    """The masks of each picture, as `match_masks` finds them.
 
     Raises:
-        Refused: naming `setting`, if pictures have no mask (with counts and names) or a mask is there twice.
+        Refused: naming `setting`, if pictures have no mask (with counts and names), or as `match_masks`.
     """
     pairs, lacking = match_masks(pictures, root, masks, setting)
     if lacking:
+        number = len(lacking) + len({pair.picture for pair in pairs})
         raise Refused(
-            f"{setting}: {len(lacking)} of {len(lacking) + len(pairs)} pictures have no mask of their name in {masks}: "
-            f"{listed(lacking)}"
+            f"{setting}: {len(lacking)} of {number} pictures have no mask of their name in {masks}: {listed(lacking)}"
         )
     return pairs
 
 
-def match_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> tuple[dict[Path, Path], list[str]]:
-    """Masks by picture: the file of its relative name below `masks`, with any suffix or with `_mask` before it.
+def match_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str) -> tuple[list[Match], list[str]]:
+    """The masks of pictures, by the names below `masks`: see `masks_of`.
 
     What is itself a mask is left out of the pictures: files below `masks`, where that is a folder inside `root`, and
-    ``NAME_mask`` where both are one folder.
+    ``NAME_mask`` where both are one folder that holds a picture NAME.
 
     Returns:
-        The pairs, and the names of the pictures that have none.
+        The pairs in the order of the pictures, and the names of the pictures that have no mask.
 
     Raises:
-        Refused: naming `setting`, if a mask is there twice.
+        Refused: naming `setting`, as `find_by_name` and `masks_of`.
     """
     by_name = find_by_name(masks, setting)
     if masks.resolve() == root.resolve():
-        pictures = [path for path in pictures if not path.stem.endswith("_mask")]
-        by_name = {name: path for name, path in by_name.items() if name.endswith("_mask")}
+        beside = _masks_beside(by_name)
+        pictures = [path for path in pictures if called(path.relative_to(root)) not in beside]
+        by_name = {name: path for name, path in by_name.items() if name in beside}
     elif masks.resolve().is_relative_to(root.resolve()):
         inside = root / masks.resolve().relative_to(root.resolve())
         pictures = [path for path in pictures if not path.is_relative_to(inside)]
 
-    pairs, lacking = {}, []
-    for path in pictures:
-        name = path.relative_to(root).with_suffix("").as_posix()
-        mask = mask_of(name, by_name)
-        if mask is None:
+    names = {path: called(path.relative_to(root)) for path in pictures}
+    paired = masks_of(names.values(), by_name, setting)
+    pairs, lacking = [], []
+    for path, name in names.items():
+        own = paired[name]
+        for mask in (by_name[name] for name in own):
+            pairs.append(Match(path, mask, mask.relative_to(masks) if len(own) > 1 else path.relative_to(root)))
+        if not own:
             lacking.append(name)
-        else:
-            pairs[path] = mask
     return pairs, lacking
 
 
-def mask_of(name: str, by_name: Mapping[str, Path]) -> Path | None:
-    """The mask of a picture among those that `find_by_name` found: of its name, or with `_mask` behind."""
-    return by_name.get(name, by_name.get(f"{name}_mask"))
+def masks_of(names: Iterable[str], masks: Mapping[str, Path], setting: str) -> dict[str, list[str]]:
+    """The names of each picture's masks: its own name, or ``NAME_mask``, or several as ``NAME_mask001``.
+
+    A mask that has the very name of a picture belongs to that one: ``carnival_mask`` to a picture of that name.
+
+    Raises:
+        Refused: naming `setting`, if a picture has a mask of its own name and another one.
+    """
+    paired: dict[str, list[str]] = {name: [name] if name in masks else [] for name in names}
+    for mask in sorted(masks):
+        base = match[1] if (match := MASK.fullmatch(mask)) else ""
+        if mask in paired or base not in paired:
+            continue
+        if base in paired[base]:
+            raise Refused(f"{setting}: {masks[base]} and {masks[mask]} are both masks of {base}; remove one")
+        paired[base].append(mask)
+    return paired
+
+
+def _masks_beside(names: Iterable[str]) -> set[str]:
+    """Which files of one folder are masks: ``NAME_mask`` where there is a picture NAME; others are photographs."""
+    masks: set[str] = set()
+    pictures: set[str] = set()
+    for name in sorted(names, key=len):
+        base = match[1] if (match := MASK.fullmatch(name)) else ""
+        (masks if base in pictures else pictures).add(name)
+    return masks
 
 
 def find_by_name(root: Path, setting: str) -> dict[str, Path]:
-    """What `find_images` finds, by the relative name without suffix.
+    """What `find_images` finds, by the names of the pictures.
 
     Raises:
         Refused: as there, or naming `setting`, if two files have one name.
     """
     by_name: dict[str, Path] = {}
     for path in find_images(root, setting):
-        name = path.relative_to(root).with_suffix("").as_posix()
+        name = called(path.relative_to(root))
         if by_name.setdefault(name, path) != path:
             raise Refused(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
     return by_name
@@ -138,8 +197,8 @@ def find_results(root: Path, setting: str) -> tuple[dict[str, Path], list[Proble
     """What `find_by_name` finds in a tool's folder, and the files in there that are no pictures by their suffix."""
     files = find_by_name(root, setting)
     others = [Path(entry.path) for entry in _entries(root) if entry.is_file()]
-    kind = "of another type than jpg, png, webp"
-    return files, [Problem(setting, kind, path.name) for path in sorted(others) if path.suffix.lower() not in SUFFIXES]
+    kind = f"of another type than {READ}"
+    return files, [Problem(setting, kind, path.name) for path in sorted(others) if suffix_of(path.name) not in SUFFIXES]
 
 
 def unmatched(files: Iterable[str], names: Iterable[str], setting: str) -> list[Problem]:

@@ -1,5 +1,8 @@
 """Pictures and masks: checked by their header, read as 8-bit RGB or refused by name."""
 
+import re
+import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +15,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
+from inpaint.pictures.names import FORMATS, READ
 from inpaint.settings import Refused
 from inpaint.untrusted import measure
 
-FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
 LARGEST_FILE = 1 << 30  # bytes; that many pixels take a third of it, uncompressed
 GAP = 3.0  # before Lanczos, pictures are reduced by whole numbers to this many times the size: Pillow's `reducing_gap`
@@ -31,6 +34,14 @@ TURNS = {
     8: Transpose.ROTATE_90,
 }
 SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+SEVERAL = {
+    "PNG": "an animated PNG of {} frames",
+    "WEBP": "an animated WEBP of {} frames",
+    "TIFF": "a TIFF of {} pages",
+}
+MOST_CHUNKS = 1_000_000  # of a PNG, which has one for each 8 kB
+# Pillow warns of notes about a picture that viewers pass over, such as damaged EXIF data, once for every picture.
+NO_WARNINGS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 
 
 class BadImage(Refused):
@@ -58,15 +69,18 @@ def open_image(file: File) -> Image.Image:
     """Open a picture without decoding it; its header is checked.
 
     Raises:
-        BadImage: it is missing, no jpg, png or webp, an animation, too large, or has more than 8 bits a channel.
+        BadImage: it is missing, no jpg, png, webp, tif or bmp, has several frames, is too large, or has more than 8
+            bits a channel.
     """
+    if NO_WARNINGS not in warnings.filters:  # whoever kept the filters and put them back has taken it away
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     source = file.stream if isinstance(file, Encoded) else file
     try:
         if isinstance(file, Path):
             measure(file, LARGEST_FILE)
         picture = Image.open(source, formats=FORMATS)
     except UnidentifiedImageError:
-        raise BadImage(f"{file}: not a readable jpg, png or webp picture{_found_instead(file)}") from None
+        raise BadImage(f"{file}: not a readable picture ({READ}){_found_instead(file)}") from None
     except Exception as error:  # a broken header can make Pillow raise nearly anything
         raise BadImage(f"{file}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     if reason := _refused(picture):
@@ -93,8 +107,8 @@ def _refused(picture: Image.Image) -> str | None:
     if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):  # type: ignore[attr-defined]
         return f"{picture.mode} pixels with more than 8 bits a channel; convert it to 8 bits first"
     # A JPEG of several pictures (MPO) is a photograph with previews or a second view: the first one is read.
-    if picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False):
-        return f"an animated {picture.format} of {picture.n_frames} frames; save the one you want"  # type: ignore[attr-defined]
+    if picture.format in SEVERAL and getattr(picture, "is_animated", False):
+        return f"{SEVERAL[picture.format].format(picture.n_frames)}; save the one you want"  # type: ignore[attr-defined]
     return None
 
 
@@ -111,9 +125,9 @@ def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
     """Height and width as `read_image` gives it (upright, shrunk), from the header alone.
 
     Raises:
-        BadImage: as `open_image`, or its EXIF data is broken.
+        BadImage: as `open_image`.
     """
-    with open_image(file) as picture, _broken_is_refused(picture):
+    with open_image(file) as picture:
         width, height = fit(picture.size, resize)
         return (width, height) if _turn(picture) in SIDEWAYS else (height, width)
 
@@ -165,8 +179,6 @@ def decode(
         if pixels is not None and turn is None and size == given:
             return pixels
         image = picture.convert(mode) if pixels is None else Image.fromarray(pixels)
-        if _turn(picture) != turn:
-            raise ValueError("its EXIF orientation stands behind the pixels, where a header does not show it")
         if size != image.size:
             image = image.resize(size, resample, reducing_gap=GAP)
         return np.array(image if turn is None else image.transpose(turn))
@@ -192,10 +204,37 @@ def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:
 
 
 def _turn(picture: Image.Image) -> Transpose | None:
-    """What turns a picture upright, by its header."""
+    """What turns a picture upright, by its EXIF data or XMP; damaged data says nothing, as in every viewer."""
+    if picture.format == "TIFF":  # Pillow turns it
+        return None
     bare = Image.Image()  # not the picture's own `getexif`, which decodes a PNG to look for more
     bare.info = picture.info
-    return TURNS.get(bare.getexif().get(ExifTags.Base.Orientation, 1))
+    if picture.format == "PNG" and "exif" not in picture.info and (late := _late_exif(picture)) is not None:
+        bare.info = {**picture.info, "exif": late}
+    try:
+        return TURNS.get(bare.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises whatever is at hand
+        return None
+
+
+def _late_exif(picture: Image.Image) -> bytes | None:
+    """The EXIF data of a PNG that stands behind its pixels, found without decoding them; None where there is none."""
+    stream = getattr(picture, "fp", None)
+    if stream is None:
+        return None
+    place = stream.tell()
+    try:
+        stream.seek(8)
+        for _ in range(MOST_CHUNKS):
+            if len(head := stream.read(8)) < 8:
+                break
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return b"Exif\0\0" + stream.read(min(length, 1 << 16))
+            stream.seek(length + 4, 1)
+        return None
+    finally:
+        stream.seek(place)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
     inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
     inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
-A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
-serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
+A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it), and of several
+(`_mask001` and so on) each makes a result of its own; one mask file serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
 profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired. A picture whose
 hole comes out with NaN or infinite pixels is not written; the others are, and a line counts and names the ones that
 are not, with exit code 1.
@@ -38,13 +38,16 @@ def plan(images: Path, holes: Path, output: Path) -> list[Job]:
         Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.pictures.pairing import find_images, pair_masks
+    from inpaint.pictures.pairing import Match, find_images, pair_masks
     from inpaint.pictures.reading import paired_size
 
     found = [images] if images.is_file() else find_images(images, "images")
     root = images.parent if images.is_file() else images
-    pairs = dict.fromkeys(found, holes) if holes.is_file() else pair_masks(found, root, holes, "holes")
-    jobs = [Job(image, mask, output / image.relative_to(root).with_suffix(".png")) for image, mask in pairs.items()]
+    if holes.is_file():
+        pairs = [Match(image, holes, image.relative_to(root)) for image in found]
+    else:
+        pairs = pair_masks(found, root, holes, "holes")
+    jobs = [Job(pair.picture, pair.mask, output / pair.file.with_suffix(".png")) for pair in pairs]
 
     inputs = {path.resolve() for job in jobs for path in (job.image, job.mask)}
     written: dict[Path, Path] = {}

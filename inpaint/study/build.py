@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from inpaint import rng
-from inpaint.pictures.pairing import Problem, find_by_name, find_results, grouped, mask_of, refusal, unmatched
+from inpaint.pictures.pairing import Problem, find_by_name, find_results, grouped, masks_of, refusal, unmatched
 from inpaint.pictures.reading import BadImage, decode, open_image, read_mask
 from inpaint.progress import track
 from inpaint.settings import Refused, choice
@@ -120,11 +120,13 @@ def _size(shape: Sequence[int]) -> str:
 
 def _pair_masks(folder: Path, shapes: Mapping[str, tuple[int, ...]], problems: list[Problem]) -> dict[str, Path]:
     by_name = find_by_name(folder, "masks")
+    names = masks_of(shapes, by_name, "masks")
     paired = {}
     for picture, shape in shapes.items():
-        if (path := mask_of(picture, by_name)) is None:
-            problems.append(Problem("masks", "missing", picture))
+        if len(names[picture]) != 1:
+            problems.append(Problem("masks", "several" if names[picture] else "missing", picture))
             continue
+        path = by_name[names[picture][0]]
         try:
             mask = read_mask(path)
         except BadImage as error:

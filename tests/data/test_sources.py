@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint.data.sources import Folder, Photos
+from inpaint.data.sources import Folder, Photos, place
 from inpaint.pictures.reading import BadImage
 
 
@@ -75,6 +75,10 @@ def test_a_folder_reads_what_is_there(photo_folder):
             assert np.array_equal(picture["image"].permute(1, 2, 0), np.array(expected.convert("RGB")))
 
 
+def test_the_split_does_not_depend_on_how_accents_are_spelt():
+    assert place("caf\u00e9.png") == place("cafe\u0301.png") != place("cafe.png")
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0, -1])
 def test_a_share_that_is_none(photo_folder, share):
     with pytest.raises(ValueError, match=r"data\.validation"):
@@ -135,24 +139,6 @@ def test_list_files(sorted_folder, tmp_path, place):
     assert names(folder, "validation") == ["train/dog/2.png"]
 
 
-def test_every_wrong_line_of_a_list_is_counted(sorted_folder, tmp_path):
-    lines = [
-        "../a.png",
-        "/etc/b.png",
-        "train/../train/cat/1.png",
-        "gone.png",
-        "train",
-        "val/dog/4.png",
-        "val/dog/4.png",
-    ]
-    (tmp_path / "list.txt").write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=r"data\.train: of 7 lines in .*list\.txt.*: "
-                       r"3 lead out of the folder \(\.\./a\.png, /etc/b\.png, train/\.\./train/cat/1\.png\); "
-                       r"2 name no picture there \(gone\.png, train\); "
-                       r"1 stand there twice \(val/dog/4\.png\)$"):  # fmt: skip
-        Folder(str(sorted_folder), train=str(tmp_path / "list.txt"))
-
-
 @pytest.mark.parametrize(("content", "says"), [(b"", "names no pictures"), (b"# x\n", "names no pictures"),
                                                (b"\xff\xfe\0", "is no list that can be read")])  # fmt: skip
 def test_lists_without_pictures(sorted_folder, tmp_path, content, says):
@@ -191,6 +177,21 @@ def test_masks_come_with_their_pictures(tmp_path):
                 assert set(mask.unique().tolist()) == {0, 1}
                 if resize is None:
                     assert mask.sum() == 12 and mask[0, 2:5, 3:7].all()
+
+
+def test_a_picture_with_several_masks_stands_once_for_each_on_one_side(tmp_path):
+    make(tmp_path / "p", *(f"{n}.jpg" for n in range(6)))
+    for n in range(6):
+        for k in range(1 + n % 2):
+            make_mask(tmp_path / "m" / f"{n}_mask00{k}.png", levels=(0, 255) if k == 0 else (255, 0))
+    folder = Folder(str(tmp_path / "p"), validation=0.5, masks_root=str(tmp_path / "m"))
+    rows = [(split, row) for split in ("train", "validation") for row in range(folder.count(split))]
+    assert sorted(folder.name(*place) for place in rows) == sorted(f"{n}.jpg" for n in (0, 1, 1, 2, 3, 3, 4, 5, 5))
+    assert not {*names(folder, "train")} & {*names(folder, "validation")}
+    areas = {}
+    for place in rows:
+        areas.setdefault(folder.name(*place), []).append(int(folder.read(*place)["mask"].sum()))
+    assert areas["1.jpg"] == [12, 108] and areas["0.jpg"] == [12]
 
 
 def test_masks_inside_the_folder_are_no_pictures(tmp_path):

@@ -60,6 +60,21 @@ def test_pictures_holes_and_results_belong_together(folders: Path) -> None:
     assert seen == ["a", "d", "deep/b", "deep/c", "e"]
 
 
+def test_lamas_evaluation_sets_and_results_called_like_their_masks(folders: Path) -> None:
+    (folders / "holes" / "a.png").rename(folders / "holes" / "a_mask001.png")
+    shutil.copy(folders / "holes" / "e.png", folders / "holes" / "e_mask000.png")
+    (folders / "holes" / "e.png").rename(folders / "holes" / "e_mask001.png")
+    for name in ("a_mask001", "e_mask000", "e_mask001"):
+        shutil.copy(folders / "lama" / f"{name[0]}.png", folders / "lama" / f"{name}.png")
+    for name in ("a", "e"):
+        (folders / "lama" / f"{name}.png").unlink()
+    pictures = pair(folders, tools=("lama",))
+    assert [pictures.name(index) for index in pictures.pairs] == ["a", "d", "deep/b", "deep/c", "e_mask000", "e_mask001"]
+    assert [pictures.photograph(index) for index in (0, 4, 5)] == ["a", "e", "e"]
+    assert pictures.results["lama"]["a"].name == "a_mask001.png"
+    assert pictures.results["lama"]["e_mask000"].name == "e_mask000.png"
+
+
 def test_parts_hold_pictures_of_one_size(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pair(folders).parts() == [[0], [1], [2, 3, 4]]
     assert pair(folders, batch_size=2).parts() == [[0], [1], [2, 3], [4]]
@@ -94,7 +109,7 @@ def resized(folders: Path) -> None:
 
 
 def wrong_type(folders: Path) -> None:
-    (folders / "lama" / "deep" / "b.png").rename(folders / "lama" / "deep" / "b.tiff")
+    (folders / "lama" / "deep" / "b.png").rename(folders / "lama" / "deep" / "b.gif")
 
 
 def no_picture(folders: Path) -> None:
@@ -133,7 +148,7 @@ UNFIT = {
     missing: (r"results\.lama: 2 missing: a, deep/b", 3),
     extra: (r"results\.lama: 1 extra, no picture is called so: z", 5),
     resized: (r"results\.lama: 1 of another size: a \(25 x 20 pixels, its picture 50 x 40\)", 4),
-    wrong_type: (r"results\.lama: 1 of another type than jpg, png, webp: b\.tiff\nresults\.lama: 1 missing: deep/b", 4),
+    wrong_type: (r"results\.lama: 1 of another type than .*bmp: b\.gif\nresults\.lama: 1 missing: deep/b", 4),
     no_picture: (r"results\.lama: 1 unreadable: a \(.*a\.png: not a readable", 4),
     truncated: (r"results\.lama: 1 unreadable: a \(.*a\.png: broken picture", 4),
     sixteen_bits: (r"results\.lama: 1 unreadable: a \(.*more than 8 bits", 4),

@@ -268,7 +268,7 @@ def link(root):
 BAD = {
     "missing": (nothing, "folder is not a folder"),
     "empty": (lambda root: None, "no images"),
-    "text": (text, "m.png: not a readable jpg, png or webp picture"),
+    "text": (text, "m.png: not a readable picture"),
     "cut short": (cut, "000.png: broken picture"),
     "link": (link, "1 links in .* leave it.*out.png"),
 }

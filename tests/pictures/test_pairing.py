@@ -1,8 +1,20 @@
 """Folders of pictures: found in order, paired by name, and links that leave them refused."""
 
+import logging
+import unicodedata
+
 import pytest
 
-from inpaint.pictures.pairing import Problem, find_images, find_results, grouped, pair_masks, refusal, unmatched
+from inpaint.pictures.pairing import (
+    Problem,
+    find_images,
+    find_results,
+    grouped,
+    match_masks,
+    pair_masks,
+    refusal,
+    unmatched,
+)
 
 
 def touch(root, *names):
@@ -15,6 +27,27 @@ def test_find_images_is_recursive_sorted_and_leaves_hidden_files_out(tmp_path):
     touch(tmp_path, "b.png", "a/c.JPG", "a/d.webp", ".hidden/e.png", "a/.f.png", "notes.txt")
     names = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path, "data.root")]
     assert names == ["a/c.JPG", "a/d.webp", "b.png"]
+
+
+def test_thumbnails_of_network_drives_and_systems_are_left_alone(tmp_path, caplog):
+    litter = ("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "Thumbs.db", ".DS_Store", "__MACOSX/._a.jpg", "#recycle/b.jpg")
+    touch(tmp_path, "a.jpg", *litter)
+    assert [path.name for path in find_images(tmp_path, "data.root")] == ["a.jpg"]
+    assert not caplog.records
+
+
+def test_every_suffix_of_a_type_that_is_read_and_others_are_counted_in_a_line(tmp_path, caplog):
+    read = ["1.jfif", "2.jpe", "3.TIF", "4.tiff", "5.bmp", "6.jpeg"]
+    touch(tmp_path, *read, "a.gif", "b/c.GIF", "d.heic", "notes.txt")
+    with caplog.at_level(logging.WARNING):
+        assert [path.name for path in find_images(tmp_path, "images")] == read
+    assert caplog.messages == [
+        "images: 3 pictures of other types than jpg, png, webp, tif, bmp are left out: 2 .gif, 1 .heic"
+    ]
+    for name in read:
+        (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match=r"images: no images .*; there are 2 \.gif, 1 \.heic, which are not read"):
+        find_images(tmp_path, "images")
 
 
 def test_no_images_and_no_folder(tmp_path):
@@ -39,14 +72,22 @@ def test_links_inside_are_followed_once_and_links_that_leave_are_refused(tmp_pat
         find_images(root, "data.root")
 
 
+# ---- masks
+
+
+def paired(root, masks):
+    """Names of masks by the names of the results."""
+    pairs = pair_masks(find_images(root, "x"), root, masks, "holes")
+    return {pair.file.as_posix(): pair.mask.relative_to(masks).as_posix() for pair in pairs}
+
+
 @pytest.mark.parametrize(("photos", "masks"), [("photos", "masks"), ("photos", "photos"), ("photos", "photos/masks")])
 def test_masks_belong_to_pictures_of_their_name(tmp_path, photos, masks):
     root, mask_root = tmp_path / photos, tmp_path / masks
     touch(root, "a.jpg", "b/c.d.png", "e.webp")
     ending = "_mask" if photos == masks else ""
     touch(mask_root, f"a{ending}.png", f"b/c.d{ending}.png", "e_mask.png")
-    pairs = pair_masks(find_images(root, "x"), root, mask_root, "data.masks_root")
-    named = {p.relative_to(root).as_posix(): m.relative_to(mask_root).as_posix() for p, m in pairs.items()}
+    named = paired(root, mask_root)
     assert named == {"a.jpg": f"a{ending}.png", "b/c.d.png": f"b/c.d{ending}.png", "e.webp": "e_mask.png"}
 
 
@@ -60,11 +101,54 @@ def test_pictures_without_a_mask_are_counted_and_named(tmp_path):
         pair_masks(find_images(tmp_path / "p", "x"), tmp_path / "p", tmp_path / "m", "data.masks_root")
 
 
+def test_a_name_is_the_same_however_its_accents_are_spelt(tmp_path):
+    """A Mac writes them decomposed (NFD), others composed (NFC)."""
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    touch(tmp_path, f"p/{decomposed}.jpg", f"m/{composed}.png", f"r/{composed}.png")
+    assert paired(tmp_path / "p", tmp_path / "m") == {f"{decomposed}.jpg": f"{composed}.png"}
+    files, _ = find_results(tmp_path / "r", "results.lama")
+    (pair,), _ = match_masks(find_images(tmp_path / "p", "x"), tmp_path / "p", tmp_path / "m", "holes")
+    assert unmatched(files, [pair.name], "lama") == []
+    touch(tmp_path, f"r/{decomposed}.png")
+    with pytest.raises(ValueError, match="are both called"):
+        find_results(tmp_path / "r", "results.lama")
+
+
+@pytest.mark.parametrize("masks", ["p", "m"])
+def test_the_masks_of_lamas_evaluation_sets(tmp_path, masks):
+    """One mask has any number; several make as many results, which are called like them."""
+    touch(tmp_path, "p/s/one.png", "p/two.png", f"{masks}/s/one_mask001.png")
+    touch(tmp_path, f"{masks}/two_mask000.png", f"{masks}/two_mask001.png")
+    assert paired(tmp_path / "p", tmp_path / masks) == {
+        "s/one.png": "s/one_mask001.png",
+        "two_mask000.png": "two_mask000.png",
+        "two_mask001.png": "two_mask001.png",
+    }
+
+
+def test_a_photograph_may_be_called_like_a_mask(tmp_path):
+    touch(tmp_path, "p/carnival_mask.png", "p/a.png", "m/carnival_mask.png", "m/a_mask.png")
+    both = {"a.png": "a_mask.png", "carnival_mask.png": "carnival_mask.png"}
+    assert paired(tmp_path / "p", tmp_path / "m") == both
+    touch(tmp_path, "p/a_mask.png")
+    with pytest.raises(ValueError, match="holes: 1 of 2 pictures have no mask of their name in .*: carnival_mask$"):
+        paired(tmp_path / "p", tmp_path / "p")
+    touch(tmp_path, "p/carnival_mask_mask.png")
+    assert paired(tmp_path / "p", tmp_path / "p") == {**both, "carnival_mask.png": "carnival_mask_mask.png"}
+
+
+def test_no_mask_wins_over_another_in_silence(tmp_path):
+    touch(tmp_path, "p/a.jpg", "m/a.png", "m/a_mask.png")
+    with pytest.raises(ValueError, match=r"holes: .*a\.png and .*a_mask\.png are both masks of a; remove one"):
+        paired(tmp_path / "p", tmp_path / "m")
+
+
 # ---- what does not fit
 
 
 def test_results_and_what_is_not_one_of_them(tmp_path):
-    touch(tmp_path, "b/two.png", "one.webp", "notes.txt", "b/three.tiff", ".hidden/x.txt", ".DS_Store")
+    touch(tmp_path, "b/two.png", "one.webp", "notes.txt", "b/three.gif", ".hidden/x.txt", ".DS_Store")
     (tmp_path / "again").symlink_to("b")
     files, others = find_results(tmp_path, "results.lama")
     assert {name: path.relative_to(tmp_path).as_posix() for name, path in files.items()} == {
@@ -72,7 +156,7 @@ def test_results_and_what_is_not_one_of_them(tmp_path):
         "one": "one.webp",
     }
     assert [(problem.setting, problem.name) for problem in others] == [
-        ("results.lama", "three.tiff"),
+        ("results.lama", "three.gif"),
         ("results.lama", "notes.txt"),
     ]
 

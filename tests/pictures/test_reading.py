@@ -82,7 +82,7 @@ def test_plain_jpegs_are_not_decoded_by_pillow_and_others_are(tmp_path, monkeypa
     assert np.array_equal(pixels(tmp_path / "cmyk.jpg"), expected) and decoded == ["CMYK"]
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("resize", [None, 8])
 def test_exif_orientation_is_applied_as_pillow_does(tmp_path, suffix, orientation, resize):
@@ -111,15 +111,49 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def test_an_orientation_behind_the_pixels_is_refused(tmp_path):
-    """The header would promise another size than the picture has."""
+def test_an_orientation_behind_the_pixels_counts_in_the_header_too(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     raw = encoded(Image.fromarray(picture()), format="PNG")
     late = raw[:-12] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + raw[-12:]
     (tmp_path / "late.png").write_bytes(late)
-    with pytest.raises(BadImage, match=r"late\.png: .*orientation stands behind the pixels"):
-        read_image(tmp_path / "late.png")
+    expected = np.array(ImageOps.exif_transpose(Image.open(tmp_path / "late.png")))
+    assert np.array_equal(pixels(tmp_path / "late.png"), expected)
+    assert image_size(tmp_path / "late.png") == (9, 6) == expected.shape[:2]
+    shard = Encoded(io.BytesIO(late), "shard.tar/late.png")
+    assert image_size(shard) == (9, 6) and np.array_equal(pixels(shard), expected)
+
+
+GARBAGE = (b"Exif\0\0garbagegarbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01", b"Exif\0\0MM\0*\0\0\xff\xff", b"Exif\0\0")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("exif", GARBAGE)
+def test_damaged_exif_data_is_passed_over_as_in_every_viewer(tmp_path, suffix, exif, recwarn):
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(smooth(6, 9)).save(path, exif=exif, **({"lossless": True} if suffix == "webp" else {"quality": 95}))
+    found = pixels(path)
+    assert image_size(path) == found.shape[:2] == (6, 9)
+    assert np.abs(found.astype(int) - smooth(6, 9)).mean() < 20
+    assert not recwarn.list
+
+
+def test_pillows_warnings_do_not_reach_the_terminal(tmp_path, recwarn):
+    palette = Image.fromarray(smooth(6, 9)).convert("P")
+    palette.save(tmp_path / "x.png", transparency=bytes(range(256)))
+    assert np.array_equal(pixels(tmp_path / "x.png"), np.array(palette.convert("RGB")))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("suffix", ["tif", "bmp", "jfif", "jpe"])
+def test_other_types_and_suffixes(tmp_path, suffix):
+    for mode in ("RGB", "L", "P", "1") + (("RGBA", "CMYK") if suffix == "tif" else ()):
+        if suffix in ("jfif", "jpe") and mode in ("P", "1"):
+            continue
+        image = Image.fromarray(smooth(12, 9)).convert(mode)
+        image.save(tmp_path / f"x.{suffix}", **({"compression": "tiff_lzw"} if suffix == "tif" and mode == "RGB" else {}))
+        expected = np.array(Image.open(tmp_path / f"x.{suffix}").convert("RGB"))
+        assert np.array_equal(pixels(tmp_path / f"x.{suffix}"), expected)
 
 
 def header_only_png(width, height, bits=8):
@@ -147,12 +181,16 @@ TURNED_JPEG = encoded(Image.fromarray(smooth(64, 64)), format="JPEG", quality=95
 NOISE_PNG = encoded(Image.fromarray(picture(64, 64)), format="PNG")
 NOISE_WEBP = encoded(Image.fromarray(picture(64, 64)), format="WEBP")
 BAD = {
-    "text": (b"<html>not found</html>", "not a readable jpg, png or webp picture$"),
+    "text": (b"<html>not found</html>", "not a readable picture \\(jpg, png, webp, tif, bmp\\)$"),
     "empty": (b"", "not a readable"),
     "gif": (animation("GIF"), "but a GIF; save the frame"),
     "animated png": (animation("PNG"), "an animated PNG of 3 frames"),
     "animated webp": (animation("WEBP"), "an animated WEBP of 3 frames"),
     "16-bit grey": (encoded(Image.fromarray(picture()[..., 0].astype(np.uint16)), format="PNG"), "more than 8 bits"),
+    "pages": (animation("TIFF"), "a TIFF of 3 pages; save the one you want"),
+    "16-bit tif": (encoded(Image.fromarray(picture()[..., 0].astype(np.uint16)), format="TIFF"), "more than 8 bits"),
+    "truncated tif": (encoded(Image.fromarray(picture(64, 64)), format="TIFF")[:6000], "(broken|cannot be opened)"),
+    "truncated bmp": (encoded(Image.fromarray(picture(64, 64)), format="BMP")[:-3000], "broken picture"),
     "16-bit colour": (header_only_png(4, 4, bits=16), "more than 8 bits"),
     "png bomb": (header_only_png(9433, 9436), "9433 x 9436 pixels, more than 89 million"),
     "png bigger bomb": (header_only_png(100_000, 100_000), "exceeds limit"),

@@ -167,7 +167,7 @@ def spoil(folders: Path) -> dict[str, int]:
     data = (folders / "ours" / "hall" / "one.png").read_bytes()
     (folders / "ours" / "hall" / "one.png").write_bytes(data[: len(data) // 2])
     shutil.copy(folders / "lama" / "four.png", folders / "lama" / "nine.png")
-    (folders / "lama" / "four.tif").write_bytes(b"II*")
+    (folders / "lama" / "four.gif").write_bytes(b"II*")
     (folders / "lama" / ".DS_Store").write_bytes(b"")
     return {"pictures": 2}
 
@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(folders: Path, capsy
     for said in (
         "lama: 1 missing: three",
         "lama: 1 extra, no picture is called so: nine",
-        "lama: 1 of another type than jpg, png, webp: four.tif",
+        "lama: 1 of another type than jpg, png, webp, tif, bmp: four.gif",
         "ours: 1 of another size: four (57 x 40 pixels instead of 56 x 40 pixels)",
         "ours: 1 unreadable: hall/one (",
         "one.png: broken picture",
@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(folders: Path, capsy
     for said in (
         "lama: 1 missing: three",
         "lama: 1 extra, no picture is called so: nine",
-        "lama: 1 of another type than jpg, png, webp: four.tif",
+        "lama: 1 of another type than jpg, png, webp, tif, bmp: four.gif",
         "ours: 1 of another size: four",
         "ours: 1 unreadable: hall/one",
     ):
