@@ -187,7 +187,7 @@ def write_whole(path: Path, text: str) -> None:
         OSError: the folder is not there, the disk is full, or one may not write; with the name of `path`.
     """
     with replacing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files are any bytes
 
 
 @contextmanager

@@ -23,11 +23,12 @@ from omegaconf import DictConfig, OmegaConf
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
 from inpaint.config import Parts, build, build_baseline, build_judges, check, plain
-from inpaint.folder import Held, first_rank, only_one, refuse_links, shown, write_whole
+from inpaint.folder import Held, first_rank, only_one, refuse_links, shown
 from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
 from inpaint.references import command_line, without_environment
 from inpaint.settings import Refused
+from inpaint.writing import write_json
 
 if TYPE_CHECKING:
     import lightning as L
@@ -229,7 +230,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
         "figures": figures,
         "overrides": without_secrets(command_line()),
     }
-    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_json(folder / "summary.json", summary)
     for logger in parts.trainer.loggers:
         logger.log_metrics({f"test/{name}": value for name, value in mine.means.items()}, step=updates)
     for logger in parts.trainer.loggers:

@@ -15,7 +15,7 @@ ROOT = Path(inpaint.__file__).parents[1]
 
 FLOORS = [
     [
-        *("batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance"),
+        *("batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance", "writing"),
         *("untrusted", "tensors", "checkpoint", "groups", "parts"),
     ],
     ["pictures", "fills"],

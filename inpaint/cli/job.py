@@ -1,6 +1,6 @@
 """One job of a sweep: it never raises, its folder says how it ended, and a finished one is not done again."""
 
-import json
+import math
 import shlex
 import signal
 import subprocess
@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -19,8 +19,9 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
-from inpaint.folder import Busy, first_rank, only_one, write_whole
+from inpaint.folder import Busy, first_rank, only_one
 from inpaint.untrusted import read_json
+from inpaint.writing import write_json
 
 RECORD = "job.json"
 
@@ -49,7 +50,12 @@ class Job:
     def read(cls, folder: Path) -> "Job | None":
         """The record in a job's folder; None where there is none."""
         file = folder / RECORD
-        return cls(**read_json(file)) if file.is_file() else None
+        return cls.of(read_json(file)) if file.is_file() else None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Job":
+        """What was written down of a job."""
+        return cls(**{**record, "values": numbers(record["values"])})
 
     def write(self) -> None:
         """Put the record into the folder, whole or not at all."""
@@ -59,6 +65,11 @@ class Job:
     def settings(self) -> list[str]:
         """The overrides that decide what is computed; how a sweep is run may change between restarts."""
         return settings(self.overrides)
+
+
+def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Figures as they were before JSON, which has null for NaN."""
+    return {key: math.nan if value is None else float(value) for key, value in values.items()}
 
 
 def settings(overrides: Sequence[str]) -> list[str]:
@@ -73,11 +84,6 @@ def trained_longer(overrides: Sequence[str], updates: int) -> str:
     """The command that trains the winner of a sweep `LONGER` times as long."""
     kept = [line for line in settings(overrides) if not line.startswith("trainer.max_steps=")]
     return shlex.join(["inpaint-train", *kept, f"trainer.max_steps={LONGER * updates}"])
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Replace `file` as a whole."""
-    write_whole(file, json.dumps(content, indent=2) + "\n")
 
 
 def ours() -> bool:
@@ -117,7 +123,7 @@ def run_job(
             with only_one(folder / "job.lock", f"job {hydra.job.num}"):
                 job.write()
                 values = in_its_own_process(name, folder) if wanted.get("own_process") else run(cfg)
-                job.values = {key: float(value) for key, value in (values or {}).items()}
+                job.values = numbers(values or {})
         job.status = "finished"
     except Busy as error:
         job.status, job.error = "failed", str(error)
@@ -173,7 +179,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     if process.returncode:
         raise ProcessError(last or f"exit code {process.returncode}")
     summary = folder / "summary.json"
-    return read_json(summary)["figures"] if summary.is_file() else {}
+    return numbers(read_json(summary)["figures"]) if summary.is_file() else {}
 
 
 def is_pruned(error: Exception) -> bool:

@@ -31,6 +31,7 @@ from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
 from inpaint.untrusted import read_bytes
+from inpaint.writing import plain
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more
@@ -85,7 +86,7 @@ def render(data: dict[str, Any]) -> str:
         "base-uri 'none'; form-action 'none'",
         "style": style,
         # In a script block only `<` can end it or open a comment.
-        "data": json.dumps(_finite(data), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+        "data": json.dumps(plain(data), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
         "script": script,
     }
     document = (page / "report.html").read_text(encoding="utf-8")
@@ -95,15 +96,6 @@ def render(data: dict[str, Any]) -> str:
 def _source(text: str) -> str:
     """What a content security policy calls an inline block with this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _finite(node: Any) -> Any:
-    """JSON has no NaN: what is not known is null."""
-    if isinstance(node, dict):
-        return {str(key): _finite(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_finite(item) for item in node]
-    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def _verdict(name: str, found: Choice | Difference) -> dict[str, Any]:

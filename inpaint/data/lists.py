@@ -35,7 +35,9 @@ def read_list(file: Path, pictures: Sequence[str], root: Path, setting: str) -> 
         raise Refused(f"{setting}: {file} is no list that can be read ({error})") from None
     known = {composed(picture): picture for picture in pictures}
     homes = [f"{root.absolute().as_posix()}/", f"{root.resolve().as_posix()}/", "/"]
-    names, unknown, outside = [], [], []
+    names: list[str] = []
+    unknown: list[str] = []
+    outside: list[str] = []
     for line in filter(None, lines):
         picture = _picture(line, known, homes)
         if picture is not None:

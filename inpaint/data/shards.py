@@ -1,7 +1,6 @@
 """Photographs in tar shards of the WebDataset layout, streamed from a disk or from any address that fsspec knows."""
 
 import io
-import json
 import os
 from bisect import bisect_right
 from collections import Counter
@@ -12,11 +11,11 @@ from typing import Any
 
 from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
 from inpaint.data.tar import Reader, Sample
-from inpaint.folder import write_whole
 from inpaint.pictures.reading import BadImage, Encoded
 from inpaint.progress import in_threads
 from inpaint.settings import Refused, listed
 from inpaint.untrusted import parse_json, read_json
+from inpaint.writing import write_json
 
 
 class Shards:
@@ -112,8 +111,8 @@ class Shards:
             kinds = ", ".join(f"{number} .{extension}" for extension, number in ignored.most_common(10))
             say(f"data: ignored {ignored.total()} members of the shards: {kinds}")
         if file is not None:
-            text = json.dumps({self.names[address]: number for address, number in counts.items()}, indent=0)
-            write_whole(file, text + "\n")  # several ranks may write the same
+            # Several ranks may write the same.
+            write_json(file, {self.names[address]: number for address, number in counts.items()}, indent=0)
         return counts
 
     def _known(self, file: Path) -> dict[str, int]:

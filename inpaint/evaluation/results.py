@@ -11,7 +11,6 @@ pictures/         some pictures, spread evenly over hole area: input, truth, mas
 
 import csv
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,9 @@ from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Results, aggregate
 from inpaint.evaluation.measuring import Measured, Pictures, evaluate
 from inpaint.evaluation.shown import GIVEN
+from inpaint.folder import write_whole
 from inpaint.provenance import versions
+from inpaint.writing import json_lines, write_table
 
 if TYPE_CHECKING:
     from inpaint.evaluation.judges import Judges
@@ -104,43 +105,22 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     table.write_csv(results.rows, folder / "results.csv")
-    (folder / "results.md").write_text(table.markdown(results, columns, measured.notes), encoding="utf-8")
-    (folder / "results.tex").write_text(table.latex(results, columns), encoding="utf-8")
+    write_whole(folder / "results.md", table.markdown(results, columns, measured.notes))
+    write_whole(folder / "results.tex", table.latex(results, columns))
     _write_records(folder / "records.csv", measured.records)
-    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, measured.crops[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(measured.crops)
+    write_table(folder / MANIFEST, [*measured.crops[0]], measured.crops)
     folders = _write_pictures(folder / "pictures", measured)
     said = {"pictures": len(measured.crops), "manifest_sha256": manifest_sha256(measured.crops)}
     said |= {"notes": measured.notes, **about}
     said |= {"shown": list(measured.given["truth"]), "folders": folders, "versions": versions()}
     content = table.as_json(results) | {"measured": said}
-    (folder / "results.json").write_text(_lines(content), encoding="utf-8")
+    write_whole(folder / "results.json", json_lines(content))
 
 
 def manifest_sha256(crops: Iterable[Mapping[str, Any]]) -> str:
     """Equal for equal pictures under equal holes, whatever they are called."""
     pixels = [f"{crop['index']} {crop['image_sha256']} {crop['mask_sha256']}\n" for crop in crops]
     return hashlib.sha256("".join(pixels).encode()).hexdigest()
-
-
-def _lines(content: Mapping[str, Any]) -> str:
-    """JSON with a line for each item of its lists and dicts: thousands of differences would fill as many pages."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, str):
-            return json.dumps(value)
-        if isinstance(value, dict):
-            items, ends = (
-                [f"{json.dumps(key)}: {json.dumps(item, allow_nan=False)}" for key, item in value.items()],
-                "{}",
-            )
-        else:
-            items, ends = [json.dumps(item, allow_nan=False) for item in value], "[]"
-        return ends[0] + "\n  " + ",\n  ".join(items) + "\n " + ends[1]
-
-    return "{\n" + ",\n".join(f" {json.dumps(key)}: {text(value)}" for key, value in content.items()) + "\n}\n"
 
 
 def _write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -28,6 +28,7 @@ from inpaint.masks.shapes import Size
 from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.settings import Refused
 from inpaint.untrusted import read_table
+from inpaint.writing import write_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -105,10 +106,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
             Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(folder / image)
         place = {"height": height, "width": width, "mask_key": crop.key, "mask": mask, "image": image}
         rows.append(described(crop.index, crop.photograph, crop.area, crop.image, crop.mask) | place)
-    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
-        manifest = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        manifest.writeheader()
-        manifest.writerows(rows)
+    write_table(folder / MANIFEST, COLUMNS, rows)
     return len(rows)
 
 

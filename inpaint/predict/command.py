@@ -3,11 +3,12 @@
     inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
     inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
-A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it), and of several
-(`_mask001` and so on) each makes a result of its own; one mask file serves all pictures. Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour
-profile stay; EXIF orientation is applied. Everything is checked before the first picture is repaired. A picture whose
-hole comes out with NaN or infinite pixels is not written; the others are, and a line counts and names the ones that
-are not, with exit code 1.
+A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
+serves all pictures. A picture with several masks, `_mask001` and so on, has a result for each, called like the mask.
+Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour profile stay; EXIF
+orientation is applied. Everything is checked before the first picture is repaired. A picture whose hole comes out with
+NaN or infinite pixels is not written; the others are, and a line counts and names the ones that are not, with exit
+code 1.
 """
 
 import sys

@@ -133,10 +133,9 @@ def write_results(
     lines: Sequence[Line], records: list[dict[str, Any]], definitions: dict[str, str], cfg: DictConfig, folder: Path
 ) -> None:
     """The table as ``results.md`` and ``results.csv``; ``results.json`` adds settings, definitions and every split."""
-    import csv
-    import json
-
     from inpaint.evaluation.table import grid, marked
+    from inpaint.folder import write_whole
+    from inpaint.writing import write_json, write_table
 
     folder.mkdir(parents=True, exist_ok=True)
     flat = [
@@ -148,15 +147,12 @@ def write_results(
         }
         for line in lines
     ]
-    with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, flat[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(flat)
+    write_table(folder / "results.csv", [*flat[0]], flat)
     settings = without_environment(cfg)
     whole = {"settings": settings, "definitions": definitions, "rows": flat, "splits": records}
-    (folder / "results.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
+    write_json(folder / "results.json", whole, indent=1)
 
     headings, blocks = cells(lines, cfg.neighbours)
     text = grid(headings, [[marked(cell) for cell in row] for row in chain(*blocks)], 1)
     notes = "".join(f"- {title}: {definition}\n" for title, definition in definitions.items())
-    (folder / "results.md").write_text(f"{text}\n\n{notes}", encoding="utf-8")
+    write_whole(folder / "results.md", f"{text}\n\n{notes}")

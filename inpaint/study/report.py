@@ -38,7 +38,6 @@ participants they are too narrow.
 
 import csv
 import io
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -65,6 +64,7 @@ from inpaint.study.preference import (
 )
 from inpaint.study.trials import DESTROYED, Study, load
 from inpaint.study.votes import Vote, Votes
+from inpaint.writing import write_json
 
 FORMAT = "inpaint-study report 1"
 PAIR_COLUMNS = ("a", "b", "votes", "preferred", "share", "low", "high")
@@ -343,7 +343,7 @@ def write(folder: Path, max_failures: float) -> Report:
         raise Refused(f"{folder}: no votes yet; inpaint-study serve {folder} asks for them")
     report = summarise(study, given, max_failures, too_fast)
     # Whole files in the place of what is there, so that nothing is written through a link of a study that was sent.
-    write_whole(folder / "report.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_json(folder / "report.json", report)
     write_whole(folder / "report.csv", as_csv(report))
     write_whole(folder / "report.svg", chart(report))
     return report

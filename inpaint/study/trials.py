@@ -19,7 +19,6 @@ A file is named by a digest of its pixels, so that neither an address nor its or
 """
 
 import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 
 from inpaint.settings import Refused
 from inpaint.untrusted import read_json
+from inpaint.writing import json_text
 
 FORMAT = "inpaint-study 1"
 ORIGINAL, DESTROYED, DAMAGED = "original", "destroyed", "damaged"
@@ -74,8 +74,8 @@ class Study:
     def text(self) -> str:
         """The study as JSON, a line a trial."""
         fields: dict[str, Any] = {"format": FORMAT, **asdict(self)}
-        head = json.dumps({name: value for name, value in fields.items() if name != "schedules"}, indent=1)
-        rows = (",\n".join(f"  {json.dumps(trial)}" for trial in schedule) for schedule in self.schedules)
+        head = json_text({name: value for name, value in fields.items() if name != "schedules"}, indent=1)
+        rows = (",\n".join(f"  {json_text(trial, None)}" for trial in schedule) for schedule in self.schedules)
         schedules = ",\n".join(f" [\n{lines}\n ]" for lines in rows)
         return f'{head[:-2]},\n "schedules": [\n{schedules}\n ]\n}}\n'
 

@@ -30,7 +30,7 @@ class Answer(Callback):
         if not file.is_file():  # a sweeper of others
             return
         content = json.loads(file.read_text(encoding="utf-8"))
-        jobs = [Job(**job) for job in content["jobs"]]
+        jobs = [Job.of(job) for job in content["jobs"]]
         failed = [job for job in jobs if job.status not in ("finished", "pruned")]
         code = int(bool(failed) and (content["kind"] == "grid" or len(failed) == len(jobs)))
         try:

@@ -16,10 +16,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from inpaint.cli.isolation import DONE, RUNNING, visible_gpus
-from inpaint.cli.job import Job, settings, write_json
+from inpaint.cli.job import Job, settings
 from inpaint.folder import Busy, only_one
 from inpaint.settings import SweepError
 from inpaint.sweep.launch import Asked, launch
+from inpaint.writing import write_json
 
 JOBS = "jobs.json"
 
@@ -99,7 +100,7 @@ def say_how_many(folder: Path, jobs: int, done: int) -> None:
 def read_jobs(folder: Path) -> list[Job]:
     """All jobs of the sweep in `folder`, in their order."""
     file = folder / JOBS
-    return [Job(**job) for job in json.loads(file.read_text(encoding="utf-8"))["jobs"]] if file.is_file() else []
+    return [Job.of(job) for job in json.loads(file.read_text(encoding="utf-8"))["jobs"]] if file.is_file() else []
 
 
 def write_jobs(folder: Path, kind: str, jobs: Sequence[Job], answer: Sequence[str] = ()) -> None:

@@ -1,6 +1,5 @@
 """The record of a run: what is needed to repeat it, in its folder, in each checkpoint and at its loggers."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from inpaint.provenance import flat, versions, without_secrets
 from inpaint.training.arithmetic import arithmetic
 from inpaint.training.resume import follow_config
 from inpaint.training.run_logger import told
+from inpaint.writing import write_json
 
 
 class RunRecord(Callback):
@@ -60,7 +60,7 @@ class RunRecord(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         code = versions() | {"arithmetic": arithmetic(trainer), "parts": used(self.config)}
-        write_whole(self.folder / "versions.json", json.dumps(code, indent=2) + "\n")
+        write_json(self.folder / "versions.json", code)
         for logger in told(trainer):
             logger.log_config(flat(self.config | {"versions": code}))
 

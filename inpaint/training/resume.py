@@ -1,6 +1,7 @@
 """What a run goes on from, and what may be different then."""
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +141,9 @@ def finished(start: Start) -> dict[str, float] | None:
     """The figures of the results, if this very run is done to its end and measured."""
     try:
         summary = read_json(start.folder / "summary.json")
-        figures, updates = dict(summary["figures"]), summary["updates"]
-    except (OSError, ValueError, KeyError, TypeError):
+        updates = summary["updates"]
+        figures = {name: math.nan if value is None else value for name, value in summary["figures"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     measured = (start.folder / "results.csv").is_file()
     return figures if start.checkpoint and not start.changed and updates == start.update and measured else None

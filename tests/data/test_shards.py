@@ -239,7 +239,7 @@ def test_shards_of_one_name_in_two_folders(tmp_path):
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ([("a.png", b"no picture")], r"x\.tar/a\.png: not a readable jpg"),
+        ([("a.png", b"no picture")], r"x\.tar/a\.png: not a readable picture"),
         ([("a.png", encoded(0)), ("a.txt", b"\xff")], r"x\.tar/a\.txt: no txt that can be read"),
         ([("a.png", encoded(0))], r"x\.tar/a: has no \.txt, only png"),
     ],

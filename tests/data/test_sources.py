@@ -186,11 +186,11 @@ def test_a_picture_with_several_masks_stands_once_for_each_on_one_side(tmp_path)
             make_mask(tmp_path / "m" / f"{n}_mask00{k}.png", levels=(0, 255) if k == 0 else (255, 0))
     folder = Folder(str(tmp_path / "p"), validation=0.5, masks_root=str(tmp_path / "m"))
     rows = [(split, row) for split in ("train", "validation") for row in range(folder.count(split))]
-    assert sorted(folder.name(*place) for place in rows) == sorted(f"{n}.jpg" for n in (0, 1, 1, 2, 3, 3, 4, 5, 5))
+    assert sorted(folder.name(*row) for row in rows) == sorted(f"{n}.jpg" for n in (0, 1, 1, 2, 3, 3, 4, 5, 5))
     assert not {*names(folder, "train")} & {*names(folder, "validation")}
     areas = {}
-    for place in rows:
-        areas.setdefault(folder.name(*place), []).append(int(folder.read(*place)["mask"].sum()))
+    for row in rows:
+        areas.setdefault(folder.name(*row), []).append(int(folder.read(*row)["mask"].sum()))
     assert areas["1.jpg"] == [12, 108] and areas["0.jpg"] == [12]
 
 

@@ -69,7 +69,14 @@ def test_lamas_evaluation_sets_and_results_called_like_their_masks(folders: Path
     for name in ("a", "e"):
         (folders / "lama" / f"{name}.png").unlink()
     pictures = pair(folders, tools=("lama",))
-    assert [pictures.name(index) for index in pictures.pairs] == ["a", "d", "deep/b", "deep/c", "e_mask000", "e_mask001"]
+    assert [pictures.name(index) for index in pictures.pairs] == [
+        "a",
+        "d",
+        "deep/b",
+        "deep/c",
+        "e_mask000",
+        "e_mask001",
+    ]
     assert [pictures.photograph(index) for index in (0, 4, 5)] == ["a", "e", "e"]
     assert pictures.results["lama"]["a"].name == "a_mask001.png"
     assert pictures.results["lama"]["e_mask000"].name == "e_mask000.png"

@@ -30,7 +30,14 @@ def test_find_images_is_recursive_sorted_and_leaves_hidden_files_out(tmp_path):
 
 
 def test_thumbnails_of_network_drives_and_systems_are_left_alone(tmp_path, caplog):
-    litter = ("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "._a.jpg", "Thumbs.db", ".DS_Store", "__MACOSX/._a.jpg", "#recycle/b.jpg")
+    litter = (
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "._a.jpg",
+        "Thumbs.db",
+        ".DS_Store",
+        "__MACOSX/._a.jpg",
+        "#recycle/b.jpg",
+    )
     touch(tmp_path, "a.jpg", *litter)
     assert [path.name for path in find_images(tmp_path, "data.root")] == ["a.jpg"]
     assert not caplog.records
@@ -132,7 +139,7 @@ def test_a_photograph_may_be_called_like_a_mask(tmp_path):
     both = {"a.png": "a_mask.png", "carnival_mask.png": "carnival_mask.png"}
     assert paired(tmp_path / "p", tmp_path / "m") == both
     touch(tmp_path, "p/a_mask.png")
-    with pytest.raises(ValueError, match="holes: 1 of 2 pictures have no mask of their name in .*: carnival_mask$"):
+    with pytest.raises(ValueError, match=r"holes: 1 of 2 pictures have no mask of their name in .*: carnival_mask$"):
         paired(tmp_path / "p", tmp_path / "p")
     touch(tmp_path, "p/carnival_mask_mask.png")
     assert paired(tmp_path / "p", tmp_path / "p") == {**both, "carnival_mask.png": "carnival_mask_mask.png"}

@@ -124,7 +124,12 @@ def test_an_orientation_behind_the_pixels_counts_in_the_header_too(tmp_path):
     assert image_size(shard) == (9, 6) and np.array_equal(pixels(shard), expected)
 
 
-GARBAGE = (b"Exif\0\0garbagegarbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01", b"Exif\0\0MM\0*\0\0\xff\xff", b"Exif\0\0")
+GARBAGE = (
+    b"Exif\0\0garbagegarbage",
+    b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01",
+    b"Exif\0\0MM\0*\0\0\xff\xff",
+    b"Exif\0\0",
+)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
@@ -151,7 +156,9 @@ def test_other_types_and_suffixes(tmp_path, suffix):
         if suffix in ("jfif", "jpe") and mode in ("P", "1"):
             continue
         image = Image.fromarray(smooth(12, 9)).convert(mode)
-        image.save(tmp_path / f"x.{suffix}", **({"compression": "tiff_lzw"} if suffix == "tif" and mode == "RGB" else {}))
+        image.save(
+            tmp_path / f"x.{suffix}", **({"compression": "tiff_lzw"} if suffix == "tif" and mode == "RGB" else {})
+        )
         expected = np.array(Image.open(tmp_path / f"x.{suffix}").convert("RGB"))
         assert np.array_equal(pixels(tmp_path / f"x.{suffix}"), expected)
 
