@@ -34,17 +34,26 @@ FORMER = {
     "inpaint.watch.NonFiniteBatches": "inpaint.training.watch.NonFiniteBatches",
 }
 
+# Names that another class has since then: a setting that only the former class has, and its name now.
+TAKEN = {"inpaint.networks.generators.mat.MAT": ("style", "inpaint.networks.generators.mat.UniformMAT")}
+
 
 def renamed(config: Any) -> Any:
     """A recorded config with the names that classes have now, and what it took from the environment spelt as now."""
     if isinstance(config, dict):
         return {
-            key: FORMER.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
+            key: _name_now(value, config) if key == "_target_" and isinstance(value, str) else renamed(value)
             for key, value in config.items()
         }
     if isinstance(config, str):
         return re.sub(r"\$\{oc\.env:(\w+)\}", lambda match: in_place_of(match[1]), config)
     return [renamed(value) for value in config] if isinstance(config, list) else config
+
+
+def _name_now(name: str, settings: dict[str, Any]) -> str:
+    """What the class of a recorded node is called now."""
+    setting, now = TAKEN.get(name, ("", ""))
+    return now if setting in settings else FORMER.get(name, name)
 
 
 def targets_of(node: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -188,7 +188,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "generator/context_encoder.yaml": {"width"},
         "generator/big_lama.yaml": {"blocks"},
         "generator/mat_small.yaml": {
-            *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent", "style"),
+            *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent"),
         },
         "generator/context_encoder_random.yaml": {"levels", "bottleneck"},
         "generator/context_encoder_centre.yaml": {"levels", "bottleneck", "paints"},

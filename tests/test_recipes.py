@@ -93,20 +93,24 @@ PCONV = (
     | term("losses.total_variation", 0.1, region="hole", per="image", of="composite")
 )
 PATCH_70 = {"discriminator.width": 64, "discriminator.layers": 3, "discriminator.spectral": True}
-# L1 of 10 and R1 of 0.001 |gradient of the sum of 19 x 19 logits|^2, both on pictures in [0, 1]
+# L1 of 10 and R1 of 0.001 |gradient of the sum of all logits|^2, both on pictures in [0, 1]
 LAMA = (
     {"discriminator.layers": 4, "discriminator.norm": "batch", "discriminator.padding": 2}
     | {"discriminator.width": 64, "discriminator.sees_mask": False, "discriminator.spectral": False}
+    | {"discriminator.init": "torch"}
     | pixels("l1", 10 / 2, "known", "image")
     | term("losses.feature_matching", 100, error="l2", total=1)
     | term("adversarial", 10, of="output")
-    | {"module.r1_gamma": pytest.approx(2 * 0.001 * 4 * (19 * 19) ** 2), "module.r1_every": 1}
+    | {"module.r1_gamma": pytest.approx(2 * 0.001 * 4), "module.r1_of": "sum", "module.r1_every": 1}
     | {"module.generator_clip": 1, "module.discriminator_clip": 1}
     | adam(1e-3, 1e-4, [0.9, 0.999])
 )
 EDGE_CONNECT = (
-    PATCH_70 | {"discriminator.sees_mask": False} | size(256, 8, 2_000_000) | adam(1e-4, 1e-5, [0.0, 0.9])
-)  # fmt: skip
+    PATCH_70
+    | {"discriminator.sees_mask": False, "discriminator.bias": False, "discriminator.last_bias": False}
+    | size(256, 8, 2_000_000)
+    | adam(1e-4, 1e-5, [0.0, 0.9])
+)
 
 NUMBERS = {
     "context_encoder": groups("context_encoder_centre", "context_conditional", "nonsaturating", "centre")
@@ -146,8 +150,8 @@ NUMBERS = {
     "aot_gan": groups("aot", "soft_mask_patch", "soft_mask", "pconv")
     | PATCH_70
     | pixels("l1", 1)
-    | term("losses.style", 250, region="all", **STYLE)
-    | term("losses.perceptual", 0.1, layers=FIRST_OF_EACH, **VGG19)
+    | term("losses.style", 250, region="all", convention="torchvision", **STYLE)
+    | term("losses.perceptual", 0.1, layers=FIRST_OF_EACH, convention="torchvision", **VGG19)
     | term("adversarial", 0.01, of="composite", kernel=71, sigma=10)
     | adam(1e-4, 1e-4, [0.5, 0.999])
     | size(512, 8, 1_000_000),
@@ -160,15 +164,15 @@ NUMBERS = {
     | EDGE_CONNECT
     | {"module.stage": "canny", "init_discriminator": False}
     | pixels("l1", 1 / 2, "all", "hole")
-    | term("losses.style", 250, region="hole", **STYLE)
-    | term("losses.perceptual", 0.1, layers=FIRST_OF_EACH, **VGG19)
+    | term("losses.style", 250, region="hole", convention="unit", **STYLE)
+    | term("losses.perceptual", 0.1, layers=FIRST_OF_EACH, convention="unit", **VGG19)
     | term("adversarial", 0.1, of="output"),
     "lama_fourier": groups("lama_fourier", "patch", "mask_as_fake_target", "lama_train")
     | LAMA
     | size(256, 30 // 3, 1_000_000),
     "lama_regular": groups("pix2pixhd_global", "patch", "mask_as_fake_target", "lama_train")
     | LAMA
-    | {"generator.levels": 3, "generator.norm": "batch", "generator.blocks": 9}
+    | {"generator.levels": 3, "generator.norm": "batch", "generator.blocks": 9, "generator.init": "torch"}
     | size(256, 30 // 3, 1_000_000),
     "big_lama": groups("big_lama", "patch", "mask_as_fake_target", "lama_train")
     | LAMA
@@ -189,12 +193,15 @@ NUMBERS = {
     | {"discriminator.padding": 2, "discriminator.spectral": False, "discriminator.width": 64}
     | term("losses.feature_matching", 10, error="l1", total=4)
     | term("losses.perceptual", 10, layers=FIRST_OF_EACH, layer_weights=[1 / 32, 1 / 16, 1 / 8, 1 / 4, 1], **VGG19)
+    | {"losses.perceptual.convention": "signed", "generator.init": "normal"}
     | term("adversarial", 2 * 2, of="output")
     | {"@scheduler@generator_scheduler": "linear", "@scheduler@discriminator_scheduler": "linear"}
     | adam(2e-4, 2e-4, [0.5, 0.999])
     | size(256, 1, 200 * 2975),
     "mat_small": groups("mat_small", "patch", "nonsaturating", "lama_train")
     | term("losses.perceptual", 0.1, layers=["conv4_4", "conv5_4"], layer_weights=[1 / 4, 1 / 2], **VGG19)
+    | {"losses.perceptual.of": "composite", "losses.perceptual.convention": "torchvision"}
+    | {"generator.expansion": 2, "masks.kinds.strokes.lama_compat": True}
     | term("adversarial", 1, of="composite")
     | {"discriminator.sees_mask": True, "module.r1_gamma": 10, "module.r1_every": 16}
     | {"module.ema_decay": pytest.approx(0.5 ** (8 / 10_000), abs=1e-5)}

@@ -9,6 +9,7 @@ or the `composite`.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -266,12 +267,13 @@ class Wasserstein(Adversarial):
             return self.gp_weight * (norm - 1).square().mean()
 
 
-def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
+def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor, of: Literal["mean", "sum"] = "mean") -> Tensor:
     """Squared norm of the gradient of a real picture's score, mean over the batch (Mescheder et al. 2018, equation 9).
 
-    The score is what the games judge, the mean of its logits, so one gamma means the same for a discriminator of one
-    logit (StyleGAN2, MAT: gamma 10) and for maps of any size. LaMa penalises the sum instead, 0.001 times its square on
-    [0, 1] pictures: for n logits that is ``gamma = 0.008 * n^2``, 0.002 for its factor and 4 for the scale.
+    The score is what the games judge, the `mean` of its logits, so one gamma means the same for a discriminator of one
+    logit (StyleGAN2, MAT: gamma 10) and for maps of any size. LaMa penalises the `sum` of all logits, 0.001 times its
+    squared gradient on [0, 1] pictures: ``gamma = 0.008``, 0.002 for its factor and 4 for the scale. For n logits, of
+    which larger crops have more, the sum is n^2 times as strong as the mean.
 
     In float32 whatever the autocast, since half precision overflows here. The caller multiplies by gamma / 2.
 
@@ -279,5 +281,7 @@ def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.autocast(image.device.type, enabled=False):
         image = image.detach().float().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(discriminator(image, mask).scores().sum(), image, create_graph=True)
+        verdict = discriminator(image, mask)
+        scores = verdict.scores() if of == "mean" else torch.stack([part.float().sum() for part in verdict.logits])
+        (gradient,) = torch.autograd.grad(scores.sum(), image, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3)).mean()

@@ -5,7 +5,8 @@ one network:
 
 * backbone: `vgg16`, `vgg19`, `alexnet` or `squeezenet1_1`.
 * weights: null is torchvision's file, from torch's hub cache or downloaded; else a file, or `random`; see `Backbone`.
-* convention: how the network wants to see a picture: `torchvision`, `caffe` (BGR, 0..255 less a mean) or `signed`.
+* convention: how the network sees a picture: `torchvision` (standardised), `caffe` (BGR, 0..255 less a mean), `signed`
+  ([-1, 1]) or `unit` ([0, 1]).
 * layers, layer_weights: which features, and what each layer counts; null is 1 each. The layers' losses are added.
 * of: the `output`, the `composite`, or the sum of the losses of `both`.
 
@@ -84,12 +85,17 @@ def _error(difference: Tensor, error: str) -> Tensor:
 class Perceptual(_Featurewise):
     """Mean difference of features (Johnson et al. 2016; the defaults are those of Liu et al. 2018, section 3.3).
 
-    | paper | backbone | layers | error | weight | of |
+    | paper | backbone | layers | convention | weight | of |
     |---|---|---|---|---|---|
-    | partial convolutions (Liu et al. 2018) | vgg16 | pool1, pool2, pool3 | l1 | 0.05 | both |
-    | EdgeConnect, AOT-GAN | vgg19 | relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 | l1 | 0.1 | output |
-    | pix2pixHD | vgg19 | the same, with 1/32, 1/16, 1/8, 1/4, 1 | l1 | 10 | output |
-    | MAT | vgg19 | conv4_4, conv5_4, with 1/4, 1/2 | l1 | 0.1 | output |
+    | partial convolutions (Liu et al. 2018) | vgg16 | pool1, pool2, pool3 | torchvision | 0.05 | both |
+    | AOT-GAN | vgg19 | relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 | torchvision | 0.1 | output |
+    | EdgeConnect | vgg19 | the same | unit | 0.1 | output |
+    | pix2pixHD | vgg19 | the same, with 1/32, 1/16, 1/8, 1/4, 1 | signed | 10 | output |
+    | MAT | vgg19 | conv4_4, conv5_4, with 1/4, 1/2 | torchvision | 0.1 | composite |
+
+    The error is l1 in all. EdgeConnect's and pix2pixHD's released code shows VGG the picture in the range in which the
+    generator has it, without ImageNet's statistics; the weights above were found so. Standardised pictures would make
+    EdgeConnect's gradients 3 to 13 times and pix2pixHD's twice as large.
 
     Args:
         weight: factor in the generator's total loss.
@@ -122,11 +128,11 @@ class Perceptual(_Featurewise):
 class Style(_Featurewise):
     """Mean difference of Gram matrices (Gatys et al. 2016; the defaults are those of Liu et al. 2018, section 3.3).
 
-    | paper | backbone | layers | weight | of | region |
-    |---|---|---|---|---|---|
-    | partial convolutions (Liu et al. 2018) | vgg16 | pool1, pool2, pool3 | 120 | both | all |
-    | AOT-GAN | vgg19 | relu2_2, relu3_4, relu4_4, relu5_2 | 250 | output | all |
-    | EdgeConnect | vgg19 | the same | 250 | output | hole |
+    | paper | backbone | layers | convention | weight | of | region |
+    |---|---|---|---|---|---|---|
+    | partial convolutions (Liu et al. 2018) | vgg16 | pool1, pool2, pool3 | torchvision | 120 | both | all |
+    | AOT-GAN | vgg19 | relu2_2, relu3_4, relu4_4, relu5_2 | torchvision | 250 | output | all |
+    | EdgeConnect | vgg19 | the same | unit | 250 | output | hole |
 
     The matrix is C x C, the products of all pairs of channels summed over the places, in float32. It is divided in two
     steps, by the places before the sum, so that it overflows in no precision.

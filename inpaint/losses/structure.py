@@ -34,9 +34,10 @@ def _similarity(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 class SSIM(Term):
     """One minus the structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004), as `metrics.image` defines it.
 
-    Windows of 11 pixels (Gaussian, sigma 1.5), population covariances, K1 = 0.01, K2 = 0.03, averaged over channels and
-    all pixels. The variances are small differences of large means, so this is float32 whatever the autocast, and
-    float64 on a GPU, where float32 may mean TF32.
+    Windows of 11 pixels (Gaussian, sigma 1.5), population covariances, K1 = 0.01, K2 = 0.03, averaged over channels
+    and all pixels, so that holes at the border count; windows there see the picture mirrored. The variances are
+    small differences of large means, so this is float32 whatever the autocast, and float64 on a GPU, where float32
+    may mean TF32.
 
     Args:
         weight: factor in the generator's total loss.
@@ -63,7 +64,7 @@ class MSSSIM(Term):
 
     The similarity of the coarsest scale times that of contrast and structure at the finer ones, each scale half as fine
     as the one before (means of 2 x 2 pixels), with the published exponents, which for fewer than five scales are
-    scaled to the same sum. The windows are those of `SSIM`; negative similarities count 0.0001.
+    scaled to the same sum. The windows are those of `SSIM`, at the border too; negative similarities count 0.0001.
 
     Args:
         weight: factor in the generator's total loss.

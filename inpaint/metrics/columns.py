@@ -60,9 +60,19 @@ COLUMNS: dict[str, Column] = {
         *("hole SSIM", "", 4, True),
         "the map of SSIM averaged over the hole's pixels alone",
     ),
+    "ssim_inside": Column(
+        *("SSIM inside", "", 4, True),
+        "the map of SSIM averaged over the pixels whose windows lie inside the picture, 5 or more from the border: "
+        "what most papers call SSIM",
+    ),
     "ms_ssim": Column(
         *("MS-SSIM", "", 4, True),
-        "SSIM at five scales, each half as fine, with the exponents of Wang et al. 2003; sides of at least 176 pixels",
+        "SSIM at five scales, each half as fine, with the exponents of Wang et al. 2003, border pixels count "
+        "(mirrored); sides of at least 176 pixels",
+    ),
+    "ms_ssim_inside": Column(
+        *("MS-SSIM inside", "", 4, True),
+        "the same over the windows that lie inside the picture at each scale: what most papers call MS-SSIM",
     ),
     "gradient": Column(
         *("edge error", "%", 2, False),

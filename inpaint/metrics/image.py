@@ -4,7 +4,7 @@ Each is defined in `metrics.columns`, and is taken on pixels rounded to 8 bits a
 sums of whole numbers and hence exact: they depend neither on the device nor on the order of the pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,9 @@ from torch import Tensor
 from inpaint.batch import Outputs, finite, to_uint8
 from inpaint.settings import Refused
 
+SIMILARITIES = ("ssim", "hole_ssim", "ssim_inside", "ms_ssim", "ms_ssim_inside")
 MEASURES = (
-    *("hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr", "ssim", "hole_ssim", "ms_ssim", "gradient"),
-    "texture",
+    *("hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr", *SIMILARITIES, "gradient", "texture"),
     *("band_l1", "band_psnr", "raw_l1", "raw_psnr"),
 )
 
@@ -83,8 +83,8 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         pasted = (outputs.output == outputs.composite).flatten(1).all(dim=1)
         for prefix, region in (("band_", band), ("raw_", torch.ones_like(hole))):
             found |= _named(prefix, *(mean.masked_fill(pasted, torch.nan) for mean in _means(errors, region)))
-    if set(names) & {"ssim", "hole_ssim", "ms_ssim"}:
-        found |= _similarities(painted, truth, hole, "ms_ssim" in names)
+    if set(names) & set(SIMILARITIES):
+        found |= _similarities(painted, truth, hole, set(names))
     if "gradient" in names:
         found["gradient"] = _gradient_error(painted, truth, _dilate(hole, 1))
     if "texture" in names:
@@ -180,35 +180,57 @@ def _energy(picture: Tensor) -> Tensor:
 # ---- structural similarity ------------------------------------------------------------------------------------------
 
 
-def _similarities(painted: Tensor, truth: Tensor, hole: Tensor, all_scales: bool) -> dict[str, Tensor]:
+def _similarities(painted: Tensor, truth: Tensor, hole: Tensor, names: Set[str]) -> dict[str, Tensor]:
     """SSIM (Wang et al. 2004) of 8-bit pictures, over all pixels and over the hole, and MS-SSIM (Wang et al. 2003).
 
-    Population covariances, K1 = 0.01, K2 = 0.03, averaged over the channels and **all** pixels, windows at the border
-    seeing the picture mirrored. scikit-image and MAT's scripts average over the pixels 5 or more from the border, which
-    says little about holes that touch it; the two differ by up to 0.01 in such pictures of 256 pixels. MS-SSIM halves
-    the picture by means of 2 x 2 pixels; negative similarities count 0.
+    Population covariances, K1 = 0.01, K2 = 0.03, averaged over the channels. The plain figures count **all** pixels,
+    windows at the border seeing the picture mirrored. Those called `inside` count the pixels 5 or more from the border,
+    whose windows lie inside the picture: what scikit-image, pytorch-msssim and hence most papers print. They say little
+    about holes that touch the border; the two differ by up to 0.03 in pictures of 256 pixels. MS-SSIM halves pictures
+    by means of 2 x 2 pixels; negative similarities count 0; inside, it is the mean of the channels' own.
     """
     nothing = torch.full((len(truth),), torch.nan, device=truth.device)
-    figures = {"ssim": nothing, "hole_ssim": nothing, "ms_ssim": nothing}
+    figures = dict.fromkeys(SIMILARITIES, nothing)
     side = min(truth.shape[-2:])
-    if side >= WINDOW:
-        whole, structure = _similarity(painted.float(), truth.float())
-        figures["ssim"] = whole.mean(dim=(1, 2))
-        figures["hole_ssim"] = (whole * hole).sum(dim=(1, 2)) / hole.sum(dim=(1, 2))
-    if all_scales and side >= WINDOW * 2 ** (len(SCALES) - 1):
-        product = structure.mean(dim=(1, 2)).clamp_min(0) ** SCALES[0]
-        pair = (painted.float(), truth.float())
-        for exponent in SCALES[1:]:
-            pair = (F.avg_pool2d(pair[0], 2), F.avg_pool2d(pair[1], 2))
-            whole, structure = _similarity(*pair)
-            last = whole if exponent == SCALES[-1] else structure
-            product = product * last.mean(dim=(1, 2)).clamp_min(0) ** exponent
-        figures["ms_ssim"] = product
+    if side < WINDOW:
+        return figures
+    pair = (painted.float(), truth.float())
+    whole, structure = _similarity(*pair)
+    figures["hole_ssim"] = (whole.mean(dim=1) * hole).sum(dim=(1, 2)) / hole.sum(dim=(1, 2))
+    figures |= {name: average(whole).mean(dim=1) for name, average in BORDERS["ssim"].items()}
+    if names & BORDERS["ms_ssim"].keys() and side >= WINDOW * 2 ** (len(SCALES) - 1):
+        products: dict[str, Tensor] = dict.fromkeys(BORDERS["ms_ssim"], nothing.new_ones(len(truth), 1))
+        for scale, exponent in enumerate(SCALES):
+            if scale > 0:
+                pair = (F.avg_pool2d(pair[0], 2), F.avg_pool2d(pair[1], 2))
+                whole, structure = _similarity(*pair)
+            last = whole if scale == len(SCALES) - 1 else structure
+            for name, average in BORDERS["ms_ssim"].items():
+                products[name] = products[name] * average(last).clamp_min(0) ** exponent
+        figures |= {name: product.mean(dim=1) for name, product in products.items()}
     return figures
 
 
+def _all(similarity: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` to ``(B, 1)``: over all pixels and channels."""
+    return similarity.mean(dim=(1, 2, 3)).unsqueeze(1)
+
+
+def _inside(similarity: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` to ``(B, 3)``: each channel's over the pixels whose windows lie inside the picture."""
+    reach = WINDOW // 2
+    return similarity[..., reach:-reach, reach:-reach].mean(dim=(2, 3))
+
+
+# How a map is averaged in the figures of each kind.
+BORDERS = {
+    "ssim": {"ssim": _all, "ssim_inside": _inside},
+    "ms_ssim": {"ms_ssim": _all, "ms_ssim_inside": _inside},
+}
+
+
 def _similarity(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps ``(B, H, W)`` of SSIM and of its part without luminance, mean over RGB, of ``(B, 3, H, W)`` in 0..255.
+    """Maps ``(B, 3, H, W)`` of SSIM and of its part without luminance, of pictures of this shape in 0..255.
 
     Sums of shifted pictures: faster on a CPU than any convolution, and float32 to the end, where convolutions are TF32
     on a GPU and bfloat16 under autocast.
@@ -222,7 +244,7 @@ def _similarity(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     structure /= squares.sub_(means_squared).add_(CONTRAST)
     shift = mean_a.add_(mean_b).mul_(2 * 128).add_(2 * 128**2 + LUMINANCE)  # back to levels from 0
     luminance = means_product.mul_(2).add_(shift).div_(means_squared.add_(shift))
-    return luminance.mul_(structure).mean(dim=1), structure.mean(dim=1)
+    return luminance.mul_(structure), structure
 
 
 def _window_mean(x: Tensor) -> Tensor:

@@ -60,6 +60,8 @@ CONVENTIONS = {
     "caffe": Convention(True, 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
     # RGB in [-1, 1], as this project's own networks see pictures
     "signed": Convention(False, 1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # RGB in [0, 1] as they are
+    "unit": Convention(False, 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 
 
@@ -128,7 +130,7 @@ class Backbone(nn.Module):
             torchvision published; or `random`. A file is a state dict with torchvision's keys, which may end after the
             layers that are needed, or a checkpoint of this project whose generator has a part with the layout of
             `network` (`self-trained`).
-        convention: how the network wants to see a picture: `torchvision`, `caffe` or `signed`, see `CONVENTIONS`.
+        convention: how the network sees a picture: `torchvision`, `caffe`, `signed` or `unit`, see `CONVENTIONS`.
         key: the config's key that error messages begin with.
 
     Raises:

@@ -59,6 +59,10 @@ def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
             nn.init.zeros_(layer.bias)
 
 
+def torch_init(network: nn.Module) -> None:
+    """The weights as torch makes them: uniform within the root of 1 / fan in, biases too."""
+
+
 def he_init(network: nn.Module) -> None:
     """Convolutions N(0, 2 / fan in), biases 0 (He, Zhang, Ren, Sun, ICCV 2015, section 2.2)."""
     for layer in network.modules():
@@ -135,6 +139,9 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "instance": nn.InstanceNorm2d,  # without scale and shift, as in pix2pixHD
     "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
 }
+
+
+INITS: dict[str, Callable[[nn.Module], None]] = {"normal": normal_init, "torch": torch_init}
 
 
 # ---- what generators share ------------------------------------------------------------------------------------------

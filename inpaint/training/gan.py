@@ -19,7 +19,7 @@ from inpaint.losses.adversarial import Adversarial, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, choice, whole
 from inpaint.training import seams
 from inpaint.training.finite import NonFiniteError, Policy
 from inpaint.training.phases import OptimizerFactory, Phases, SchedulerFactory
@@ -47,7 +47,8 @@ class InpaintingGAN(Phases):
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
         discriminator_alone: updates from then on in which only the discriminator is trained.
-        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |gradient of the mean logit|^2``; 0 is off.
+        r1_gamma: weight of the R1 penalty, ``gamma / 2 * |gradient of a picture's score|^2``; 0 is off.
+        r1_of: the score: the `mean` of the picture's logits, or their `sum`, see `r1_penalty`.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
@@ -78,6 +79,7 @@ class InpaintingGAN(Phases):
         adversarial_start: int = 0,
         discriminator_alone: int = 0,
         r1_gamma: float = 0.0,
+        r1_of: Literal["mean", "sum"] = "mean",
         r1_every: int = 16,
         accumulate: int = 1,
         generator_clip: float | None = None,
@@ -115,6 +117,8 @@ class InpaintingGAN(Phases):
             if limit is not None and not (isinstance(limit, int | float) and limit > 0):
                 raise Refused(f"module.{name}: {limit!r} is no number above 0")
 
+        choice("module.r1_of", r1_of, ("mean", "sum"))
+
         super().__init__(
             generator,
             discriminator,
@@ -129,7 +133,7 @@ class InpaintingGAN(Phases):
         self.ema = MovingAverage(generator, ema_decay)
         self.discriminator_every, self.generator_every = discriminator_every, generator_every
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
-        self.r1_gamma, self.r1_every = r1_gamma, r1_every
+        self.r1_gamma, self.r1_of, self.r1_every = r1_gamma, r1_of, r1_every
         self.accumulate, self.seed = accumulate, seed
         self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
         self.validation = validation or Validation()
@@ -220,7 +224,8 @@ class InpaintingGAN(Phases):
             if (penalty := self.adversarial.penalty(self.discriminator, image, fake, mask)) is not None:
                 terms["penalty"] = penalty
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
-            terms["r1"] = self.r1_gamma / 2 * self.r1_every * r1_penalty(self.discriminator, image, mask)
+            squares = r1_penalty(self.discriminator, image, mask, self.r1_of)
+            terms["r1"] = self.r1_gamma / 2 * self.r1_every * squares
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
         self.figures |= {"logits_real": real.mean(), "logits_fake": fake.mean()}
         self.figures["told_apart"] = (real > fake).float().mean()

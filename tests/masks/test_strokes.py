@@ -105,12 +105,10 @@ def test_lama_masks_are_opencvs_for_the_same_strokes(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAMA)
 def test_lama_masks_have_the_published_areas(name: str) -> None:
-    """With the off-by-one stroke count that the figures were taken with."""
     mean, deviation, limited = LAMA[name]
-    prefix = "" if "thin" in name else "kinds.strokes."
-    area = areas(draw(option(name, f"{prefix}lama_compat=true", "area=[0,1]"), side=256))
+    area = areas(draw(option(name, "area=[0,1]"), side=256))
     assert abs(area.mean() - mean) < 0.02 and abs(area.std() - deviation) < 0.02
-    area = areas(draw(option(name, f"{prefix}lama_compat=true"), 750, side=256))
+    area = areas(draw(option(name), 750, side=256))
     assert abs(area.mean() - limited) < 0.02
     assert (area <= 0.5).float().mean() > 0.997 and area.max() < 0.6
 
@@ -119,7 +117,7 @@ def test_lama_masks_have_the_published_areas(name: str) -> None:
     ("name", "mean", "deviation"), [("lama_train", 0.356, 0.205), ("lama_train_thin", 0.227, 0.157)]
 )
 def test_lama_training_masks_have_the_published_areas(name: str, mean: float, deviation: float) -> None:
-    area = areas(draw(option(name, "kinds.strokes.lama_compat=true"), side=256))
+    area = areas(draw(option(name), side=256))
     assert abs(area.mean() - mean) < 0.02 and abs(area.std() - deviation) < 0.02
 
 

@@ -113,6 +113,7 @@ def test_the_features_of_a_file_by_hand(file):
         ("torchvision", [(1 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0 - 0.406) / 0.225]),
         ("caffe", [0 - 103.939, 127.5 - 116.779, 255 - 123.68]),
         ("signed", [1.0, 0.0, -1.0]),
+        ("unit", [1.0, 0.5, 0.0]),
     ],
 )
 def test_conventions(convention, seen):

@@ -52,6 +52,7 @@ def pictures(batch=2, height=64, width=64):
     [
         (lambda: Patch(layers=4, spectral=False, sees_mask=False, norm="batch", padding=2), 6_962_369),  # LaMa
         (lambda: Patch(sees_mask=False, bias=False), 2_763_777),  # AOT-GAN
+        (lambda: Patch(sees_mask=False, bias=False, last_bias=False), 2_763_776),  # EdgeConnect
         (SNPatch, 5_946_816),
         (lambda: ContextConditional("hole"), 2_766_529),
         # 64, 128, 256, 512, 512, 512 on 256 px and 64, 128, 256, 512, 512 on 128 px, both to 512 x 4 x 4, then 1024

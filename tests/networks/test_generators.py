@@ -32,7 +32,7 @@ SMALL = {
     "edge_connect": lambda: EdgeConnect(width=8, blocks=2),
     "mat": lambda: MAT(width=16, heads=2, depths=(1, 2, 1), windows=(4, 4, 4), halvings=1, base=16, most=32, **CODES),
 }
-CODES = {"latent": 8, "mapping": 2, "style": 16}
+CODES = {"latent": 8, "mapping": 2}
 RATE = {"context_encoder_features": 3e-3, "gated_conv": 3e-3, "mat": 2e-2}  # of Adam, where 5e-3 is no good
 
 every = pytest.mark.parametrize("name", SMALL)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from inpaint.batch import Verdict
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.networks.discriminators import Patch
@@ -265,6 +266,25 @@ def test_r1_is_lazy_and_scaled():
     with_r1 = [update for update, name, terms in seen if "r1" in terms]
     assert [value for value, _ in values] == pytest.approx([expected for _, expected in values], rel=1e-4)
     assert with_r1 == [0, 4] and all(name == "discriminator" for update, name, terms in seen if "r1" in terms)
+
+
+@pytest.mark.parametrize(("of", "times"), [("mean", 1), ("sum", 256)])
+def test_r1_is_of_the_mean_or_the_sum_of_the_logits(of, times):
+    """A convolution of 1 x 1 with weights w: a logit's gradient is w at its pixel, and there are 256 of them."""
+
+    class Pixel(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 1, 1)
+
+        def forward(self, image, mask):
+            return Verdict((self.layer(image),))
+
+    network = Pixel()
+    module = make(discriminator=network, r1_gamma=2.0, r1_every=1, r1_of=of)
+    expected = network.layer.weight.square().sum().item() / 256 * times**2
+    fit(module, 1)
+    assert module.latest["r1"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_clipping_bounds_the_step():

@@ -63,6 +63,7 @@ def test_an_error_in_a_phase_unfreezes_the_other_network():
         ({"discriminator_clip": -1.0}, r"module\.discriminator_clip: -1\.0 is no number above 0"),
         ({"generator_clip": "one"}, r"module\.generator_clip: 'one' is no number above 0"),
         ({"r1_gamma": -10}, r"module\.r1_gamma: -10 is no number above 0"),
+        ({"r1_of": "median"}, r"module\.r1_of: give one of mean, sum; got 'median'"),
         ({"generator": nn.Identity()}, "no parameters to train"),
     ],
 )

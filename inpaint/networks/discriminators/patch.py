@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
-from inpaint.networks.layers import NORMS, normal_init
+from inpaint.networks.layers import INITS, NORMS
 from inpaint.settings import choice, whole
 
 
@@ -18,9 +18,10 @@ class Patch(nn.Module):
     4 x 4 convolutions with leaky ReLU 0.2: `layers` of stride 2, one of stride 1, and a last one to a single channel.
     With 3 layers a logit sees 70 x 70 pixels, with 2 it sees 34 x 34.
 
-    It is also the discriminator of two other papers, with `sees_mask` and `spectral` as they have it:
-    AOT-GAN (Zeng et al. 2021; 3 layers, spectral norm, no bias: 2.76 M parameters, ``discriminator=soft_mask_patch``),
-    and LaMa (Suvorov et al. 2022; 4 layers, batch norm, padding 2: 6,962,369 parameters).
+    It is also the discriminator of three other papers, with `sees_mask` and `spectral` as they have it:
+    AOT-GAN (Zeng et al. 2021; 3 layers, spectral norm, `bias` false: 2,763,777 parameters,
+    ``discriminator=soft_mask_patch``), EdgeConnect (Nazeri et al. 2019; the same without `last_bias`: 2,763,776
+    parameters), and LaMa (Suvorov et al. 2022; 4 layers, batch norm, padding 2, `init` torch: 6,962,369 parameters).
 
     Args:
         width: channels of the first layer; they double up to 8 times that.
@@ -31,10 +32,13 @@ class Patch(nn.Module):
         norm: `none`, `batch`, `instance` or `group` after every convolution but the first and the last, see
             `layers.NORMS`.
         padding: of every convolution, pixels; with 2 (pix2pixHD, LaMa) the map has more logits, and of the border too.
-        bias: of every convolution but the last, which has one.
+        bias: of every convolution but the last.
+        last_bias: of the last convolution.
+        init: the initial weights: `normal`, N(0, 0.02), as in most papers; or `torch`, torch's own, as in LaMa's code,
+            whose first logits are a third as far apart.
 
     Raises:
-        Refused: a number that is not whole or too small, or a norm that does not exist.
+        Refused: a number that is not whole or too small, or a norm or `init` that does not exist.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; one map of logits ``(B, 1, h, w)``, and the
     activations after each leaky ReLU.
@@ -49,11 +53,14 @@ class Patch(nn.Module):
         norm: str = "none",
         padding: int = 1,
         bias: bool = True,
+        last_bias: bool = True,
+        init: str = "normal",
     ) -> None:
         super().__init__()
         for name, value, least in (("width", width, 1), ("layers", layers, 1), ("padding", padding, 0)):
             whole(f"discriminator.{name}", value, least)
         choice("discriminator.norm", norm, NORMS)
+        choice("discriminator.init", init, INITS)
         self.sees_mask = sees_mask
         widths = [3 + int(sees_mask)] + [min(width * 2**layer, width * 8) for layer in range(layers + 1)]
         strides = [2] * layers + [1]
@@ -63,8 +70,8 @@ class Patch(nn.Module):
             convolutions.append(nn.Conv2d(before, after, 4, stride, padding, bias=bias))
             normalised = NORMS[norm if place else "none"](after)
             self.layers.append(nn.Sequential(convolutions[-1], normalised, nn.LeakyReLU(0.2)))
-        self.last = nn.Conv2d(widths[-1], 1, 4, 1, padding)
-        normal_init(self)
+        self.last = nn.Conv2d(widths[-1], 1, 4, 1, padding, bias=last_bias)
+        INITS[init](self)
         if spectral:
             for convolution in convolutions:
                 spectral_norm(convolution)

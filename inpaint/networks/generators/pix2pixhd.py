@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import NORMS, pad_to_multiple, picture_decoder
+from inpaint.networks.layers import INITS, NORMS, pad_to_multiple, picture_decoder
 from inpaint.settings import choice, whole
 
 MOST_CHANNELS = 1024
@@ -33,8 +33,8 @@ class Pix2PixHDGlobal(nn.Module):
     """LaMa-Regular: the skeleton of LaMa with ordinary convolutions in place of Fourier ones; 45,617,731 parameters.
 
     7 x 7 and strided 3 x 3 convolutions, residual blocks, transposed convolutions, 7 x 7 and a sigmoid; norm and ReLU,
-    biases, torch's own initial weights. The defaults are LaMa's; pix2pixHD itself has ``levels=4, norm="instance"``
-    (182 M parameters) and a tanh, which is the sigmoid of twice its input.
+    biases. The defaults are LaMa's; pix2pixHD itself has ``levels=4, norm="instance", init="normal"`` (182 M
+    parameters) and a tanh, which is the sigmoid of twice its input.
 
     As published the input is the picture in [0, 1] with 0 (black) in its hole, and the mask. The sigmoid's [0, 1] is
     mapped to the [-1, 1] of this package, where an L1 loss is twice and an L2 loss four times the published figure.
@@ -44,18 +44,22 @@ class Pix2PixHDGlobal(nn.Module):
         width: channels of the first layer; they double at each halving, to 1024 at most (published: 64).
         levels: halvings (LaMa: 3, pix2pixHD: 4).
         norm: `batch` (LaMa), `instance` (pix2pixHD, which trains one picture at a time), `group` or `none`.
+        init: the initial weights: `torch`, torch's own (LaMa), or `normal`, N(0, 0.02) (pix2pixHD).
 
     Raises:
-        Refused: a number that is not whole or below 1, or a norm that does not exist.
+        Refused: a number that is not whole or below 1, or a norm or `init` that does not exist.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple` and `minimum`).
     """
 
-    def __init__(self, blocks: int = 9, width: int = 64, levels: int = 3, norm: str = "batch") -> None:
+    def __init__(
+        self, blocks: int = 9, width: int = 64, levels: int = 3, norm: str = "batch", init: str = "torch"
+    ) -> None:
         super().__init__()
         for name, value in (("blocks", blocks), ("width", width), ("levels", levels)):
             whole(f"generator.{name}", value, 1)
         choice("generator.norm", norm, NORMS)
+        choice("generator.init", init, INITS)
         self.multiple = 2**levels
         self.minimum = 2 * self.multiple  # reflect padding needs two positions
         widths = [min(width * 2**level, MOST_CHANNELS) for level in range(levels + 1)]
@@ -66,6 +70,7 @@ class Pix2PixHDGlobal(nn.Module):
         layers += [_ResidualBlock(widths[-1], norm) for _ in range(blocks)]
         self.encoder = nn.Sequential(*layers)
         self.decoder = picture_decoder(widths[::-1], norm)
+        INITS[init](self)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""

@@ -5,23 +5,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inpaint.networks.generators.mat import (
-    MAT,
-    _Block,
-    _Conv,
-    _Linear,
-    _PartialConv,
-    _Stage,
-    _StyledConv,
-    _WindowAttention,
+from inpaint.networks.generators.mat import MAT, UniformMAT
+from inpaint.networks.mat_layers import (
+    Block,
+    EqualConv,
+    EqualLinear,
+    EqualPartialConv,
+    Stage,
+    StyledConv,
+    WindowAttention,
 )
+from inpaint.provenance import renamed
 
 
-def tiny(**settings):
+def tiny(kind=MAT, **settings):
     torch.manual_seed(0)
     numbers = {"width": 16, "heads": 2, "depths": (1, 2, 1), "windows": (4, 4, 4), "halvings": 2}
-    numbers |= {"base": 8, "most": 32, "latent": 16, "mapping": 2, "style": 16}
-    return MAT(**(numbers | settings))
+    numbers |= {"base": 8, "most": 32, "latent": 16, "mapping": 2}
+    return kind(**(numbers | settings))
 
 
 def picture(batch=2, height=32, width=32):
@@ -59,7 +60,7 @@ def attention_by_hand(layer, tokens, valid):
 @pytest.mark.parametrize("shifted", [False, True])
 def test_window_attention_against_numpy(shifted):
     torch.manual_seed(0)
-    layer = _WindowAttention(8, 2, 4, shifted)
+    layer = WindowAttention(8, 2, 4, shifted)
     for part in (layer.query, layer.key):
         part.weight.data.mul_(5)  # scores far enough apart to matter
     x = torch.randn(2, 6, 11, 8)
@@ -89,12 +90,12 @@ def test_the_softmax_is_float32_under_autocast(monkeypatch):
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
     with torch.autocast("cpu", torch.bfloat16):
-        _WindowAttention(8, 2, 4, False)(torch.randn(1, 4, 8, 8), torch.ones(1, 4, 8, 1))
+        WindowAttention(8, 2, 4, False)(torch.randn(1, 4, 8, 8), torch.ones(1, 4, 8, 1))
     assert kinds == [torch.float32] * 3 + [False]
 
 
 def test_a_window_of_missing_tokens_attends_to_nothing():
-    layer = _WindowAttention(8, 2, 4, False)
+    layer = WindowAttention(8, 2, 4, False)
     x, valid = torch.randn(1, 4, 8, 8, requires_grad=True), torch.ones(1, 4, 8, 1)
     valid[:, :, :4] = 0
     result, after = layer(x, valid)
@@ -104,8 +105,8 @@ def test_a_window_of_missing_tokens_attends_to_nothing():
     assert (x.grad[:, :, :4] == 0).all() and x.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("make", [lambda: _Block(8, 2, 4, True, 2), lambda: _Stage(8, 2, 3, 4, 2, 1.0),
-                                  lambda: _Stage(8, 2, 3, 4, 2, 0.5), lambda: _Stage(8, 2, 3, 4, 2, 2.0)])  # fmt: skip
+@pytest.mark.parametrize("make", [lambda: Block(8, 2, 4, True, 2), lambda: Stage(8, 2, 3, 4, 2, 1.0),
+                                  lambda: Stage(8, 2, 3, 4, 2, 0.5), lambda: Stage(8, 2, 3, 4, 2, 2.0)])  # fmt: skip
 def test_missing_tokens_are_never_read_before_they_were_filled(make):
     """Whatever stands at them, every token comes out the same; and a valid token does matter."""
     torch.manual_seed(0)
@@ -114,14 +115,14 @@ def test_missing_tokens_are_never_read_before_they_were_filled(make):
     valid[0, :, :5, :3] = 1
     valid[1, :, 6, 6] = 1
     missing, filled = torch.where(valid == 0, 100 * torch.randn_like(x), x), torch.where(valid == 1, x + 1, x)
-    if isinstance(layer, _Block):
+    if isinstance(layer, Block):
         x, valid, missing, filled = (part.movedim(1, -1) for part in (x, valid, missing, filled))
     with torch.no_grad():
         result, after = layer(x, valid)
         assert torch.equal(result, layer(missing, valid)[0])
         assert not torch.allclose(result, layer(filled, valid)[0])
     assert after.mean() > valid.mean()  # some were filled
-    if not isinstance(layer, _Block):
+    if not isinstance(layer, Block):
         assert (result * (1 - after) == 0).all()
 
 
@@ -150,7 +151,7 @@ def test_tokens_reach_the_stages_with_nothing_from_the_hole():
 
 def test_partial_convolution():
     torch.manual_seed(0)
-    layer = _PartialConv(3, 5, stride=2)
+    layer = EqualPartialConv(3, 5, stride=2)
     x, valid = torch.randn(2, 3, 9, 8), torch.ones(2, 1, 9, 8)
     ordinary = layer.conv(x)
     assert torch.allclose(layer(x, valid)[0][..., 1:-1, 1:], ordinary[..., 1:-1, 1:], atol=1e-5)
@@ -174,7 +175,7 @@ def test_partial_convolution():
 
 def test_a_styled_convolution_against_weights_scaled_for_each_sample():
     torch.manual_seed(0)
-    layer = _StyledConv(4, 6, 5).eval()
+    layer = StyledConv(4, 6, 5).eval()
     x, style = torch.randn(3, 4, 7, 8), torch.randn(3, 5)
     with torch.no_grad():
         result = layer(x, style)
@@ -188,7 +189,7 @@ def test_a_styled_convolution_against_weights_scaled_for_each_sample():
 
 def test_equalised_learning_rates():
     torch.manual_seed(0)
-    slow, fast = _Linear(400, 300, speed=0.01), _Linear(400, 300)
+    slow, fast = EqualLinear(400, 300, speed=0.01), EqualLinear(400, 300)
     assert abs(slow.weight.std() - 100) < 1 and abs(fast.weight.std() - 1) < 0.01
     x = torch.randn(50, 400)
     assert abs(slow(x).std() - 1) < 0.05 and abs(fast(x).std() - 1) < 0.05
@@ -199,7 +200,7 @@ def test_equalised_learning_rates():
 
 def test_a_strided_convolution_of_one_position_has_gradients():
     """In bfloat16 as in float32; memory that was used before is not zero."""
-    conv = _Conv(8, 8, stride=2)
+    conv = EqualConv(8, 8, stride=2)
     x = torch.randn(3, 8, 1, 1)
     conv.linear(x).sum().backward()
     expected, conv.weight.grad = conv.weight.grad, None
@@ -213,7 +214,7 @@ def test_a_strided_convolution_of_one_position_has_gradients():
 def test_everything_starts_at_the_scale_of_a_picture():
     """Without the roots of 2 the first outputs of the published widths are 30 times too large."""
     torch.manual_seed(0)
-    network = MAT(width=60, heads=2, depths=(2, 3, 4, 3, 2), halvings=1, base=32, most=64, latent=32, style=64)
+    network = MAT(width=60, heads=2, depths=(2, 3, 4, 3, 2), halvings=1, base=32, most=64, latent=32)
     with torch.no_grad():
         outputs = network(*picture(1, 64, 64))
     for made in (outputs.output, outputs.coarse):
@@ -280,20 +281,54 @@ def test_windows_need_not_divide_the_tokens(size):
     assert network(image, mask).output.shape == network(image, mask).coarse.shape == image.shape
 
 
+def count(*parts):
+    return sum(weight.numel() for part in parts for weight in part.parameters())
+
+
 def test_the_published_numbers():
+    """Part by part those of the released generator for 512 px, in thousands, and the sum to the last one."""
     with torch.device("meta"):
         network = MAT()
     assert network.multiple == 32 and [len(stage.blocks) for stage in network.body] == [2, 3, 4, 3, 2]
     widths = [part[1].weight.shape[0] for part in network.encoder]
     assert widths == [64, 128, 256, 512, 512, 512]  # 512 px down to 16 px
-    assert sum(p.numel() for p in network.parameters()) == 63_302_376
+    parts = ("mapping", "head", "body", "coarse_style", "coarse_decoder", "encoder", "fine_style", "fine_decoder")
+    found = [round(count(getattr(network, part)) / 1000) for part in parts]
+    assert found == [2101, 882, 7182, 1371, 2629, 14123, 7736, 25538]
+    assert count(network) == 61_562_518
 
 
-def test_a_copy_paints_the_same():
+def test_the_first_stage_has_no_noise_and_no_picture_of_its_lowest_map():
+    network = tiny(halvings=2)
+    noisy = [name for name, _ in network.named_parameters() if name.endswith("noise")]
+    assert noisy and all(name.startswith("fine_decoder") for name in noisy)
+    assert len(network.coarse_decoder.pictures) == 2 and len(network.fine_decoder.pictures) == 4
+
+
+def test_the_uniform_variant_keeps_the_numbers_and_names_of_its_checkpoints():
+    with torch.device("meta"):
+        network = UniformMAT()
+    assert count(network) == 63_302_376
+    names = set(network.state_dict())
+    assert {"coarse_decoder.first.noise", "coarse_decoder.pictures.0.conv.weight", "coarse_style.to_map.bias"} <= names
+    assert not any("narrow" in name or "plain" in name for name in names)
+    assert network.coarse_style.shrink[-1].weight.shape == (180, 180, 3, 3) and len(network.coarse_style.shrink) == 3
+
+
+def test_a_recorded_mat_with_a_style_is_the_uniform_one():
+    settings = {"width": 16, "style": 8}
+    before = {"generator": {"_target_": "inpaint.networks.generators.mat.MAT", **settings}}
+    assert renamed(before)["generator"] == {"_target_": "inpaint.networks.generators.mat.UniformMAT", **settings}
+    now = {"_target_": "inpaint.networks.generators.mat.MAT", "width": 16}
+    assert renamed(now) == now
+
+
+@pytest.mark.parametrize("kind", [MAT, UniformMAT])
+def test_a_copy_paints_the_same(kind):
     image, mask = picture()
-    network = tiny()
+    network = tiny(kind)
     network(image, mask)
-    again = tiny()
+    again = tiny(kind)
     again.load_state_dict(copy.deepcopy(network.state_dict()))
     with torch.no_grad():
         assert torch.equal(network.eval()(image, mask).output, again.eval()(image, mask).output)

@@ -18,6 +18,15 @@ def test_the_published_size():
         assert round(expected / 1e6) == 182
 
 
+def test_initial_weights_are_torchs_or_pix2pixhds():
+    torch.manual_seed(0)
+    lama, wang = Pix2PixHDGlobal(blocks=1, width=16), Pix2PixHDGlobal(blocks=1, width=16, init="normal")
+    assert lama.encoder[0].weight.std().item() == pytest.approx(1 / (3 * 4 * 49) ** 0.5, rel=0.03)
+    assert wang.encoder[0].weight.std().item() == pytest.approx(0.02, rel=0.03)
+    with pytest.raises(ValueError, match=r"^generator\.init: "):
+        Pix2PixHDGlobal(init="zero")
+
+
 def test_a_block_against_its_parts():
     torch.manual_seed(0)
     block = _ResidualBlock(4, "batch")
