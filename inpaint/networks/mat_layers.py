@@ -188,7 +188,7 @@ class StyledConv(nn.Module):
         self.noise = nn.Parameter(torch.zeros(())) if noise else None
 
     def forward(self, x: Tensor, style: Tensor, skip: Tensor | None = None) -> Tensor:
-        """``(B, before, H, W)`` and style ``(B, style)`` to ``(B, after, H, W)``, twice as large if `up`; adds `skip`."""
+        """``(B, before, H, W)`` and ``(B, style)`` to ``(B, after, H, W)``, twice the sides if `up`, plus `skip`."""
         if self.up:
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         scale = self.affine(style)[:, :, None, None]
