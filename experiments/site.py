@@ -44,7 +44,7 @@ CONFIG = {
 }
 DOCSTRINGS = {
     "docstring_style": "google",
-    "docstring_options": {"warn_unknown_params": False},
+    "docstring_options": {"warn_unknown_params": False, "warn_missing_types": False},  # `x, y: as there` is a line
     "filters": ["!^_"],
     "members_order": "source",
     "separate_signature": True,
@@ -168,6 +168,7 @@ def write_sources(docs: Path) -> list[Path]:
     """Fill `docs` with pages and the files that they show; returns the pages that are copies."""
     pages = [
         ROOT / "README.md",
+        ROOT / "SECURITY.md",
         *sorted(ROOT.glob("inpaint/*/README.md")),
         *sorted(ROOT.glob("experiments/**/README.md")),
     ]
@@ -206,6 +207,7 @@ def navigation(docs: Path, pages: list[Path]) -> list[dict[str, object]]:
         {"Classes": [{heading(page): page} for page in class_pages()]},
         {"Experiments": [{heading(page): page} for page in experiments]},
         {"Faults that are tried": "tests/reliability/README.md"},
+        {"Security": "SECURITY.md"},
     ]
 
 

@@ -4,7 +4,7 @@ Overrides are those of the command line: texts in Hydra's grammar, or keywords, 
 whatever signs a path or a name contains. Each function runs what the command of the same config runs, so nothing here
 is a second way to do anything, and bad input raises `Refused` with the line that the command would print.
 
-Example:
+Examples:
     Two updates stand for a longer run.
 
     >>> import numpy as np, inpaint
@@ -70,7 +70,7 @@ def build(*overrides: str, folder: str | Path | None = None, **settings: Overrid
     Raises:
         Refused: bad settings, each with the nearest valid name.
 
-    Example:
+    Examples:
         >>> import inpaint
         >>> parts = inpaint.build("+debug=tiny", generator="context_encoder", **{"data.crop": 32})
         >>> batch = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu")
@@ -105,7 +105,7 @@ def fit(*overrides: str, folder: str | Path | None = None, **settings: Override)
     Raises:
         Refused: bad input.
 
-    Example:
+    Examples:
         >>> import inpaint
         >>> inpaint.fit("generator.widht=16")
         Traceback (most recent call last):
@@ -128,7 +128,7 @@ def measure(*overrides: str, folder: str | Path | None = None, **settings: Overr
     Raises:
         Refused: bad input.
 
-    Example:
+    Examples:
         >>> import inpaint
         >>> inpaint.measure(generator="mean", baselines=[], folder="runs/mean", **{"data.validation_crops": 1})
         hole L1 ...
@@ -155,7 +155,7 @@ def load(
     Raises:
         Refused: both or none given, nothing there that could be loaded, or no such fill or device.
 
-    Example:
+    Examples:
         >>> import numpy as np, inpaint
         >>> repair = inpaint.load(generator="harmonic")
         >>> repair(np.full((20, 30, 3), 0.5), np.ones((20, 30))).shape
@@ -183,7 +183,7 @@ def rows(*folders: str | Path, table: str = "results") -> list[dict[str, Any]]:
     Raises:
         Refused: no such table, nothing there, or no folder that has the table.
 
-    Example:
+    Examples:
         >>> import inpaint
         >>> [row["method"] for row in inpaint.rows("runs/mean") if row["area"] == "all"]
         ['mean']

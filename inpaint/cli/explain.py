@@ -91,7 +91,7 @@ def options(group: str) -> list[str]:
     Raises:
         Refused: there is no such group.
 
-    Example:
+    Examples:
         >>> import inpaint
         >>> inpaint.options("logger")
         ['csv', 'wandb']

@@ -323,9 +323,9 @@ class HuggingFaceData(InpaintingData):
 
     Args:
         masks: as there.
-        path, format, train, validation, image, mask, mask_threshold, label, caption, resize,
-            cache_dir: as in `huggingface.HuggingFace`.
-        settings: as there.
+        path, format, train, validation, image, mask, mask_threshold: as in `huggingface.HuggingFace`.
+        label, caption, resize, cache_dir: as there.
+        settings: as in `InpaintingData`.
     """
 
     def __init__(

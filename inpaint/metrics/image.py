@@ -15,8 +15,19 @@ from inpaint.settings import Refused
 
 SIMILARITIES = ("ssim", "hole_ssim", "ssim_inside", "ms_ssim", "ms_ssim_inside")
 MEASURES = (
-    *("hole_l1", "hole_l2", "hole_psnr", "l1", "l2", "psnr", *SIMILARITIES, "gradient", "texture"),
-    *("band_l1", "band_psnr", "raw_l1", "raw_psnr"),
+    "hole_l1",
+    "hole_l2",
+    "hole_psnr",
+    "l1",
+    "l2",
+    "psnr",
+    *SIMILARITIES,
+    "gradient",
+    "texture",
+    "band_l1",
+    "band_psnr",
+    "raw_l1",
+    "raw_psnr",
 )
 
 OF_OUTPUT = ("band_", "raw_")  # begin the names of what is measured on the raw output
@@ -51,7 +62,7 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
     Raises:
         Refused: a name that is none of `MEASURES`.
 
-    Example:
+    Examples:
         >>> image = torch.zeros(1, 3, 16, 16)
         >>> mask = torch.zeros(1, 1, 16, 16)
         >>> mask[..., :8] = 1

@@ -21,7 +21,7 @@ class Repairer:
         generator: a generator or a fill in evaluation mode, ``(image, mask) -> Outputs``.
         device: where it works.
 
-    Example:
+    Examples:
         >>> import numpy as np, inpaint
         >>> repair = inpaint.load(generator="mean")
         >>> picture = np.zeros((4, 6, 3), dtype=np.uint8)
