@@ -102,6 +102,8 @@ def _be(program, arguments, cwd, environment, out, errors):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
+    named = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
+    sys.path[1:1] = named  # as an interpreter does when it begins
     code = 0
     try:
         if program.endswith(".py"):
