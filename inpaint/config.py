@@ -1,5 +1,6 @@
 """Where the configs are, what is wrong with one, and how it becomes objects."""
 
+import copy
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -137,11 +138,12 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
 
 
 class Parts(NamedTuple):
-    """What a training run is made of."""
+    """What a training run is made of; `judges` measure what it has come to at its end."""
 
     module: "InpaintingGAN"
     data: "InpaintingData"
     trainer: "L.Trainer"
+    judges: "Judges"
 
 
 def build(cfg: DictConfig) -> Parts:
@@ -161,6 +163,9 @@ def build(cfg: DictConfig) -> Parts:
     if cfg.trainer.get("val_check_interval") == automatic.AUTO:
         batches = len(data.evaluation_dataloader())
         cfg.trainer.val_check_interval = automatic.validation_interval(batches, cfg.trainer.max_steps)
+    judges = build_judges(cfg)
+    # Its own, as Lightning moves and rounds what belongs to the module.
+    lpips = copy.deepcopy(next(iter(judges.lpips.values()), None))
     rng.seed_all(rng.key(cfg.seed, "weights"))
     module = make(
         cfg.module,
@@ -169,7 +174,7 @@ def build(cfg: DictConfig) -> Parts:
         losses={name: make(node) for name, node in cfg.losses.items()},
         adversarial=make(cfg.adversarial),
         **{group: make(cfg[group]) for group in OPTIMIZATION},
-        validation=Validation(next(iter(build_judges(cfg).lpips.values()), None)),
+        validation=Validation(lpips),
     )
     record = RunRecord(cfg.paths.run, references.without_environment(cfg))
     trainer = make(
@@ -180,20 +185,21 @@ def build(cfg: DictConfig) -> Parts:
         ],
         logger=[make(node) for node in cfg.logger.values()] or False,
     )
-    return Parts(module, data, trainer)
+    return Parts(module, data, trainer, judges)
 
 
 def build_data(cfg: DictConfig) -> "InpaintingData":
     """The data module with its masks; settings that were automatic have their values in `cfg` from then on."""
-    from inpaint.data.automatic import AUTO
+    from inpaint.data.automatic import AUTO, SETTINGS
 
     masks = {
         name: hydra.utils.instantiate(cfg[name], _convert_="all") if chosen(cfg.get(name)) else None
         for name in ("masks", "validation_masks")
     }
     data = hydra.utils.instantiate(cfg.data, **masks, _convert_="all")
-    for setting in ("crop", "crops_per_image", "validation_crops"):
-        if cfg.data.get(setting) == AUTO:
+    for key in SETTINGS:
+        group, setting = key.split(".")
+        if group == "data" and cfg.data.get(setting) == AUTO:
             cfg.data[setting] = getattr(data, setting)
     return data
 
@@ -208,7 +214,7 @@ def build_figures(cfg: DictConfig) -> "dict[str, Figure]":
     return known({name: hydra.utils.instantiate(node, _convert_="all") for name, node in figures.items()})
 
 
-def build_judges(cfg: DictConfig, device: str = "cpu") -> "Judges":
+def build_judges(cfg: DictConfig) -> "Judges":
     """What a training run's table has besides the figures of pixels: one variant of LPIPS, and figures of one's own.
 
     Raises:
@@ -219,7 +225,7 @@ def build_judges(cfg: DictConfig, device: str = "cpu") -> "Judges":
     if not isinstance(cfg.lpips, str | None):
         raise ConfigError(f"lpips: a training run has one variant, or null; got {cfg.lpips}")
     lpips = [cfg.lpips] if cfg.lpips else []
-    return Judges(lpips, lpips_weights=cfg.lpips_weights, device=device, figures=build_figures(cfg))
+    return Judges(lpips, lpips_weights=cfg.lpips_weights, figures=build_figures(cfg))
 
 
 def build_fill(node: Any) -> "nn.Module":

@@ -64,3 +64,17 @@ def whole(key: str, value: int, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise Refused(f"{key}: {value!r} is no whole number from {least} up")
     return value
+
+
+def whole_numbers(group: str, least: int = 1, **settings: int | Sequence[int]) -> None:
+    """Check settings of a group that are whole numbers from `least` up, or lists of such numbers.
+
+    Raises:
+        Refused: one is not; the message begins with ``group.setting``.
+    """
+    for name, value in settings.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            for item in value:
+                whole(f"{group}.{name}", item, least)
+        else:
+            whole(f"{group}.{name}", value, least)

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
-from inpaint.config import Parts, build, build_baseline, build_judges, check, plain
+from inpaint.config import Parts, build, build_baseline, check, plain
 from inpaint.folder import Held, first_rank, only_one, refuse_links, shown
 from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
@@ -216,7 +216,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
     device = str(module.device)
     pictures, about = ValidationCrops(parts.data), about_data(without_environment(cfg))
-    published = publish(folder, methods, pictures, device, about, judges=build_judges(cfg, device), shown=SHOWN)
+    published = publish(folder, methods, pictures, device, about, judges=parts.judges.to(device), shown=SHOWN)
     mine = next(row for row in published.results.rows if row.area == ALL and row.method == cfg.name)
     figures = {
         **mine.means,

@@ -81,7 +81,14 @@ def choices(runs: Sequence[Run], figure: str) -> list[Choice]:
             count = chosen.options.count(option)
             found.append(
                 Choice(
-                    *(setting, option, count, average[option], len(pairs), fmean(pairs), low, high),
+                    setting=setting,
+                    option=option,
+                    runs=count,
+                    mean=average[option],
+                    pairs=len(pairs),
+                    difference=fmean(pairs),
+                    low=low,
+                    high=high,
                     is_best=option == options[0],
                 )
             )

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from inpaint.compare.comparison import SORTS, compare
+from inpaint.compare.comparison import compare
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
 from inpaint.settings import Refused, printable
@@ -17,9 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="run or evaluation folder, folder that holds some, or a glob pattern")
-    add(
-        "--sort", choices=SORTS, default="hole_psnr", metavar="FIGURE", help="best first by this (default: %(default)s)"
-    )
+    add("--sort", default="hole_psnr", metavar="FIGURE", help="best first by this (default: %(default)s)")
     add("--seeds", choices=("average", "separate"), default="average",
         help="of runs that differ by nothing but the seed (default: %(default)s)")  # fmt: skip
     add("--html", metavar="FILE", help="the report (default: comparison.html in OUTPUT); `none` for no report")

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal
 
 from inpaint.compare.choices import Choice, choices, choices_made
-from inpaint.compare.configs import Found, differences, shortest, without_storage
+from inpaint.compare.configs import Settings, differences, shortest, without_storage
 from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
@@ -23,7 +23,6 @@ from inpaint.settings import Refused
 from inpaint.untrusted import read_json
 
 COUNTS = ("parameters", "updates", "train_seconds")
-SORTS = (*COLUMNS, *COUNTS)
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Entry:
 
     name: str
     runs: list[Run]
-    found: Found
+    found: Settings
 
     @property
     def trained(self) -> bool:
@@ -180,17 +179,18 @@ def compare(
 
     Args:
         paths: run folders, evaluation folders, folders that hold some, or glob patterns.
-        sort: figure that ranks, one of `SORTS`.
+        sort: figure that ranks: a column of the runs' tables, or one of `COUNTS`.
         seeds: whether runs that differ by nothing but their seed are averaged.
         study: folder of a study with the `report.json` of `inpaint-study report`.
 
     Raises:
         Refused: there is no finished run, no such figure, or no report of a study.
     """
-    if sort not in SORTS:
-        raise Refused(f"--sort: {sort} is none of {', '.join(SORTS)}")
     preferences = _read_study(study) if study else None
     runs, fills, left_out = _read_all(list(paths))
+    known = (*COLUMNS, *COUNTS)  # with the runs' own figures, once they are read
+    if sort not in known:
+        raise Refused(f"--sort: {sort} is none of {', '.join(known)}")
     entries = _entries(group_by_seed(runs) if seeds == "average" else [[run] for run in runs])
     blocks = _blocks(entries, fills, sort)
     return Report(blocks, left_out, sort, preferences, _careful(blocks))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,24 +10,31 @@ from inpaint.groups import BY_CHOICE, EXPLAINS_NOTHING, FOLDERS
 
 IMPLIED = {"_target_", "_partial_"}  # shown as the class
 
-Found = dict[str, str]  # what sets one config apart: dotted key to readable value
+Settings = dict[str, str]  # what sets one config apart: dotted key to readable value
 
 
 def without_storage(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config without storage settings; `seed` is kept at the top and dropped from parts that only repeat it."""
     seed = config.get("seed")
+    kept: dict[str, Any] = {} if seed is None else {"seed": seed}
+    for key, section in config.items():
+        if key != "seed" and key not in EXPLAINS_NOTHING:
+            kept[key] = _without(section, seed)
+    return kept
 
-    def kept(node: Any) -> Any:
-        if isinstance(node, Mapping):
-            return {
-                key: kept(value)
-                for key, value in node.items()
-                if key not in FOLDERS and not (key == "seed" and value == seed)
-            }
-        return [kept(item) for item in node] if isinstance(node, list) else node
 
-    sections = {key: kept(value) for key, value in config.items() if key not in EXPLAINS_NOTHING and key != "seed"}
-    return sections if seed is None else {"seed": seed, **sections}
+def _without(node: Any, seed: Any) -> Any:
+    """A node of a config without folders, and without seeds that repeat the run's."""
+    if isinstance(node, list):
+        return [_without(item, seed) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    kept = {}
+    for key, value in node.items():
+        repeats = key == "seed" and value == seed
+        if key not in FOLDERS and not repeats:
+            kept[key] = _without(value, seed)
+    return kept
 
 
 def shortest(names: Sequence[str], separator: str = os.sep) -> list[str]:
@@ -41,13 +47,13 @@ def shortest(names: Sequence[str], separator: str = os.sep) -> list[str]:
     return list(names)
 
 
-def differences(configs: Sequence[Mapping[str, Any]]) -> list[Found]:
+def differences(configs: Sequence[Mapping[str, Any]]) -> list[Settings]:
     """What sets each config apart.
 
     A group shows its class (``generator=GatedUNet``, ``discriminator=none``) or its parts (``losses=l1 + style``), and
     a key inside it only where configs with the same class differ (``losses.l1.weight=6``).
     """
-    found: list[Found] = [{} for _ in configs]
+    apart: list[Settings] = [{} for _ in configs]
 
     def compare(key: str, nodes: dict[int, Any]) -> None:
         """Note the differences between `nodes`: number of a config to what it has under `key`."""
@@ -57,16 +63,19 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[Found]:
         if not all(value is None or _is_branch(value) for value in values):
             show(key, nodes)
             return
-        kinds = {run: _kind(node) for run, node in nodes.items()}
+        by_kind: dict[str, dict[int, dict[str, Any]]] = {}  # class of the node to the runs that have it, and its keys
+        for run, node in nodes.items():
+            by_kind.setdefault(_kind(node), {})[run] = _branches(node)
         parts_shown = key in BY_CHOICE and len({_label(key, node) for node in values}) > 1
-        if len(set(kinds.values())) > 1 or parts_shown:
+        if len(by_kind) > 1 or parts_shown:
             show(key, nodes)
-        for kind in dict.fromkeys(kinds.values()):
-            alike = {run: _branches(node) for run, node in nodes.items() if kinds[run] == kind}
-            for child in dict.fromkeys(child for branches in alike.values() for child in branches):
-                if child in IMPLIED:
-                    continue
-                having = {run: branches[child] for run, branches in alike.items() if child in branches}
+        for alike in by_kind.values():
+            by_child: dict[str, dict[int, Any]] = {}  # key inside the node to the runs that have it, and its value
+            for run, branches in alike.items():
+                for child, value in branches.items():
+                    if child not in IMPLIED:
+                        by_child.setdefault(child, {})[run] = value
+            for child, having in by_child.items():
                 path = f"{key}.{child}" if key else child
                 if len(having) < len(alike) and not parts_shown:
                     show(path, having)
@@ -77,18 +86,26 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[Found]:
         if any("/" in label for label in labels):
             labels = shortest(labels, "/")
         for run, label in zip(nodes, labels, strict=True):
-            found[run][key] = label
+            apart[run][key] = label
 
-    compare("", dict(enumerate(map(without_storage, configs))))
-    return found
+    compare("", {run: without_storage(config) for run, config in enumerate(configs)})
+    return apart
 
 
-def unusual(differing: Sequence[Found]) -> tuple[Found, list[Found]]:
+def unusual(differing: Sequence[Settings]) -> tuple[Settings, list[Settings]]:
     """What most configs share, and what is left to say of each; where three keys or fewer differ, everything is."""
-    counts = Counter(item for found in differing for item in found.items() if all(item[0] in f for f in differing))
-    many = len({key for found in differing for key in found}) > 3
-    usual = {key: value for (key, value), count in counts.items() if many and count > len(differing) / 2}
-    return usual, [{k: v for k, v in found.items() if usual.get(k) != v} for found in differing]
+    keys = dict.fromkeys(key for settings in differing for key in settings)
+    usual = {}
+    if len(keys) > 3:
+        for key in keys:
+            values = [settings[key] for settings in differing if key in settings]
+            value, count = Counter(values).most_common(1)[0]
+            if len(values) == len(differing) and count > len(differing) / 2:
+                usual[key] = value
+    left = []
+    for settings in differing:
+        left.append({key: value for key, value in settings.items() if usual.get(key) != value})
+    return usual, left
 
 
 def _is_branch(node: Any) -> bool:
@@ -114,6 +131,8 @@ def _label(key: str, node: Any) -> str:
     if not _is_branch(node):
         return json.dumps(node, default=str, ensure_ascii=False).replace('"', "")
     if kind := _kind(node):
-        name, group = kind.rpartition(".")[2], re.escape(key.rpartition(".")[2])
-        return re.sub(f"{group}$", "", name, flags=re.IGNORECASE) or name  # PatchDiscriminator is Patch
-    return " + ".join(node if isinstance(node, dict) else (_label("", item) for item in node))
+        name, group = kind.rpartition(".")[2], key.rpartition(".")[2]
+        is_suffix = name.lower().endswith(group.lower()) and len(name) > len(group)
+        return name[: len(name) - len(group)] if is_suffix else name  # PatchDiscriminator is Patch
+    labels = list(node) if isinstance(node, dict) else [_label("", item) for item in node]
+    return " + ".join(labels)

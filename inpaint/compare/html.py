@@ -27,7 +27,7 @@ from inpaint.compare.runs import Run
 from inpaint.evaluation.intervals import ALL, Difference
 from inpaint.evaluation.table import COUNTED, IMAGES
 from inpaint.folder import write_whole
-from inpaint.metrics.columns import COLUMNS
+from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
 from inpaint.untrusted import read_bytes
@@ -62,7 +62,7 @@ def write_html(report: Report, path: Path, max_bytes: int = 24_000_000) -> list[
     data = {
         "version": __version__,
         "sort": report.sort,
-        "shown": [name for name in COLUMNS if name in (*SHOWN, report.sort)],
+        "shown": [name for name in COLUMNS if name in (*SHOWN, report.sort) or name not in BUILT_IN],
         "columns": {name: asdict(column) | {"heading": column.heading} for name, column in COLUMNS.items()},
         "definitions": {"images": IMAGES},
         "counts": COUNTED,

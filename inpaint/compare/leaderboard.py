@@ -12,7 +12,7 @@ from inpaint.compare.paired import shown_digits
 from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Difference
 from inpaint.evaluation.table import COUNTED, Cell, figure_cells, print_blocks
-from inpaint.metrics.columns import COLUMNS
+from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.settings import printable
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
@@ -38,7 +38,8 @@ def _print_block(block: Block, sort: str) -> None:
     figures = [
         name
         for name in COLUMNS
-        if name in (*SHOWN, sort) and any(math.isfinite(entry.figures.get(name, math.nan)) for entry in entries)
+        if (name in (*SHOWN, sort) or name not in BUILT_IN)
+        and any(math.isfinite(entry.figures.get(name, math.nan)) for entry in entries)
     ]
     definitions = {COLUMNS[name].title: COLUMNS[name].definition for name in figures}
     headings = ["#", "run"]

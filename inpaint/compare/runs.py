@@ -22,7 +22,7 @@ from typing import Any
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
 from inpaint.folder import inside
-from inpaint.metrics.columns import COLUMNS
+from inpaint.metrics.columns import COLUMNS, add_columns_of
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
 from inpaint.untrusted import TABLE, measure, read_json, read_table, read_yaml
@@ -164,6 +164,13 @@ def read(folder: Path) -> list[Run]:
             file = "metrics.csv"
             if inside(folder, file).exists():
                 measure(folder / file, TABLE)  # read when its curves are drawn
+        file = "results.json"
+        results = inside(folder, file)
+        content = read_json(results) if results.exists() else {"measured": {}}
+        measured = content["measured"]
+        networks = {role: str(name) for role, name in dict(measured.get("networks") or {}).items()}
+        folders = dict(measured.get("folders") or {})
+        add_columns_of(content.get("definitions") or {})
         file = "results.csv"
         rows = read_csv(inside(folder, file))
         if other := [row.area for row in rows if not AREA.fullmatch(row.area)]:
@@ -178,11 +185,6 @@ def read(folder: Path) -> list[Run]:
         records = _records(inside(folder, file))
         file = "validation.csv"
         areas, photographs, manifest = _validation(inside(folder, file))
-        file = "results.json"
-        results = inside(folder, file)
-        measured = read_json(results)["measured"] if results.exists() else {}
-        networks = {role: str(name) for role, name in dict(measured.get("networks") or {}).items()}
-        folders = dict(measured.get("folders") or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, csv.Error) as error:
         raise Refused(_said(file, error)) from error
     none = dict.fromkeys(counts, math.nan)

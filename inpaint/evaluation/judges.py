@@ -101,6 +101,14 @@ class Judges:
             self.notes.append(f"{setting}=auto: left out, {error}")
             return None
 
+    def to(self, device: str) -> "Judges":
+        """The same, at work on another device."""
+        self.device = device
+        for network in (*self.figures.values(), *self.lpips.values(), self.features, self.recogniser):
+            if network is not None:
+                network.to(device)
+        return self
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the figures."""

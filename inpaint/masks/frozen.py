@@ -13,7 +13,7 @@ where the crops were not written). The first, `photograph`, `hole_area` and the 
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,8 +32,16 @@ from inpaint.writing import write_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
-    *("index", "photograph", "height", "width", "hole_area", "image_sha256", "mask_sha256"),
-    *("mask_key", "mask", "image"),
+    "index",
+    "photograph",
+    "height",
+    "width",
+    "hole_area",
+    "image_sha256",
+    "mask_sha256",
+    "mask_key",
+    "mask",
+    "image",
 )
 
 
@@ -95,14 +103,16 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
         Refused: `folder` holds something.
     """
     new_folder(folder)
-    for name in ("masks", *(["images"] if images else [])):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "masks").mkdir(parents=True, exist_ok=True)
+    if images:
+        (folder / "images").mkdir(exist_ok=True)
     rows = []
     for crop in crops:
         height, width = crop.mask.shape[1:]
-        mask, image = f"masks/{crop.index:06d}.png", f"images/{crop.index:06d}.png" if images else ""
+        mask, image = f"masks/{crop.index:06d}.png", ""
         Image.fromarray(crop.mask[0].numpy()).save(folder / mask)
         if images:
+            image = f"images/{crop.index:06d}.png"
             Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(folder / image)
         place = {"height": height, "width": width, "mask_key": crop.key, "mask": mask, "image": image}
         rows.append(described(crop.index, crop.photograph, crop.area, crop.image, crop.mask) | place)
@@ -118,6 +128,17 @@ class FrozenCrop(NamedTuple):
     mask: Path
     image_sha256: str
     mask_sha256: str
+
+
+def _crop_of(root: Path, line: Mapping[str, str]) -> FrozenCrop:
+    """The crop that a line of the manifest in the folder `root` describes."""
+    return FrozenCrop(
+        photograph=line["photograph"],
+        image=root / line["image"] if line["image"] else None,
+        mask=root / line["mask"],
+        image_sha256=line["image_sha256"],
+        mask_sha256=line["mask_sha256"],
+    )
 
 
 class Frozen:
@@ -141,14 +162,8 @@ class Frozen:
             self.keys = torch.tensor([int(line["mask_key"]) for line in lines], dtype=torch.int64)
             self.files = [(root / line["mask"], line["mask_sha256"]) for line in lines]
             self.images = {int(line["mask_key"]): line["image_sha256"] for line in lines}
-            self.crops = {
-                int(line["index"]): FrozenCrop(
-                    line["photograph"],
-                    *(root / line["image"] if line["image"] else None, root / line["mask"]),
-                    *(line["image_sha256"], line["mask_sha256"]),
-                )
-                for line in sorted(lines, key=lambda line: int(line["index"]))
-            }
+            in_order = sorted(lines, key=lambda line: int(line["index"]))
+            self.crops = {int(line["index"]): _crop_of(root, line) for line in in_order}
             sizes = {(int(line["height"]), int(line["width"])) for line in lines}
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, csv.Error):
             raise Refused(
@@ -157,12 +172,14 @@ class Frozen:
         if len(sizes) != 1:
             raise Refused(f"{where} names crops of {len(sizes)} sizes; a frozen set has one")
         self.size: Size = sizes.pop()
-        for name, different in (("mask_key", len(self.keys.unique())), ("index", len(self.crops))):
-            if different != len(lines):
-                raise Refused(f"{where} names the same {name} twice")
+        for column, distinct in (("mask_key", len(self.keys.unique())), ("index", len(self.crops))):
+            if distinct != len(lines):
+                raise Refused(f"{where} names the same {column} twice")
         try:
-            for name in [line[column] for line in lines for column in ("image", "mask") if line[column]]:
-                inside(root, name)
+            for line in lines:
+                inside(root, line["mask"])
+                if line["image"]:
+                    inside(root, line["image"])
         except Refused as error:
             raise Refused(f"{where}: {error}") from None
 

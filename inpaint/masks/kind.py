@@ -65,15 +65,11 @@ class Masks(ABC):
                 rows = torch.arange(len(keys), device=keys.device)
                 times = max(1, min(TRIES - tried, AT_ONCE // max(mask.numel(), 1)))
             again = self.make(torch.cat([fold(keys[rows], f"draw {tried + k}") for k in range(times)]), size)
-            distance, best = self._misfit(again).view(times, -1).min(0)
+            distance, attempt = self._misfit(again).view(times, len(rows)).min(0)  # the best attempt at each of `rows`
+            nearest = again.view(times, len(rows), 1, *size)[attempt, torch.arange(len(rows), device=keys.device)]
             better = distance < misfit[rows]
-            if on_host(keys):
-                found = better.nonzero()[:, 0]
-                mask.index_copy_(0, rows[found], again[best[found] * len(rows) + found])
-                misfit.index_copy_(0, rows[found], distance[found])
-            else:
-                mask = torch.where(better[:, None, None, None], again[best * len(rows) + rows], mask)
-                misfit = torch.where(better, distance, misfit)
+            mask.index_copy_(0, rows, torch.where(better[:, None, None, None], nearest, mask[rows]))
+            misfit.index_copy_(0, rows, torch.minimum(distance, misfit[rows]))
             tried += times
         return mask
 

@@ -4,8 +4,12 @@ Papers use one name for different figures (L1 over the hole or the picture, PSNR
 pixels), so each figure has one written definition, which is printed with every table. Imports no torch.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from inpaint.settings import CONTROL, Refused
 
 
 @dataclass(frozen=True)
@@ -28,123 +32,205 @@ class Column:
 # A further figure is one more entry here: records that hold it get its column, in this order.
 COLUMNS: dict[str, Column] = {
     "hole_l1": Column(
-        *("hole L1", "%", 2, False),
-        "mean |composite - truth| over the hole's pixels and RGB, 255 = 100 %; lower is better",
+        title="hole L1",
+        unit="%",
+        digits=2,
+        higher_is_better=False,
+        definition="mean |composite - truth| over the hole's pixels and RGB, 255 = 100 %; lower is better",
     ),
     "hole_l2": Column(
-        *("hole L2", "%", 3, False),
-        "mean (composite - truth)^2 over the hole's pixels and RGB, 255^2 = 100 %; lower is better",
+        title="hole L2",
+        unit="%",
+        digits=3,
+        higher_is_better=False,
+        definition="mean (composite - truth)^2 over the hole's pixels and RGB, 255^2 = 100 %; lower is better",
     ),
     "hole_psnr": Column(
-        *("hole PSNR", "dB", 2, True),
-        "10 log10(255^2 / mean squared error over the hole's pixels and RGB), mean of the dB",
+        title="hole PSNR",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="10 log10(255^2 / mean squared error over the hole's pixels and RGB), mean of the dB",
     ),
     "l1": Column(
-        *("L1", "%", 2, False),
-        "mean |composite - truth| over the whole composite and RGB, 255 = 100 %: falls as holes shrink",
+        title="L1",
+        unit="%",
+        digits=2,
+        higher_is_better=False,
+        definition="mean |composite - truth| over the whole composite and RGB, 255 = 100 %: falls as holes shrink",
     ),
     "l2": Column(
-        *("L2", "%", 3, False),
-        "mean (composite - truth)^2 over the whole composite and RGB, 255^2 = 100 %: falls as holes shrink",
+        title="L2",
+        unit="%",
+        digits=3,
+        higher_is_better=False,
+        definition="mean (composite - truth)^2 over the whole composite and RGB, 255^2 = 100 %: falls as holes shrink",
     ),
     "psnr": Column(
-        *("PSNR", "dB", 2, True),
-        "10 log10(255^2 / mean squared error) of the whole composite, mean of the dB: rises as holes shrink, whatever "
-        "is painted in them",
+        title="PSNR",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="10 log10(255^2 / mean squared error) of the whole composite, mean of the dB: rises as holes "
+        "shrink, whatever is painted in them",
     ),
     "ssim": Column(
-        *("SSIM", "", 4, True),
-        "whole composite, RGB, Gaussian window 11x11, sigma 1.5, border pixels count (mirrored)",
+        title="SSIM",
+        unit="",
+        digits=4,
+        higher_is_better=True,
+        definition="whole composite, RGB, Gaussian window 11x11, sigma 1.5, border pixels count (mirrored)",
     ),
     "hole_ssim": Column(
-        *("hole SSIM", "", 4, True),
-        "the map of SSIM averaged over the hole's pixels alone",
+        title="hole SSIM",
+        unit="",
+        digits=4,
+        higher_is_better=True,
+        definition="the map of SSIM averaged over the hole's pixels alone",
     ),
     "ssim_inside": Column(
-        *("SSIM inside", "", 4, True),
-        "the map of SSIM averaged over the pixels whose windows lie inside the picture, 5 or more from the border: "
-        "what most papers call SSIM",
+        title="SSIM inside",
+        unit="",
+        digits=4,
+        higher_is_better=True,
+        definition="the map of SSIM averaged over the pixels whose windows lie inside the picture, 5 or more from "
+        "the border: what most papers call SSIM",
     ),
     "ms_ssim": Column(
-        *("MS-SSIM", "", 4, True),
-        "SSIM at five scales, each half as fine, with the exponents of Wang et al. 2003, border pixels count "
-        "(mirrored); sides of at least 176 pixels",
+        title="MS-SSIM",
+        unit="",
+        digits=4,
+        higher_is_better=True,
+        definition="SSIM at five scales, each half as fine, with the exponents of Wang et al. 2003, border pixels "
+        "count (mirrored); sides of at least 176 pixels",
     ),
     "ms_ssim_inside": Column(
-        *("MS-SSIM inside", "", 4, True),
-        "the same over the windows that lie inside the picture at each scale: what most papers call MS-SSIM",
+        title="MS-SSIM inside",
+        unit="",
+        digits=4,
+        higher_is_better=True,
+        definition="the same over the windows that lie inside the picture at each scale: what most papers call MS-SSIM",
     ),
     "gradient": Column(
-        *("edge error", "%", 2, False),
-        "mean difference of the lengths of the Sobel gradients (per pixel, 255 = 100 %) of composite and truth over "
-        "RGB and the hole dilated by one pixel; lower is better",
+        title="edge error",
+        unit="%",
+        digits=2,
+        higher_is_better=False,
+        definition="mean difference of the lengths of the Sobel gradients (per pixel, 255 = 100 %) of composite and "
+        "truth over RGB and the hole dilated by one pixel; lower is better",
     ),
     "texture": Column(
-        *("texture error", "dB", 2, False),
-        "mean |10 log10| of the ratio of local energies of fine structure, composite to truth, over the hole's pixels: "
-        "the squared Laplacian of grey, averaged under SSIM's window, above that of noise of one level, at the "
-        "picture's size and at half of it; 0 is as rough as the truth at every place, blur and noise raise it",
+        title="texture error",
+        unit="dB",
+        digits=2,
+        higher_is_better=False,
+        definition="mean |10 log10| of the ratio of local energies of fine structure, composite to truth, over the "
+        "hole's pixels: the squared Laplacian of grey, averaged under SSIM's window, above that of noise "
+        "of one level, at the picture's size and at half of it; 0 is as rough as the truth at every "
+        "place, blur and noise raise it",
     ),
     "band_l1": Column(
-        *("band L1", "%", 2, False),
-        "mean |raw output - truth| over the known pixels at most 8 from the hole, where a seam would show; "
-        "none for methods that paint the hole alone",
+        title="band L1",
+        unit="%",
+        digits=2,
+        higher_is_better=False,
+        definition="mean |raw output - truth| over the known pixels at most 8 from the hole, where a seam would "
+        "show; none for methods that paint the hole alone",
     ),
     "band_psnr": Column(
-        *("band PSNR", "dB", 2, True),
-        "10 log10(255^2 / mean squared error) of the raw output over the known pixels at most 8 from the hole",
+        title="band PSNR",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="10 log10(255^2 / mean squared error) of the raw output over the known pixels at most 8 from the "
+        "hole",
     ),
     "raw_l1": Column(
-        *("raw L1", "%", 2, False),
-        "mean |raw output - truth| over the whole picture, nothing pasted; none for methods that paint the hole alone",
+        title="raw L1",
+        unit="%",
+        digits=2,
+        higher_is_better=False,
+        definition="mean |raw output - truth| over the whole picture, nothing pasted; none for methods that paint "
+        "the hole alone",
     ),
     "raw_psnr": Column(
-        *("raw PSNR", "dB", 2, True),
-        "10 log10(255^2 / mean squared error) of the raw output over the whole picture, nothing pasted",
+        title="raw PSNR",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="10 log10(255^2 / mean squared error) of the raw output over the whole picture, nothing pasted",
     ),
     "lpips_alex": Column(
-        *("LPIPS alex", "", 4, False),
-        "learned perceptual distance of whole composite and truth, version 0.1, AlexNet; lower is better",
+        title="LPIPS alex",
+        unit="",
+        digits=4,
+        higher_is_better=False,
+        definition="learned perceptual distance of whole composite and truth, version 0.1, AlexNet; lower is better",
     ),
     "lpips_squeeze": Column(
-        *("LPIPS squeeze", "", 4, False),
-        "learned perceptual distance of whole composite and truth, version 0.1, SqueezeNet; lower is better",
+        title="LPIPS squeeze",
+        unit="",
+        digits=4,
+        higher_is_better=False,
+        definition="learned perceptual distance of whole composite and truth, version 0.1, SqueezeNet; lower is better",
     ),
     "lpips_vgg": Column(
-        *("LPIPS vgg", "", 4, False),
-        "learned perceptual distance of whole composite and truth, version 0.1, VGG16; lower is better",
+        title="LPIPS vgg",
+        unit="",
+        digits=4,
+        higher_is_better=False,
+        definition="learned perceptual distance of whole composite and truth, version 0.1, VGG16; lower is better",
     ),
     "recognised": Column(
-        *("recognised", "%", 1, True),
-        "share of pictures of which the classifier says the same, repaired and original",
+        title="recognised",
+        unit="%",
+        digits=1,
+        higher_is_better=True,
+        definition="share of pictures of which the classifier says the same, repaired and original",
     ),
     "fid": Column(
-        *("FID", "", 2, False),
-        "Frechet distance of the features of repaired and original pictures (Heusel et al. 2017); falls as pictures "
-        "grow in number, so only equal numbers and equal feature networks compare; lower is better",
-        "set",
+        title="FID",
+        unit="",
+        digits=2,
+        higher_is_better=False,
+        definition="Frechet distance of the features of repaired and original pictures (Heusel et al. 2017); falls "
+        "as pictures grow in number, so only equal numbers and equal feature networks compare; lower is "
+        "better",
+        per="set",
     ),
     "kid": Column(
-        *("KID", "", 5, False),
-        "squared maximum mean discrepancy of the features, cubic kernel, unbiased, so it may be below 0 (Binkowski et "
-        "al. 2018); only equal feature networks compare; lower is better",
-        "set",
+        title="KID",
+        unit="",
+        digits=5,
+        higher_is_better=False,
+        definition="squared maximum mean discrepancy of the features, cubic kernel, unbiased, so it may be below 0 "
+        "(Binkowski et al. 2018); only equal feature networks compare; lower is better",
+        per="set",
     ),
     "p_ids": Column(
-        *("P-IDS", "%", 2, True),
-        "share of pictures whose repair a linear SVM on the features takes for more real than the original (Zhao et "
-        "al. 2021); 50 = indistinguishable",
-        "set",
+        title="P-IDS",
+        unit="%",
+        digits=2,
+        higher_is_better=True,
+        definition="share of pictures whose repair a linear SVM on the features takes for more real than the "
+        "original (Zhao et al. 2021); 50 = indistinguishable",
+        per="set",
     ),
     "u_ids": Column(
-        *("U-IDS", "%", 2, True),
-        "share of repaired and original pictures that a linear SVM on the features takes for the other kind (Zhao et "
-        "al. 2021); 50 = indistinguishable",
-        "set",
+        title="U-IDS",
+        unit="%",
+        digits=2,
+        higher_is_better=True,
+        definition="share of repaired and original pictures that a linear SVM on the features takes for the other "
+        "kind (Zhao et al. 2021); 50 = indistinguishable",
+        per="set",
     ),
     "ms": Column(
-        *("ms per image", "", 1, False),
-        "time to repair one picture, in milliseconds; lower is better",
+        title="ms per image",
+        unit="",
+        digits=1,
+        higher_is_better=False,
+        definition="time to repair one picture, in milliseconds; lower is better",
     ),
 }
 
@@ -152,11 +238,61 @@ COLUMNS: dict[str, Column] = {
 MEAN_OF = {"hole_psnr_of_mean": "hole_l2", "psnr_of_mean": "l2"}
 COLUMNS |= {
     "hole_psnr_of_mean": Column(
-        *("hole PSNR of the mean", "dB", 2, True),
-        "10 log10(255^2 / e), e the mean over all pictures of the squared error over the hole's pixels and RGB",
+        title="hole PSNR of the mean",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="10 log10(255^2 / e), e the mean over all pictures of the squared error over the hole's pixels "
+        "and RGB",
     ),
     "psnr_of_mean": Column(
-        *("PSNR of the mean", "dB", 2, True),
-        "the same over the whole composite: bad pictures weigh more than in the mean of the dB",
+        title="PSNR of the mean",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="the same over the whole composite: bad pictures weigh more than in the mean of the dB",
     ),
 }
+
+BUILT_IN = frozenset(COLUMNS)  # all others are figures of one's own
+NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
+OTHERS = {"area", "method", "images", "perfect", "broken", "index", "run"}  # what tables have beside the figures
+LONGEST = {"title": 60, "unit": 20, "definition": 1000}  # characters
+
+
+def add_column(name: str, column: Column) -> None:
+    """Let tables have a figure of one's own; `COLUMNS` has it from then on.
+
+    Raises:
+        Refused: another figure has that name, or tables have another use for it.
+    """
+    if not NAME.fullmatch(name) or name in OTHERS or name.endswith(("_low", "_high")):
+        raise Refused(f"figures.{name}: no name for a column of a table: letters, digits and _, none that tables use")
+    if COLUMNS.setdefault(name, column) != column:
+        raise Refused(f"figures.{name}: another figure is called {name}; give the option another name")
+
+
+def add_columns_of(definitions: Mapping[str, Any]) -> None:
+    """Let tables have the figures of one's own that the results of a run define, which may come from anyone.
+
+    Args:
+        definitions: of results.json, the fields of `Column` by the name of the figure. Built-in ones are passed over:
+            what they are is said here.
+
+    Raises:
+        Refused: one is no definition of a figure, or another run's figure of that name is something else.
+    """
+    for name, fields in definitions.items():
+        if name in BUILT_IN:
+            continue
+        texts = {key: fields[key] for key in LONGEST}
+        clean = all(
+            isinstance(text, str) and len(text) <= LONGEST[key] and not CONTROL.search(text)
+            for key, text in texts.items()
+        )
+        digits, higher, per = fields["digits"], fields["higher_is_better"], fields["per"]
+        if not clean or type(digits) is not int or not 0 <= digits <= 9 or type(higher) is not bool:
+            raise Refused(f"the definition of {name[:60]!r} is none of a figure")
+        if per not in ("picture", "set"):
+            raise Refused(f"the definition of {name[:60]!r} is none of a figure")
+        add_column(name, Column(digits=digits, higher_is_better=higher, per=per, **texts))

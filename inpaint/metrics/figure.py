@@ -6,7 +6,7 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from inpaint.metrics.columns import COLUMNS, Column
+from inpaint.metrics.columns import Column, add_column
 from inpaint.settings import Refused
 
 Made = TypeVar("Made", bound="Figure")
@@ -45,8 +45,7 @@ def known(figures: Mapping[str, Made]) -> dict[str, Made]:
         column = getattr(type(figure), "column", None)
         if not isinstance(column, Column):
             raise Refused(f"figures.{name}: {type(figure).__name__} has no attribute column, a metrics.columns.Column")
-        if COLUMNS.setdefault(name, column) != column:
-            raise Refused(f"figures.{name}: another figure is called {name}; give the option another name")
+        add_column(name, column)
     return dict(figures)
 
 

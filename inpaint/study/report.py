@@ -228,8 +228,12 @@ def print_report(report: Report) -> None:
     """Print pairs and scores with their definitions, and the notes."""
     lines = [
         [
-            *(Cell(row["a"]), Cell(row["b"]), Cell(_percent(row["share"], 1), best=_is_decided(row))),
-            *(Cell(_interval(row)), Cell(str(row["preferred"])), Cell(str(row["votes"]))),
+            Cell(row["a"]),
+            Cell(row["b"]),
+            Cell(_percent(row["share"], 1), best=_is_decided(row)),
+            Cell(_interval(row)),
+            Cell(str(row["preferred"])),
+            Cell(str(row["votes"])),
         ]
         for row in report["pairs"]
     ]
@@ -242,9 +246,11 @@ def print_report(report: Report) -> None:
     if report["scores"]:
         lines = [
             [
-                *(Cell(row["method"]), Cell(f"{row['score']:+.2f}")),
+                Cell(row["method"]),
+                Cell(f"{row['score']:+.2f}"),
                 Cell(f"{row['low']:+.2f} to {row['high']:+.2f}"),
-                *(Cell(_percent(row["preferred"] / row["votes"], 1)), Cell(str(row["votes"]))),
+                Cell(_percent(row["preferred"] / row["votes"], 1)),
+                Cell(str(row["votes"])),
             ]
             for row in report["scores"]
         ]

@@ -136,7 +136,8 @@ class Votes:
             self.reader,
             "SELECT participant FROM vote WHERE ms < ? UNION "
             "SELECT participant FROM vote GROUP BY participant, arrived HAVING count(*) > ?",
-            *(SHORTEST_MS, A_SECOND),
+            SHORTEST_MS,
+            A_SECOND,
         )
         return sorted(number for (number,) in rows)
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,12 +46,14 @@ def launch(sweeper: Asked, batch: Sequence[Sequence[str]], first: int) -> list[J
     except Exception as error:
         print(f"the launcher gave up: {_reason(error)}", file=sys.stderr, flush=True)
         return _after_a_crash(sweeper, batch, first, error)
-    return [
-        Job(**result.return_value)
-        if isinstance(result, JobReturn) and result.status == JobStatus.COMPLETED
-        else _failed(_found(sweeper, batch[place], first + place), getattr(result, "_return_value", result))
-        for place, result in enumerate(results)
-    ]
+    jobs = []
+    for place, result in enumerate(results):
+        if isinstance(result, JobReturn) and result.status == JobStatus.COMPLETED:
+            jobs.append(Job(**result.return_value))
+        else:
+            reason = getattr(result, "_return_value", result)
+            jobs.append(_failed(_recorded(sweeper, batch[place], first + place), reason))
+    return jobs
 
 
 def _after_a_crash(sweeper: Asked, batch: Sequence[Sequence[str]], first: int, error: Exception) -> list[Job]:
@@ -60,15 +61,18 @@ def _after_a_crash(sweeper: Asked, batch: Sequence[Sequence[str]], first: int, e
 
     Those that were at work go on alone, as it is one of them and may happen again; those that were waiting, together.
     """
-    jobs = [_found(sweeper, overrides, first + place) for place, overrides in enumerate(batch)]
-    statuses = [job.status for job in jobs]
-    if len(batch) == 1 or "running" not in statuses:  # it was this one; or nothing can be launched at all
+    jobs = [_recorded(sweeper, overrides, first + place) for place, overrides in enumerate(batch)]
+    if len(batch) == 1 or all(job.status != "running" for job in jobs):  # it was this one; or none can be launched
         return [_failed(job, error) for job in jobs]
-    for status, group in groupby(range(len(batch)), statuses.__getitem__):
-        places = [*group]
-        for again in {"running": [[place] for place in places], "waiting": [places]}.get(status, []):
-            start, end = again[0], again[-1] + 1
+    start = 0
+    while start < len(jobs):
+        status, end = jobs[start].status, start + 1
+        if status == "waiting":
+            while end < len(jobs) and jobs[end].status == "waiting":
+                end += 1
+        if status in ("running", "waiting"):
             jobs[start:end] = launch(sweeper, batch[start:end], first + start)
+        start = end
     return jobs
 
 
@@ -98,7 +102,7 @@ def _every_end_is_heard(launcher: Launcher) -> Iterator[None]:
         Submitted.results = results  # type: ignore[method-assign]
 
 
-def _found(sweeper: Asked, overrides: Sequence[str], number: int) -> Job:
+def _recorded(sweeper: Asked, overrides: Sequence[str], number: int) -> Job:
     """A job by what its folder says."""
     cfg = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
     with open_dict(cfg):

@@ -7,7 +7,7 @@ work on one.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from inpaint.sweep.pruning import open_storage
 from inpaint.sweep.space import Parameter, parse_space
 from inpaint.sweep.trials import report
 
-FIGURES = (*COLUMNS, "parameters", "updates", "train_seconds")
+COUNTS = ("parameters", "updates", "train_seconds")
 SAMPLERS = ("TPESampler", "GPSampler", "NSGAIISampler", "CmaEsSampler", "RandomSampler", "BruteForceSampler")
 BEAT, STALE = 30.0, 300.0  # seconds between two signs of life of a running trial; without one for so long it has failed
 
@@ -47,7 +47,7 @@ def search(sweeper: Asked, arguments: Sequence[str]) -> list[Job]:
     HydraConfig.instance().set_config(sweeper.config)
     folder, wanted = folder_of(sweeper).resolve(), sweeper.config.sweep
     fixed, space = parse_space(parse(sweeper, arguments))
-    sampler = Keyed(_sampler(wanted), wanted.seed)
+    sampler = Keyed(_sampler(wanted, own_figures=sweeper.config.get("figures") or {}), wanted.seed)
     samples = [parameter.samples for parameter in space]
     rows = range(max(map(len, samples)))
     sweeper.validate_batch_is_legal([[*fixed, *(column[row % len(column)] for column in samples)] for row in rows])
@@ -128,8 +128,13 @@ class Keyed(BaseSampler):
 # ---- before the first trial -----------------------------------------------------------------------------------------
 
 
-def _sampler(wanted: DictConfig) -> Callable[[int], BaseSampler]:
-    """Check the settings of the search; returns what makes its sampler of a seed."""
+def _sampler(wanted: DictConfig, own_figures: Iterable[str] = ()) -> Callable[[int], BaseSampler]:
+    """Check the settings of the search; returns what makes its sampler of a seed.
+
+    Args:
+        own_figures: names of those that each trial is measured with beside the built-in ones.
+    """
+    figures = (*COLUMNS, *own_figures, *COUNTS)
     problems = []
     try:
         # Resolved here, as it refers to settings of the run.
@@ -140,8 +145,8 @@ def _sampler(wanted: DictConfig) -> Callable[[int], BaseSampler]:
         if not isinstance(wanted[key], int) or wanted[key] < 1:
             problems.append(f"sweep.{key}: {wanted[key]} is no whole number from 1 up")
     for figure, direction in wanted.objectives.items():
-        if figure not in FIGURES:
-            problems.append(f"sweep.objectives.{figure}: no such figure{nearest(figure, [*FIGURES])}")
+        if figure not in figures:
+            problems.append(f"sweep.objectives.{figure}: no such figure{nearest(figure, figures)}")
         if direction not in ("maximize", "minimize"):
             problems.append(f"sweep.objectives.{figure}: maximize or minimize; got {direction}")
     if not wanted.objectives:

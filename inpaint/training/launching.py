@@ -23,9 +23,11 @@ def refuse_to_spawn(trainer: L.Trainer, module: nn.Module) -> None:
     """
     if not seams.spawns(trainer):
         return
-    if names := [name for name, network in module.named_children() if any(map(is_parametrized, network.modules()))]:
+    parametrized = [name for name, network in module.named_children() if any(map(is_parametrized, network.modules()))]
+    if parametrized:
+        names = " and ".join(parametrized)
         raise Refused(
-            f"trainer.strategy: ddp_spawn cannot send spectral norm to its ranks, and {' and '.join(names)} has it; "
+            f"trainer.strategy: ddp_spawn cannot send spectral norm to its ranks, and {names} has it; "
             "trainer.strategy=ddp starts them by this command line"
         )
 

@@ -1,16 +1,19 @@
 """The leaderboard of made-up run folders."""
 
 import csv
+import json
 import math
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from inpaint.compare import compare, main
 from inpaint.compare.paired import paired_differences
+from inpaint.metrics.columns import BUILT_IN, COLUMNS, Column
 from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run, ranking
 
 
@@ -37,6 +40,65 @@ def test_sort(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main([str(tmp_path), "--sort", "beauty"])
     assert stop.value.code == 2
     assert "beauty" in capsys.readouterr().err
+
+
+SHIFT = {
+    "title": "colour shift",
+    "unit": "%",
+    "digits": 1,
+    "higher_is_better": False,
+    "definition": "mean colour, painted to true",
+    "per": "picture",
+}
+
+
+@pytest.fixture
+def columns() -> Iterator[dict[str, Column]]:
+    before = dict(COLUMNS)
+    yield COLUMNS
+    COLUMNS.clear()
+    COLUMNS.update(before)
+
+
+def with_figure(folder: Path, value: float, name: str = "colour_shift", **other: object) -> Path:
+    """A run's folder whose tables have a figure of one's own, as `inpaint.evaluation.results` writes it."""
+    header, *lines = (folder / "results.csv").read_text().splitlines()
+    table = [f"{header},{name},{name}_low,{name}_high", *(f"{line},{value},{value - 1},{value + 1}" for line in lines)]
+    (folder / "results.csv").write_text("\n".join(table) + "\n")
+    (folder / "results.json").write_text(json.dumps({"definitions": {name: SHIFT | other}, "measured": {}}))
+    return folder
+
+
+def test_figures_of_ones_own_have_their_columns_and_rank(tmp_path, capsys, columns) -> None:
+    with_figure(make_run(tmp_path / "a", 24.0), 7.25)
+    with_figure(make_run(tmp_path / "b", 20.0), 3.25)
+    make_run(tmp_path / "without", 30.0)
+    main([str(tmp_path), "--sort", "colour_shift"])
+    text = capsys.readouterr().out
+    assert ranking(text) == ["b", "a", "without"], "less is better"
+    assert "colour shift" in text and " 3.2 " in text and "mean colour, painted to true" in text
+    assert "colour shift" in (tmp_path / "comparison.html").read_text()
+    assert columns["colour_shift"] == Column(**SHIFT)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "reason"),
+    [
+        ("colour_shift", {"higher_is_better": True}, "another figure is called colour_shift"),
+        ("colour_shift", {"digits": 400}, "is none of a figure"),
+        ("colour_shift", {"title": "\x1b[2J"}, "is none of a figure"),
+        ("colour_shift", {"per": "wish"}, "is none of a figure"),
+        ("method", {}, "no name for a column"),
+        ("<b>", {}, "no name for a column"),
+    ],
+)
+def test_a_figure_that_is_none_leaves_its_run_out(tmp_path, capsys, columns, name, other, reason) -> None:
+    with_figure(make_run(tmp_path / "a", 24.0), 7.25)
+    with_figure(make_run(tmp_path / "b", 20.0), 3.25, name, **other)
+    main([str(tmp_path), "--html", "none"])
+    text = capsys.readouterr().out
+    assert ranking(text) == ["a"] and reason in text.partition("left out: ")[2]
+    assert {*columns} - BUILT_IN <= {"colour_shift"}
 
 
 def test_differences_are_shown_and_bookkeeping_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

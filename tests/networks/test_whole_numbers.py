@@ -31,6 +31,22 @@ def test_whole_numbers_are_whole(group, target, setting):
             network(**{setting: value})
 
 
+def counted(value):
+    return type(value) is int or (isinstance(value, list) and all(type(item) is int for item in value))
+
+
+@pytest.mark.parametrize("group", ["generator", "discriminator"])
+def test_no_whole_number_of_a_yaml_is_left_out(group):
+    looked_at = {(target, setting) for _, target, setting in SETTINGS}
+    for option in (conf_dir() / group).glob("*.yaml"):
+        settings = OmegaConf.to_container(OmegaConf.load(option), resolve=False)
+        target = settings.pop("_target_", None)
+        for setting, value in settings.items():
+            if counted(value) and (target, setting) not in looked_at:
+                parameter = inspect.signature(hydra.utils.get_class(target)).parameters[setting]
+                assert parameter.annotation is float, f"{option.name}: {setting}"
+
+
 def test_every_network_is_looked_at():
     assert {"AOT", "MAT", "LaMa", "NearestPatch", "MultiScale", "UNet"} <= {
         target.split(".")[-1] for _, target, _ in SETTINGS

@@ -11,6 +11,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+from inpaint.settings import SweepError
 from inpaint.sweep import search
 from inpaint.sweep.grid import read_jobs
 from inpaint.sweep.pruning import Pruning, open_storage
@@ -262,3 +263,15 @@ def test_the_recipes_build(option):
     callback = hydra.utils.instantiate(OmegaConf.create(cfg).callbacks.pruning, _convert_="all")
     assert callback.metric == "val/hole_psnr" and isinstance(callback.pruner, optuna.pruners.BasePruner)
     assert isinstance(search._sampler(cfg.sweep)(0), optuna.samplers.TPESampler), "it refers to settings outside of it"
+
+
+def test_a_figure_of_ones_own_may_be_the_objective():
+    import hydra
+
+    from inpaint.config import conf_dir
+
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra.compose("train", ["+sweep=optuna", "+sweep.objectives.colour_shift=minimize"])
+    with pytest.raises(SweepError, match=r"sweep\.objectives\.colour_shift: no such figure"):
+        search._sampler(cfg.sweep)
+    search._sampler(cfg.sweep, own_figures={"colour_shift": {}})

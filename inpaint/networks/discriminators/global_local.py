@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import around_hole, normal_init
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole, whole_numbers
 
 
 class GlobalLocal(nn.Module):
@@ -36,8 +36,7 @@ class GlobalLocal(nn.Module):
 
     def __init__(self, width: int = 64, size: int = 256, hidden: int = 1024) -> None:
         super().__init__()
-        for name, value in (("width", width), ("hidden", hidden)):
-            whole(f"discriminator.{name}", value, 1)
+        whole_numbers("discriminator", width=width, hidden=hidden)
         if whole("discriminator.size", size, 1) < 16:
             raise Refused(f"discriminator.size: {size} pixels a side, at least 16 are needed")
         self.size = size

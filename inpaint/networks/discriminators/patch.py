@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import INITS, NORMS
-from inpaint.settings import choice, whole
+from inpaint.settings import choice, whole, whole_numbers
 
 
 class Patch(nn.Module):
@@ -57,8 +57,8 @@ class Patch(nn.Module):
         init: str = "normal",
     ) -> None:
         super().__init__()
-        for name, value, least in (("width", width, 1), ("layers", layers, 1), ("padding", padding, 0)):
-            whole(f"discriminator.{name}", value, least)
+        whole_numbers("discriminator", width=width, layers=layers)
+        whole_numbers("discriminator", least=0, padding=padding)
         choice("discriminator.norm", norm, NORMS)
         choice("discriminator.init", init, INITS)
         self.sees_mask = sees_mask

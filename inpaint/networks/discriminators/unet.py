@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import pad_to_multiple
-from inpaint.settings import whole
+from inpaint.settings import whole_numbers
 
 
 class _Residual(nn.Module):
@@ -69,8 +69,7 @@ class UNet(nn.Module):
 
     def __init__(self, width: int = 64, levels: int = 6, sees_mask: bool = False) -> None:
         super().__init__()
-        for name, value in (("width", width), ("levels", levels)):
-            whole(f"discriminator.{name}", value, 1)
+        whole_numbers("discriminator", width=width, levels=levels)
         self.sees_mask, self.multiple = sees_mask, 2**levels
         widths = [width * 2 ** min(level, 3 if level < levels - 1 else 4) for level in range(levels)]
         inputs = [3 + int(sees_mask), *widths]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import normal_init, pad_to_multiple
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole_numbers
 
 LEAST_VARIANCE = 1e-12  # of the gate's map
 
@@ -70,9 +70,8 @@ class AOT(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 8, rates: Sequence[int] = (1, 2, 4, 8)) -> None:
         super().__init__()
-        for name, value in (("width", width), ("blocks", blocks), *(("rates", rate) for rate in rates or [0])):
-            whole(f"generator.{name}", value, 1)
-        if 4 * width % len(rates):
+        whole_numbers("generator", width=width, blocks=blocks, rates=rates)
+        if not rates or 4 * width % len(rates):
             raise Refused(f"generator.rates: {len(rates)} branches do not divide {4 * width} channels (4 * width)")
         self.minimum = self.multiple * (max(rates) + 1)
         self.encoder = nn.Sequential(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import ChannelwiseLinear, he_init, mean_colour, normal_init, pad_to_multiple
-from inpaint.settings import Refused, choice, whole
+from inpaint.settings import Refused, choice, whole, whole_numbers
 
 
 def widths_of(width: int, levels: int) -> list[int]:
@@ -54,8 +54,7 @@ class ContextEncoder(nn.Module):
         self, width: int = 64, levels: int = 4, bottleneck: int = 512, paints: str = "picture", noise: int = 0
     ) -> None:
         super().__init__()
-        for name, value in (("width", width), ("levels", levels), ("bottleneck", bottleneck)):
-            whole(f"generator.{name}", value, 1)
+        whole_numbers("generator", width=width, levels=levels, bottleneck=bottleneck)
         if paints == "centre" and levels < 2:
             raise Refused("generator.levels: 1 strided convolution, paints=centre needs at least 2")
         whole("generator.noise", noise, 0)

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from inpaint.batch import Outputs, compose
 from inpaint.fills import harmonic
 from inpaint.networks.layers import normal_init, pad_to_multiple
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole_numbers
 
 MULTIPLE, MINIMUM = 4, 12  # reflect padding of 2 needs three positions at a quarter of the resolution
 
@@ -137,8 +137,7 @@ class EdgeConnect(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 8, sigma: float = 2.0) -> None:
         super().__init__()
-        for name, value in (("width", width), ("blocks", blocks)):
-            whole(f"generator.{name}", value, 1)
+        whole_numbers("generator", width=width, blocks=blocks)
         if sigma <= 0:
             raise Refused(f"generator.sigma: {sigma} pixels, give more than 0")
         self.sigma = sigma

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple, picture_decoder
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole_numbers
 
 MOST_CHANNELS = 1024
 Parts = dict[str, Tensor]  # the "local" and the "global" channels of a map; a part without channels is not there
@@ -123,8 +123,7 @@ class LaMa(nn.Module):
 
     def __init__(self, blocks: int = 9, width: int = 64, ratio: float = 0.75) -> None:
         super().__init__()
-        for name, value in (("blocks", blocks), ("width", width)):
-            whole(f"generator.{name}", value, 1)
+        whole_numbers("generator", blocks=blocks, width=width)
         widths = [min(width * 2**level, MOST_CHANNELS) for level in range(4)]
         if not 0 <= ratio <= 1 or int(widths[-1] * ratio) == 1:
             raise Refused(f"generator.ratio: {ratio} of {widths[-1]} channels; give 0 to 1, and 2 global channels")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import pad_to_multiple
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole_numbers
 
 PATCH = 3  # side of the patches that attention compares, at half the resolution of the features
 RATE = 2  # it pastes patches of twice this side, which overlap by half
@@ -41,10 +41,9 @@ class DeepFillV2(nn.Module):
 
     def __init__(self, width: int = 48, rates: Sequence[int] = (2, 4, 8, 16), softmax_scale: float = 10.0) -> None:
         super().__init__()
-        if whole("generator.width", width, 1) % 4:
+        whole_numbers("generator", width=width, rates=rates)
+        if width % 4:
             raise Refused(f"generator.width: give a multiple of 4 channels; got {width}")
-        for rate in rates:
-            whole("generator.rates", rate, 1)
         c = width
 
         def encoder(seen: int, *channels: int) -> list[nn.Module]:

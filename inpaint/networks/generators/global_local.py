@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import he_init, mean_colour, pad_to_multiple
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole_numbers
 
 
 class CompletionNetwork(nn.Module):
@@ -34,10 +34,9 @@ class CompletionNetwork(nn.Module):
 
     def __init__(self, width: int = 64, rates: Sequence[int] = (2, 4, 8, 16)) -> None:
         super().__init__()
-        if whole("generator.width", width, 1) % 2:
+        whole_numbers("generator", width=width, rates=rates)
+        if width % 2:
             raise Refused(f"generator.width: give an even number of channels; got {width}")
-        for rate in rates:
-            whole("generator.rates", rate, 1)
         middle = 4 * width
         self.layers = nn.Sequential(
             *_block(nn.Conv2d(4, width, 5, padding=2)),

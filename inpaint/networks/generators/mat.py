@@ -20,7 +20,7 @@ from inpaint.networks.mat_layers import (
     leaky,
     scaled_sum,
 )
-from inpaint.settings import Refused, whole
+from inpaint.settings import Refused, whole_numbers
 
 MEMORY = 0.995  # of the running mean of the style codes
 
@@ -169,12 +169,8 @@ class MAT(nn.Module):
         mapping: int = 8,
     ) -> None:
         super().__init__()
-        groups = [("depths", depth) for depth in depths] + [("windows", side) for side in windows]
-        for name, value in (
-            *(("width", width), ("heads", heads), ("expansion", expansion), ("halvings", halvings), ("base", base)),
-            *(("most", most), ("latent", latent), ("mapping", mapping), *groups),
-        ):
-            whole(f"generator.{name}", value, 1)
+        whole_numbers("generator", width=width, heads=heads, depths=depths, windows=windows, expansion=expansion)
+        whole_numbers("generator", halvings=halvings, base=base, most=most, latent=latent, mapping=mapping)
         if width % heads:
             raise Refused(f"generator.heads: {heads} heads do not divide {width} channels (generator.width)")
         if len(depths) % 2 == 0 or len(depths) != len(windows):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import PartialConv, he_init, pad_to_multiple
-from inpaint.settings import whole
+from inpaint.settings import whole_numbers
 
 
 class PartialConvUNet(nn.Module):
@@ -36,8 +36,7 @@ class PartialConvUNet(nn.Module):
 
     def __init__(self, width: int = 64, levels: int = 8, freeze_encoder_norm: bool = False) -> None:
         super().__init__()
-        for name, value in (("width", width), ("levels", levels)):
-            whole(f"generator.{name}", value, 1)
+        whole_numbers("generator", width=width, levels=levels)
         self.multiple = 2**levels
         self.freeze_encoder_norm = freeze_encoder_norm
         widths = [3, *(min(width * 2**level, width * 8) for level in range(levels))]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import INITS, NORMS, pad_to_multiple, picture_decoder
-from inpaint.settings import choice, whole
+from inpaint.settings import choice, whole_numbers
 
 MOST_CHANNELS = 1024
 
@@ -56,8 +56,7 @@ class Pix2PixHDGlobal(nn.Module):
         self, blocks: int = 9, width: int = 64, levels: int = 3, norm: str = "batch", init: str = "torch"
     ) -> None:
         super().__init__()
-        for name, value in (("blocks", blocks), ("width", width), ("levels", levels)):
-            whole(f"generator.{name}", value, 1)
+        whole_numbers("generator", blocks=blocks, width=width, levels=levels)
         choice("generator.norm", norm, NORMS)
         choice("generator.init", init, INITS)
         self.multiple = 2**levels

@@ -16,7 +16,7 @@ from inpaint.networks.layers import (
     standardise,
     white_noise,
 )
-from inpaint.settings import Refused, choice, whole
+from inpaint.settings import Refused, choice, whole, whole_numbers
 
 
 class Block(nn.Module):
@@ -85,14 +85,8 @@ class ResidualUNet(nn.Module):
         activation: str = "silu",
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("width", width, 1),
-            ("levels", levels, 1),
-            ("blocks", blocks, 0),
-            ("shuffle", shuffle, 1),
-            ("dilation", dilation, 1),
-        ):
-            whole(f"generator.{name}", value, least)
+        whole_numbers("generator", width=width, levels=levels, shuffle=shuffle, dilation=dilation)
+        whole_numbers("generator", least=0, blocks=blocks)
         if attention is not None and whole("generator.attention", attention, 0) > levels:
             raise Refused(f"generator.attention: there is no level {attention}; give 0 to {levels}, or null for none")
         self.multiple = shuffle * 2**levels
