@@ -271,7 +271,8 @@ def test_a_figure_of_ones_own_may_be_the_objective():
     from inpaint.config import conf_dir
 
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("train", ["+sweep=optuna", "+sweep.objectives.colour_shift=minimize"])
+        cfg = hydra.compose("train", ["+sweep=optuna", "sweep.storage=x", "+sweep.objectives.colour_shift=minimize"])
+    cfg.name, cfg.paths.run = "test", "."
     with pytest.raises(SweepError, match=r"sweep\.objectives\.colour_shift: no such figure"):
         search._sampler(cfg.sweep)
     search._sampler(cfg.sweep, own_figures={"colour_shift": {}})

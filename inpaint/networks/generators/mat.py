@@ -20,7 +20,7 @@ from inpaint.networks.mat_layers import (
     leaky,
     scaled_sum,
 )
-from inpaint.settings import Refused, whole_numbers
+from inpaint.settings import Refused, whole, whole_numbers
 
 MEMORY = 0.995  # of the running mean of the style codes
 
