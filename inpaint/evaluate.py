@@ -30,6 +30,7 @@ from inpaint.config import (
     load_generator,
     recorded,
 )
+from inpaint.folder import LOCK, only_one, shown
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
 from inpaint.references import command_line, without_environment
 from inpaint.settings import ConfigError, nearest, whole
@@ -42,7 +43,20 @@ if TYPE_CHECKING:
 
 
 def run(cfg: DictConfig) -> None:
-    """Evaluate, print the table, and write it into the run folder of this command."""
+    """Evaluate, print the table, and write it into the run folder of this command.
+
+    Raises:
+        Busy: another evaluation, or a run, is at work there.
+        ConfigError: a setting means nothing, or the folder holds a run, whose results these would replace.
+    """
+    folder = Path(cfg.paths.run)
+    if (folder / "config.yaml").is_file():
+        raise ConfigError(f"hydra.run.dir: {shown(folder)} holds a training run and its results; choose another folder")
+    with only_one(shown(folder) / LOCK, "hydra.run.dir: an evaluation"):
+        _evaluate(cfg, folder)
+
+
+def _evaluate(cfg: DictConfig, folder: Path) -> None:
     from inpaint.evaluation.results import publish
 
     figures = build_figures(cfg)
@@ -62,7 +76,6 @@ def run(cfg: DictConfig) -> None:
     device = choose_device(cfg.device)
     judges = _judges(cfg, device, figures)
     pictures, about = _pictures(cfg, notes)
-    folder = Path(cfg.paths.run)
     publish(
         folder,
         methods,

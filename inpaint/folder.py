@@ -10,10 +10,12 @@ import fcntl
 import logging
 import os
 import secrets
+import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from typing import Any
 from inpaint.settings import Refused, listed
 
 log = logging.getLogger("inpaint.folder")
+
+LOCK = "run.lock"  # in a run folder, held by the run or the evaluation that is at work in it
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 held: dict[Path, int] = {}  # descriptors of this process's locks, by file; here because jobs are sent to others pickled
@@ -208,6 +212,54 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def make_new(folder: Path) -> Path:
+    """Make a folder that was not there before: `folder`, or ``folder-2``, ``folder-3``, ... where that is taken.
+
+    Of processes that want the same one at the same time, each gets its own.
+
+    Raises:
+        OSError: none can be made there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        made = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        with suppress(FileExistsError):
+            made.mkdir()
+            return made
+    raise AssertionError
+
+
+@contextmanager
+def replacing_all(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A folder to write into, whose contents take the place of what has the same `names` in `folder` at the end.
+
+    Old and new are never mixed: whoever is killed meanwhile leaves a part of the new ones, and none of the old. Where
+    writing fails, the old ones stay.
+
+    Args:
+        folder: made if it is not there.
+        names: files and folders that belong together.
+
+    Raises:
+        OSError: the disk is full, or one may not write.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = folder / f".{secrets.token_hex(8)}"
+    scratch.mkdir()
+    try:
+        yield scratch
+        for name in names:
+            old = folder / name
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
+        for new in sorted(scratch.iterdir()):
+            new.replace(folder / new.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def refuse_links(folder: Path, setting: str) -> None:

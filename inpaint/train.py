@@ -22,8 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
+from inpaint.cli.new_folder import refuse_clocks
 from inpaint.config import Parts, build, build_baseline, check, plain
-from inpaint.folder import Held, first_rank, only_one, refuse_links, shown
+from inpaint.folder import LOCK, Held, first_rank, only_one, refuse_links, shown
 from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
 from inpaint.references import command_line, without_environment
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from inpaint.training.resume import Start
 
-LOCK = "run.lock"  # in the run folder, held by the run that is at work in it
 SHOWN = 12  # pictures that the final evaluation stores
 
 
@@ -53,6 +53,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     from inpaint.training.resume import finished
     from inpaint.training.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
+    refuse_clocks()
     check(cfg)
     _named_as_recorded(cfg)
     quiet()

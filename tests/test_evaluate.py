@@ -13,6 +13,7 @@ from PIL import Image
 from inpaint import checkpoint, preview
 from inpaint.evaluate import _load, run
 from inpaint.evaluation import intervals, table
+from inpaint.folder import LOCK, only_one
 from inpaint.settings import ConfigError
 from tests.conftest import smooth_picture
 from tests.options import compose
@@ -93,7 +94,31 @@ def test_crops_that_a_frozen_set_was_not_made_of_are_refused(tmp_path, monkeypat
     manifest.write_text(manifest.read_text().replace(digest, "0" * 64))
     with pytest.raises(ValueError, match=r"^masks\.root: frozen was .*: 1 of 8 that were compared differ"):
         evaluate(*few, *frozen)
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK]
+
+
+def written(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_results_are_replaced_as_a_whole_or_refused(compared):
+    """No picture of an evaluation before stays; what another process or a run writes there is not touched."""
+    out = compared / "out"
+    evaluate(*FOLDERS, "baselines=[mean]", "pictures=6")
+    _, said = evaluate(*FOLDERS, "baselines=[]", "pictures=2")
+    names = {path.name for path in (out / "pictures").rglob("*.png")}
+    assert len(names) == 2 and {path.name for path in (out / "pictures").iterdir()} == {
+        *("input", "truth", "mask"),
+        *said["folders"].values(),
+    }
+    (out / LOCK).unlink()
+    before = written(out)
+    with only_one(out / LOCK, ""), pytest.raises(ValueError, match=r"^hydra\.run\.dir: an evaluation in .* at work"):
+        evaluate(*FOLDERS, "baselines=[mean]")
+    assert before == {path: text for path, text in written(out).items() if path.name != LOCK}
+    (out / "config.yaml").write_text("of a run")
+    with pytest.raises(ConfigError, match=r"^hydra\.run\.dir: out holds a training run and its results; choose"):
+        evaluate(*FOLDERS, "baselines=[mean]")
 
 
 class Means(torch.nn.Module):

@@ -237,3 +237,47 @@ def test_what_fails_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch, fai
     monkeypatch.undo()
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+# ---- files that belong together --------------------------------------------------------------------------------------
+
+TOGETHER = ("a.csv", "b.csv", "pictures")
+
+
+def fill(place, text, pictures):
+    (place / "a.csv").write_text(text)
+    (place / "pictures").mkdir()
+    for name in pictures:
+        (place / "pictures" / name).write_text(text)
+
+
+def contents(place):
+    return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
+
+
+def test_what_belongs_together_is_replaced_as_a_whole(tmp_path):
+    (tmp_path / "b.csv").write_text("old")
+    (tmp_path / "other").write_text("stays")
+    for text, pictures in (("old", "12345"), ("new", "12")):
+        with folder.replacing_all(tmp_path, TOGETHER) as place:
+            fill(place, text, pictures)
+    new = {"a.csv": "new", "pictures/1": "new", "pictures/2": "new", "other": "stays"}
+    assert contents(tmp_path) == new
+    with pytest.raises(OSError, match="full"), folder.replacing_all(tmp_path, TOGETHER) as place:
+        fill(place, "half", "1")
+        raise OSError("full")
+    assert contents(tmp_path) == new
+
+
+def test_a_kill_between_leaves_none_of_the_old(tmp_path, monkeypatch):
+    fill(tmp_path, "old", "123")
+    replace, killed = folder.Path.replace, []
+
+    def kill(path, target):
+        killed.append(contents(tmp_path))
+        return replace(path, target)
+
+    monkeypatch.setattr(folder.Path, "replace", kill)
+    with folder.replacing_all(tmp_path, TOGETHER) as place:
+        fill(place, "new", "12")
+    assert len(killed) == 2 and all("old" not in files.values() for files in killed)

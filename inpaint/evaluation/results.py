@@ -24,7 +24,7 @@ from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Results, aggregate
 from inpaint.evaluation.measuring import Measured, Pictures, evaluate
 from inpaint.evaluation.shown import GIVEN
-from inpaint.folder import write_whole
+from inpaint.folder import replacing_all, write_whole
 from inpaint.provenance import versions
 from inpaint.writing import json_lines, write_table
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from inpaint.evaluation.judges import Judges
 
 MANIFEST = "validation.csv"
+FILES = ("results.csv", "results.json", "results.md", "results.tex", "records.csv", MANIFEST, "pictures")
 
 
 def about_data(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def write(
     about: Mapping[str, Any],
     columns: Sequence[str] = table.SHOWN,
 ) -> None:
-    """Write all files into `folder`.
+    """Write all files into `folder`, in place of those of an evaluation before: all of them, or none.
 
     Args:
         folder: made if it is not there.
@@ -103,18 +104,18 @@ def write(
         about: further entries of ``measured`` in results.json.
         columns: figures that the first tables show.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    table.write_csv(results.rows, folder / "results.csv")
-    write_whole(folder / "results.md", table.markdown(results, columns, measured.notes))
-    write_whole(folder / "results.tex", table.latex(results, columns))
-    _write_records(folder / "records.csv", measured.records)
-    write_table(folder / MANIFEST, [*measured.crops[0]], measured.crops)
-    folders = _write_pictures(folder / "pictures", measured)
-    said = {"pictures": len(measured.crops), "manifest_sha256": manifest_sha256(measured.crops)}
-    said |= {"notes": measured.notes, **about}
-    said |= {"shown": list(measured.given["truth"]), "folders": folders, "versions": versions()}
-    content = table.as_json(results) | {"measured": said}
-    write_whole(folder / "results.json", json_lines(content))
+    with replacing_all(folder, FILES) as place:
+        table.write_csv(results.rows, place / "results.csv")
+        write_whole(place / "results.md", table.markdown(results, columns, measured.notes))
+        write_whole(place / "results.tex", table.latex(results, columns))
+        _write_records(place / "records.csv", measured.records)
+        write_table(place / MANIFEST, [*measured.crops[0]], measured.crops)
+        folders = _write_pictures(place / "pictures", measured)
+        said = {"pictures": len(measured.crops), "manifest_sha256": manifest_sha256(measured.crops)}
+        said |= {"notes": measured.notes, **about}
+        said |= {"shown": list(measured.given["truth"]), "folders": folders, "versions": versions()}
+        content = table.as_json(results) | {"measured": said}
+        write_whole(place / "results.json", json_lines(content))
 
 
 def manifest_sha256(crops: Iterable[Mapping[str, Any]]) -> str:

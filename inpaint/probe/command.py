@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.config import build_data, check, choose_device, load_generator, untrained_generator
+from inpaint.folder import LOCK, only_one, replacing_all
 from inpaint.probe.report import Encoder, Pictures, cells, figure_definitions, summarise, write_results
 from inpaint.settings import ConfigError, Refused, listed
 
@@ -28,11 +29,21 @@ if TYPE_CHECKING:
     from inpaint.data.datamodule import InpaintingData
     from inpaint.probe.classifiers import Split
 
+FILES = ("results.csv", "results.json", "results.md", "retrieval.png")
 UNUSED = {"_target_": "inpaint.masks.Full"}  # a data module needs masks; the probe takes its pictures alone
 
 
 def run(cfg: DictConfig) -> None:
-    """Check everything, make the features, measure, print and write."""
+    """Check everything, make the features, measure, print and write.
+
+    Raises:
+        Busy: another command is at work in the folder.
+    """
+    with only_one(Path(cfg.paths.run) / LOCK, "hydra.run.dir: a probe"):
+        _probe(cfg)
+
+
+def _probe(cfg: DictConfig) -> None:
     from inpaint.evaluation.table import print_blocks
     from inpaint.probe.classifiers import stratified_split
     from inpaint.probe.features import CLASSICAL, classical_features
@@ -57,9 +68,10 @@ def run(cfg: DictConfig) -> None:
 
     folder = Path(cfg.paths.run)
     definitions |= figure_definitions(cfg, pictures)
-    write_results(lines, records, definitions, cfg, folder)
     sheet = retrieval_sheet(*pictures, features, splits[0], cfg.queries, cfg.neighbours)
-    sheet.save(folder / "retrieval.png")
+    with replacing_all(folder, FILES) as place:
+        write_results(lines, records, definitions, cfg, place)
+        sheet.save(place / "retrieval.png")
     print_blocks(*cells(lines, cfg.neighbours), definitions, labels=1)
     print(f"written to {folder}: results.csv, results.json, results.md, retrieval.png")
 

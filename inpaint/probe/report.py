@@ -137,7 +137,6 @@ def write_results(
     from inpaint.folder import write_whole
     from inpaint.writing import write_json, write_table
 
-    folder.mkdir(parents=True, exist_ok=True)
     flat = [
         {"features": line.features, "minus": line.minus, "dimensions": line.dimensions}
         | {

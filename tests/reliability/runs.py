@@ -23,13 +23,13 @@ from PIL import Image
 
 from inpaint import checkpoint, rng
 from inpaint.data.datamodule import FolderData
+from inpaint.folder import LOCK
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.schedules import cosine
-from inpaint.train import LOCK
 from inpaint.train import main as train  # noqa: F401
 from inpaint.training.gan import InpaintingGAN
 from inpaint.training.metrics_file import MetricsFile
