@@ -49,16 +49,11 @@ def run(cfg: DictConfig) -> None:
         Busy: another evaluation, or a run, is at work there.
         ConfigError: a setting means nothing, or the folder holds a run, whose results these would replace.
     """
+    from inpaint.evaluation.results import publish
+
     folder = Path(cfg.paths.run)
     if (folder / "config.yaml").is_file():
         raise ConfigError(f"hydra.run.dir: {shown(folder)} holds a training run and its results; choose another folder")
-    with only_one(shown(folder) / LOCK, "hydra.run.dir: an evaluation"):
-        _evaluate(cfg, folder)
-
-
-def _evaluate(cfg: DictConfig, folder: Path) -> None:
-    from inpaint.evaluation.results import publish
-
     figures = build_figures(cfg)
     _check(cfg)
     notes: list[str] = []
@@ -76,18 +71,19 @@ def _evaluate(cfg: DictConfig, folder: Path) -> None:
     device = choose_device(cfg.device)
     judges = _judges(cfg, device, figures)
     pictures, about = _pictures(cfg, notes)
-    publish(
-        folder,
-        methods,
-        pictures,
-        device,
-        about | {"device": device},
-        figures=cfg.metrics,
-        judges=judges,
-        columns=cfg.columns,
-        shown=cfg.pictures,
-        notes=notes,
-    ).print()
+    with only_one(shown(folder) / LOCK, "hydra.run.dir: an evaluation"):
+        publish(
+            folder,
+            methods,
+            pictures,
+            device,
+            about | {"device": device},
+            figures=cfg.metrics,
+            judges=judges,
+            columns=cfg.columns,
+            shown=cfg.pictures,
+            notes=notes,
+        ).print()
     print(f"written to {folder}: results.csv, .json, .md, .tex, records.csv, validation.csv, pictures/")
 
 

@@ -39,11 +39,6 @@ def run(cfg: DictConfig) -> None:
     Raises:
         Busy: another command is at work in the folder.
     """
-    with only_one(Path(cfg.paths.run) / LOCK, "hydra.run.dir: a probe"):
-        _probe(cfg)
-
-
-def _probe(cfg: DictConfig) -> None:
     from inpaint.evaluation.table import print_blocks
     from inpaint.probe.classifiers import stratified_split
     from inpaint.probe.features import CLASSICAL, classical_features
@@ -69,7 +64,7 @@ def _probe(cfg: DictConfig) -> None:
     folder = Path(cfg.paths.run)
     definitions |= figure_definitions(cfg, pictures)
     sheet = retrieval_sheet(*pictures, features, splits[0], cfg.queries, cfg.neighbours)
-    with replacing_all(folder, FILES) as place:
+    with only_one(folder / LOCK, "hydra.run.dir: a probe"), replacing_all(folder, FILES) as place:
         write_results(lines, records, definitions, cfg, place)
         sheet.save(place / "retrieval.png")
     print_blocks(*cells(lines, cfg.neighbours), definitions, labels=1)
