@@ -4,7 +4,7 @@ What a notebook needs is here; `inpaint.api` describes it, with an example of al
 
     build     a run's module, data and trainer, from what one would type on the command line
     fit       train and evaluate; the run folder
-    load      a trained network or a classical fill that repairs arrays of any size (`Repairer`)
+    load      a trained network or a classical fill that repairs arrays of any size (`Predictor`)
     measure   evaluate trained models, fills and other tools' results on the same pictures
     rows      the tables of runs, for a DataFrame
     options   what there is to choose from
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from inpaint.settings import Refused
 
 if TYPE_CHECKING:
-    from inpaint.api import Repairer, build, fit, load, measure, options, rows
+    from inpaint.api import Predictor, build, fit, load, measure, options, rows
 
 __version__ = "0.1.0"
-__all__ = ["Refused", "Repairer", "__version__", "build", "fit", "load", "measure", "options", "rows"]
+__all__ = ["Predictor", "Refused", "__version__", "build", "fit", "load", "measure", "options", "rows"]
 
 
 def __getattr__(name: str) -> Any:

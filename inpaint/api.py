@@ -38,13 +38,13 @@ from inpaint.cli.explain import options
 from inpaint.compare import runs
 from inpaint.folder import shown
 from inpaint.predict import predictor
-from inpaint.predict.predictor import Repairer
+from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused, choice
 
 if TYPE_CHECKING:
     from inpaint.config import Parts
 
-__all__ = ["Refused", "Repairer", "build", "fit", "load", "measure", "options", "rows"]
+__all__ = ["Predictor", "Refused", "build", "fit", "load", "measure", "options", "rows"]
 
 Override = str | int | float | bool | None | Path | list | tuple | dict
 
@@ -143,7 +143,7 @@ def load(
     generator: str | None = None,
     device: str = "auto",
     trust_paths: bool = False,
-) -> Repairer:
+) -> Predictor:
     """A trained generator, or a classical fill, that repairs arrays.
 
     Args:

@@ -223,7 +223,7 @@ def test_what_is_known_stays_and_the_kind_too(kind):
     image = KINDS[kind]
     before = image.clone() if isinstance(image, torch.Tensor) else image.copy()
     array = isinstance(image, np.ndarray)
-    result = predictor.Repairer(Shift())(image, HOLE if array else torch.from_numpy(HOLE))
+    result = predictor.Predictor(Shift())(image, HOLE if array else torch.from_numpy(HOLE))
     assert type(result) is type(image) and result.dtype == image.dtype and result.shape == image.shape
     same = (result == image).all(-1) if array else (result == image).movedim(-3, -1).all(-1)
     assert bool(same[..., ~torch.from_numpy(HOLE)].all()) if not array else same[~HOLE].all()
@@ -240,7 +240,7 @@ def test_all_kinds_are_repaired_alike():
     image = from_uint8(as_tensor(PICTURE))[None]
     batch = Batch(image=image, mask=torch.from_numpy(HOLE)[None, None].float(), index=torch.zeros(1, dtype=torch.int64))
     expected = to_uint8(paint(Mean(), batch).composite)[0].permute(1, 2, 0).numpy()
-    repair = predictor.Repairer(Mean())
+    repair = predictor.Predictor(Mean())
     assert np.array_equal(repair(PICTURE, HOLE), expected)
     assert np.abs(repair(KINDS["float64"], HOLE) * 255 - expected).max() <= 0.5 + 1e-4
     painted = repair(KINDS["batch"], torch.from_numpy(HOLE))
@@ -254,7 +254,7 @@ def test_masks_of_every_kind(mask):
 
 
 def test_each_picture_of_a_batch_may_have_its_own_hole():
-    repair = predictor.Repairer(Mean())
+    repair = predictor.Predictor(Mean())
     holes = torch.stack([torch.from_numpy(HOLE), torch.from_numpy(HOLE).flip(1)])[:, None]
     both = repair(KINDS["batch"], holes)
     for place in (0, 1):
@@ -275,11 +275,11 @@ def test_a_trained_generator_repairs_as_the_checkpoint_says(notebook):
 @pytest.mark.parametrize(
     ("image", "mask", "message"),
     [
-        ("photo.png", HOLE, "image: give an array of numpy or a tensor; got str"),
-        (PICTURE[..., 0], HOLE, r"image: give RGB, \(H, W, 3\); got \(37, 53\)"),
+        ("photo.png", HOLE, "image: give a picture of Pillow, an array of numpy or a tensor; got str"),
+        (PICTURE[..., 0], HOLE, r"image: give RGB, \(H, W, 3\) or \(B, H, W, 3\); got \(37, 53\)"),
         (PICTURE[:0], HOLE[:0], "image: give RGB"),
         (torch.from_numpy(PICTURE), HOLE, r"image: give RGB, \(3, H, W\) or \(B, 3, H, W\)"),
-        (PICTURE.astype(int), HOLE, "image: give uint8 or floats; got torch.int64"),
+        (PICTURE.astype(int), HOLE, "image: give uint8, uint16 or floats; got int64"),
         (PICTURE.astype(float), HOLE, r"image: floats are in \[0, 1\]; they lie in"),
         (PICTURE / 127.5 - 1, HOLE, r"image: floats are in \[0, 1\]"),
         (np.full((37, 53, 3), np.nan), HOLE, r"image: floats are in \[0, 1\]"),
@@ -290,4 +290,4 @@ def test_a_trained_generator_repairs_as_the_checkpoint_says(notebook):
 )
 def test_bad_arrays_are_refused(image, mask, message):
     with pytest.raises(inpaint.Refused, match=message):
-        predictor.Repairer(Mean())(image, mask)
+        predictor.Predictor(Mean())(image, mask)

@@ -65,8 +65,12 @@ class Encoded(NamedTuple):
 File = Path | Encoded
 
 
-def open_image(file: File) -> Image.Image:
+def open_image(file: File, deep: bool = False) -> Image.Image:
     """Open a picture without decoding it; its header is checked.
+
+    Args:
+        file: the picture.
+        deep: whether 16 bits a channel are welcome; `decode` would cut them to 8.
 
     Raises:
         BadImage: it is missing, no jpg, png, webp, tif or bmp, has several frames, is too large, or has more than 8
@@ -83,7 +87,7 @@ def open_image(file: File) -> Image.Image:
         raise BadImage(f"{file}: not a readable picture ({READ}){_found_instead(file)}") from None
     except Exception as error:  # a broken header can make Pillow raise nearly anything
         raise BadImage(f"{file}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
-    if reason := _refused(picture):
+    if reason := _refused(picture, deep):
         picture.close()
         raise BadImage(f"{file}: {reason}")
     picture.filename = str(file)
@@ -99,17 +103,22 @@ def _found_instead(file: File) -> str:
     return " but a GIF; save the frame you want as png" if is_gif else ""
 
 
-def _refused(picture: Image.Image) -> str | None:
+def _refused(picture: Image.Image, deep: bool) -> str | None:
     """What speaks against a picture, by its header."""
     if picture.width * picture.height > LARGEST:
         return f"{picture.width} x {picture.height} pixels, more than {LARGEST // 10**6} million"
     # Pillow shows 16-bit colour as mode RGB and would cut it to 8 bits; only the decoder's name for it tells.
-    if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):  # type: ignore[attr-defined]
+    if picture.mode in ("I", "F") or (is_deep(picture) and not deep):
         return f"{picture.mode} pixels with more than 8 bits a channel; convert it to 8 bits first"
     # A JPEG of several pictures (MPO) is a photograph with previews or a second view: the first one is read.
     if picture.format in SEVERAL and getattr(picture, "is_animated", False):
         return f"{SEVERAL[picture.format].format(picture.n_frames)}; save the one you want"  # type: ignore[attr-defined]
     return None
+
+
+def is_deep(picture: Image.Image) -> bool:
+    """Whether an opened picture has 16 bits a channel."""
+    return picture.mode.startswith("I;16") or any(";16" in str(tile) for tile in picture.tile)  # type: ignore[attr-defined]
 
 
 def fit(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
@@ -129,7 +138,7 @@ def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
     """
     with open_image(file) as picture:
         width, height = fit(picture.size, resize)
-        return (width, height) if _turn(picture) in SIDEWAYS else (height, width)
+        return (width, height) if turn_of(picture) in SIDEWAYS else (height, width)
 
 
 def paired_size(file: File, mask: File) -> tuple[int, int]:
@@ -171,7 +180,7 @@ def decode(
         BadImage: its data is broken. A truncated file is refused, not padded.
     """
     with _broken_is_refused(picture):
-        turn, size, given = _turn(picture), fit(picture.size, resize), picture.size
+        turn, size, given = turn_of(picture), fit(picture.size, resize), picture.size
         if size != given and resample is Resampling.LANCZOS:
             # A JPEG that is shrunk to less than a sixth is decoded at an eighth, a quarter or half of its size.
             picture.draft(None, (int(GAP * size[0]), int(GAP * size[1])))
@@ -203,7 +212,7 @@ def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:
     return pixels if pixels is not None and pixels.shape == (picture.height, picture.width, 3) else None
 
 
-def _turn(picture: Image.Image) -> Transpose | None:
+def turn_of(picture: Image.Image) -> Transpose | None:
     """What turns a picture upright, by its EXIF data or XMP; damaged data says nothing, as in every viewer."""
     if picture.format == "TIFF":  # Pillow turns it
         return None

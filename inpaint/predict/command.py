@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from inpaint.cli.command import command
 from inpaint.config import build_fill, check
 from inpaint.folder import leads_out, replacing
-from inpaint.predict.predictor import NotFinite, Repairer, load
+from inpaint.predict.predictor import NotFinite, Predictor, load
 from inpaint.settings import Refused, listed
 
 
@@ -63,7 +63,7 @@ def plan(images: Path, holes: Path, output: Path) -> list[Job]:
     return jobs
 
 
-def repair(job: Job, repairer: Repairer, mask_threshold: int | None) -> None:
+def repair(job: Job, predictor: Predictor, mask_threshold: int | None) -> None:
     """Repair one picture and write it.
 
     Raises:
@@ -78,7 +78,7 @@ def repair(job: Job, repairer: Repairer, mask_threshold: int | None) -> None:
         mode, profile = picture.mode, picture.info.get("icc_profile")
         transparent = mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
         pixels = torch.from_numpy(decode(picture, "RGBA" if transparent else "RGB")).permute(2, 0, 1)
-    result = torch.cat([repairer(pixels[:3], read_mask(job.mask, mask_threshold)), pixels[3:]])
+    result = torch.cat([predictor(pixels[:3], read_mask(job.mask, mask_threshold)), pixels[3:]])
     repaired = Image.fromarray(result.permute(1, 2, 0).contiguous().numpy())
     if mode in ("1", "L", "LA"):
         repaired = repaired.convert("LA" if transparent else "L")
@@ -97,11 +97,11 @@ def run(cfg: DictConfig) -> None:
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
-    repairer = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths)
+    predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths)
     broken = []
     for job in track(jobs, "repairing", "pictures"):
         try:
-            repair(job, repairer, cfg.mask_threshold)
+            repair(job, predictor, cfg.mask_threshold)
         except NotFinite:
             broken.append(job.image)
     print(f"{len(jobs) - len(broken)} pictures repaired, in {cfg.output}")

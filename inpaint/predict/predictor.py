@@ -1,119 +1,292 @@
 """A network with everything that it needs to repair pictures: what the command does to one, for a notebook as well."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inpaint.config import choose_device, load_generator
-from inpaint.settings import ConfigError, Refused
+from inpaint.settings import ConfigError, Refused, choice, whole
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
+
+    from inpaint.batch import Batch, Outputs
+    from inpaint.predict.tiles import Window
+
+PRECISIONS = ("auto", "32", "bf16")
+ON_GPU = 8  # windows that go through the network together on a GPU; a CPU is no faster with several
 
 
 class NotFinite(ArithmeticError):
     """A network paints what is no picture."""
 
 
-class Repairer:
-    """Paints the holes of pictures with one network; whatever is known stays as it was, bit for bit.
+class Repaired(NamedTuple):
+    """A picture with its hole painted.
+
+    pixels: as the picture was given; None where pixels of the hole came out NaN or infinite.
+    taken: how it was taken apart: ``full``, ``3 crops``.
+    raw: what the network painted before anything was pasted, the picture itself where it was not shown; if asked for.
+    """
+
+    pixels: "np.ndarray | None"
+    taken: str
+    raw: "np.ndarray | None" = None
+
+
+class Predictor:
+    """Paints the holes of pictures of any size with one network; what is known stays as it was, bit for bit.
 
     Args:
         generator: a generator or a fill in evaluation mode, ``(image, mask) -> Outputs``.
         device: where it works.
+        precision: "32"; "bf16", which holds 8 bits of a number; or "auto", bf16 on a GPU that has it, for pictures of 8
+            bits.
+        batch_size: windows of one size that the network sees together; None is 8 on a GPU and 1 elsewhere.
+        seed: of the noise that some generators draw. What they draw for a window follows from it, the sample and the
+            window's number.
+        refine: another way than `batch.paint` to let the generator paint windows, ``(generator, batch) -> Outputs``.
+        sizes: settings of `tiles.Sizes`: strategy, tile, context, overlap, multiple.
+
+    Raises:
+        Refused: a setting that means nothing.
 
     Examples:
         >>> import numpy as np, inpaint
-        >>> repair = inpaint.load(generator="mean")
+        >>> predictor = inpaint.load(generator="mean")
         >>> picture = np.zeros((4, 6, 3), dtype=np.uint8)
         >>> picture[:, 3:] = 100
         >>> hole = np.zeros((4, 6), dtype=bool)
         >>> hole[1:3, 2:4] = True
-        >>> repair(picture, hole)[1, :, 0].tolist()
+        >>> predictor(picture, hole)[1, :, 0].tolist()
         [0, 0, 50, 50, 100, 100]
     """
 
-    def __init__(self, generator: "nn.Module", device: str = "cpu") -> None:
-        self.generator, self.device = generator.to(device), device
+    def __init__(
+        self,
+        generator: "nn.Module",
+        device: str = "cpu",
+        *,
+        precision: str = "auto",
+        batch_size: int | None = None,
+        seed: int = 0,
+        refine: "Callable[[nn.Module, Batch], Outputs] | None" = None,
+        **sizes: Any,
+    ) -> None:
+        from inpaint.predict.tiles import Sizes
 
-    def __call__(self, image: Any, mask: Any) -> Any:
-        """Repair one picture or, as a tensor, several of one size.
+        self.generator, self.device, self.seed, self.refine = generator.to(device), device, seed, refine
+        self.sizes = Sizes(**sizes)
+        self.precision = choice("precision", str(precision), PRECISIONS)
+        on_gpu = device.startswith("cuda")
+        self.batch_size = (ON_GPU if on_gpu else 1) if batch_size is None else whole("batch_size", batch_size, 1)
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | Path, *, device: str = "auto", trust_paths: bool = False, **settings: Any
+    ) -> "Predictor":
+        """A trained generator.
 
         Args:
-            image: an array of numpy ``(H, W, 3)``, uint8 or floats in [0, 1]; or a tensor ``(3, H, W)`` or
-                ``(B, 3, H, W)``, uint8 or floats in [-1, 1] as batches have them. RGB, of any size.
-            mask: where the hole is: ``(H, W)``, of tensors also ``(1, H, W)`` or ``(B, 1, H, W)``; true and false, 1
-                and 0, or 255 and 0.
+            checkpoint: a checkpoint, or a run folder, of which the newest valid one is taken.
+            device: ``auto`` is a GPU where there is one.
+            trust_paths: whether files that the checkpoint's generator names may be opened.
+            settings: of the class.
+
+        Raises:
+            Refused: nothing there that could be loaded, no such device, or a setting that means nothing.
+        """
+        device = choose_device(device)
+        return cls(_network(checkpoint, trust_paths), device, **settings)
+
+    def __call__(self, image: Any, mask: Any, sample: int = 0) -> Any:
+        """Repair one picture or several.
+
+        Args:
+            image: a picture of Pillow, of 8 bits or 16 bits of grey; an array of numpy ``(H, W, 3)`` or
+                ``(B, H, W, 3)``, uint8, uint16 or floats in [0, 1]; a tensor ``(3, H, W)`` or ``(B, 3, H, W)``, uint8
+                or floats in [-1, 1] as batches have them; or a list of such. RGB, of any size.
+            mask: where the hole is: a grey picture of Pillow, or ``(H, W)``, ``(1, H, W)``, ``(B, H, W)`` or
+                ``(B, 1, H, W)``; true and false, 1 and 0, or 255 and 0. One for all pictures, or a list of as many.
+            sample: of a generator that draws noise, each number gives another picture.
 
         Returns:
-            The same kind of array with the hole painted.
+            The same kind with the hole painted; a palette of Pillow's becomes colours, and CMYK becomes RGB.
 
         Raises:
             Refused: other shapes, types or values.
             NotFinite: pixels of the hole came out NaN or infinite.
         """
+        from inpaint.predict.kinds import holes_of, kind_of
+
+        if isinstance(image, list | tuple):
+            masks = list(mask) if isinstance(mask, list | tuple) else [mask] * len(image)
+            if len(masks) != len(image):
+                raise Refused(f"mask: give one, or one for each of {len(image)} pictures; got {len(masks)}")
+            return [self(*pair, sample) for pair in zip(image, masks, strict=True)]
+        kind = kind_of(image)
+        holes = holes_of(mask, len(kind.pictures), kind.pictures[0].shape[:2])
+        painted = []
+        for repaired in self.repair(kind.pictures, holes, sample):
+            if repaired.pixels is None:
+                raise NotFinite("pixels of the hole came out NaN or infinite")
+            painted.append(repaired.pixels)
+        return kind.back(painted, holes)
+
+    def repair(
+        self, pictures: "Sequence[np.ndarray]", holes: "Sequence[np.ndarray]", sample: int = 0, raw: bool = False
+    ) -> list[Repaired]:
+        """Repair pictures together: their windows of one size share batches.
+
+        Args:
+            pictures: ``(H, W, 3)``: uint8, uint16, or float32 in [-1, 1].
+            holes: bool ``(H, W)`` for each.
+            sample: as in `__call__`.
+            raw: whether what the network painted everywhere is returned too.
+        """
+        import numpy as np
+
+        from inpaint.predict.tiles import back, plan
+
+        plans = [plan(hole, self.sizes) for hole in holes]
+        canvases = [picture.copy() for picture in pictures]
+        raws = [picture.copy() for picture in pictures] if raw else []
+        broken = set()
+        windows = [
+            (which, number, window) for which, one in enumerate(plans) for number, window in enumerate(one.windows)
+        ]
+        for group in _groups(windows, self.batch_size):
+            painted, raw_painted = self._paint(group, pictures, holes, sample)
+            for (which, _, window), composite, output in zip(group, painted, raw_painted, strict=True):
+                mine = holes[which][window.place]
+                others = None
+                if window.own is not None:
+                    mine, others = mine & window.own, mine & ~window.own
+                composite = back(window, composite)
+                if not np.isfinite(composite[mine]).all():
+                    broken.add(which)
+                    continue
+                _blend(canvases[which], window, composite, mine)
+                if raw:
+                    output = np.where(mine[..., None], composite, back(window, output))
+                    everywhere = np.ones_like(mine) if others is None else ~others
+                    _blend(raws[which], window, np.nan_to_num(output), everywhere)
+        return [
+            Repaired(None if which in broken else canvas, plans[which].taken, raws[which] if raw else None)
+            for which, canvas in enumerate(canvases)
+        ]
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether two samples of one picture differ."""
+        import numpy as np
+
+        picture, hole = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), bool)
+        picture[::2], hole[:8] = 255, False
+        first, second = (self._paint_one(picture, hole, sample) for sample in (0, 1))
+        return not np.array_equal(first, second, equal_nan=True)
+
+    def _paint_one(self, picture: "np.ndarray", hole: "np.ndarray", sample: int) -> "np.ndarray":
+        from inpaint.predict.tiles import Window
+
+        height, width = hole.shape
+        window = Window(0, 0, height, width, seen=(height, width))
+        return self._paint([(0, 0, window)], [picture], [hole], sample)[0]
+
+    def _paint(
+        self,
+        group: "Sequence[tuple[int, int, Window]]",
+        pictures: "Sequence[np.ndarray]",
+        holes: "Sequence[np.ndarray]",
+        sample: int,
+    ) -> "tuple[np.ndarray, np.ndarray]":
+        """Composites and outputs of windows of one size, as they are seen: float32 ``(B, h, w, 3)`` in [-1, 1]."""
+        import numpy as np
         import torch
 
-        from inpaint.batch import Batch, finite, from_uint8, paint, to_uint8
+        from inpaint import rng
+        from inpaint.batch import Batch, paint
+        from inpaint.predict.tiles import seen
 
-        array = not isinstance(image, torch.Tensor)
-        pixels, holes = _tensor("image", image), _tensor("mask", mask)
-        if array and pixels.ndim == 3:
-            pixels = pixels.permute(2, 0, 1)
-        if pixels.ndim not in ((3,) if array else (3, 4)) or pixels.shape[-3] != 3 or not pixels.numel():
-            wanted = "(H, W, 3)" if array else "(3, H, W) or (B, 3, H, W)"
-            raise Refused(f"image: give RGB, {wanted}; got {tuple(image.shape)}")
-        height, width = pixels.shape[-2:]
-        batch = pixels.reshape(-1, 3, height, width)
-        if holes.shape[-2:] != (height, width) or holes.numel() not in (height * width, len(batch) * height * width):
-            raise Refused(f"mask: give one number for each pixel of {height} x {width}; got {tuple(holes.shape)}")
-        if not set(holes.unique().tolist()) <= {0, 1} and not set(holes.unique().tolist()) <= {0, 255}:
-            raise Refused("mask: give true and false, 1 and 0, or 255 and 0; it has other values")
-        hole = (holes != 0).reshape(-1, 1, height, width).expand(len(batch), 1, height, width).to(batch.device)
-        least = 0 if array else -1
-        if batch.dtype == torch.uint8:
-            truth = from_uint8(batch)
-        elif not batch.is_floating_point():
-            raise Refused(f"image: give uint8 or floats; got {batch.dtype}")
-        elif not bool(((batch >= least) & (batch <= 1)).all()):
-            raise Refused(f"image: floats are in [{least}, 1]; they lie in [{batch.min():.4g}, {batch.max():.4g}]")
-        else:
-            truth = batch.float() * 2 - 1 if array else batch.float()
-        with torch.inference_mode():
-            index = torch.zeros(len(batch), dtype=torch.int64)
-            given = Batch(image=truth.to(self.device), mask=hole.float().to(self.device), index=index)
-            painted = paint(self.generator, given).composite.float().to(batch.device)
-            if not finite(painted).all():
-                raise NotFinite("pixels of the hole came out NaN or infinite")
-            if batch.dtype == torch.uint8:
-                painted = to_uint8(painted)
-            else:
-                painted = painted.clamp(-1, 1)
-                painted = ((painted + 1) / 2 if array else painted).to(batch.dtype)
-        # The hole is painted into the original pixels, so nothing outside it can change.
-        result = torch.where(hole, painted, batch).reshape(pixels.shape)
-        return result.permute(1, 2, 0).contiguous().numpy() if array else result
+        shown = [
+            seen(window, _unit(pictures[which][window.place]), holes[which][window.place]) for which, _, window in group
+        ]
+        image = torch.from_numpy(np.stack([picture for picture, _ in shown])).permute(0, 3, 1, 2).contiguous()
+        mask = torch.from_numpy(np.stack([hole for _, hole in shown])).float()[:, None]
+        keys = torch.tensor([rng.key(self.seed, "predict", sample, number) for _, number, _ in group])
+        index = torch.arange(len(group))
+        batch = Batch(image=image.to(self.device), mask=mask.to(self.device), index=index)
+        deep = any(pictures[which].dtype != np.uint8 for which, _, _ in group)
+        with torch.inference_mode(), self._arithmetic(deep), rng.of_samples(keys.to(self.device)):
+            outputs = paint(self.generator, batch) if self.refine is None else self.refine(self.generator, batch)
+        return _array(outputs.composite), _array(outputs.output)
+
+    def _arithmetic(self, deep: bool) -> Any:
+        """How numbers are rounded inside the network."""
+        import torch
+
+        kind = self.device.partition(":")[0]
+        has_bf16 = kind == "cuda" and torch.cuda.is_bf16_supported()
+        if self.precision == "bf16" or (self.precision == "auto" and has_bf16 and not deep):
+            return torch.autocast(kind, torch.bfloat16)
+        return nullcontext()
 
 
-def _tensor(what: str, values: Any) -> "Tensor":
-    """An array or a tensor as a tensor.
+def _groups(windows: "Sequence[tuple[int, int, Window]]", most: int) -> "Iterator[Sequence[tuple[int, int, Window]]]":
+    """Windows that are seen at one size, at most so many, those of a size in their order."""
+    by_size: dict[tuple[int, int], list[Any]] = {}
+    for entry in windows:
+        by_size.setdefault(entry[2].seen, []).append(entry)
+    for group in by_size.values():
+        for first in range(0, len(group), most):
+            yield group[first : first + most]
 
-    Raises:
-        Refused: it is neither, or not of numbers.
-    """
+
+def _blend(canvas: "np.ndarray", window: "Window", painted: "np.ndarray", where: "np.ndarray") -> None:
+    """Paint a window into the canvas at the pixels `where`; over what earlier tiles painted, as its weights say."""
     import numpy as np
-    import torch
 
-    if isinstance(values, torch.Tensor):
-        return values.detach()
-    if not isinstance(values, np.ndarray):
-        raise Refused(f"{what}: give an array of numpy or a tensor; got {type(values).__name__}")
-    try:
-        return torch.from_numpy(np.ascontiguousarray(values))
-    except TypeError:
-        raise Refused(f"{what}: an array of {values.dtype} holds no pixels") from None
+    place = canvas[window.place]
+    new = _levels(painted, canvas.dtype)
+    if (weight := window.weight()) is not None:
+        new = place + weight * (new - place)
+    place[where] = (np.rint(new) if canvas.dtype.kind == "u" else new)[where].astype(canvas.dtype)
 
 
-def load(checkpoint: str | Path | None, fill: "nn.Module | None", device: str, trust_paths: bool = False) -> Repairer:
+def _unit(pixels: "np.ndarray") -> "np.ndarray":
+    """float32 in [-1, 1], as `batch.from_uint8`."""
+    import numpy as np
+
+    if pixels.dtype.kind != "u":
+        return pixels
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max / 2) - 1
+
+
+def _levels(values: "np.ndarray", dtype: Any) -> "np.ndarray":
+    """Back from [-1, 1], clamped; not yet rounded."""
+    import numpy as np
+
+    if dtype.kind != "u":
+        return values.clip(-1, 1)
+    return ((values + 1) * np.float32(np.iinfo(dtype).max / 2)).clip(0, np.iinfo(dtype).max)
+
+
+def _array(pictures: "Tensor") -> "np.ndarray":
+    return pictures.float().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _network(path: str | Path, trust_paths: bool) -> "nn.Module":
+    """The generator in a file or folder; here belongs what reads files that no training wrote."""
+    from inpaint import checkpoint as checkpoints
+
+    return load_generator(checkpoints.load(path), trust_paths)
+
+
+def load(
+    checkpoint: str | Path | None, fill: "nn.Module | None", device: str, trust_paths: bool = False, **settings: Any
+) -> Predictor:
     """A trained network from its checkpoint or run folder, or a fill; one of the two.
 
     Args:
@@ -121,15 +294,14 @@ def load(checkpoint: str | Path | None, fill: "nn.Module | None", device: str, t
         fill: a generator without training (`config.build_fill`).
         device: where it works; ``auto`` is a GPU where there is one.
         trust_paths: whether files that the settings of the checkpoint's generator name may be opened.
+        settings: of `Predictor`.
 
     Raises:
-        Refused: both or neither, no checkpoint that can be used, or no such device.
+        Refused: both or neither, no checkpoint that can be used, no such device, or a setting that means nothing.
     """
-    from inpaint import checkpoint as checkpoints
-
     if bool(checkpoint) == (fill is not None):
         raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
-    device = choose_device(device)
-    network = load_generator(checkpoints.load(checkpoint), trust_paths) if checkpoint else fill
-    assert network is not None
-    return Repairer(network, device)
+    if checkpoint:
+        return Predictor.load(checkpoint, device=device, trust_paths=trust_paths, **settings)
+    assert fill is not None
+    return Predictor(fill, choose_device(device), **settings)
