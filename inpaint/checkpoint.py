@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import __version__, tensors
+from inpaint.folder import expanded
 from inpaint.parts import used
 from inpaint.provenance import renamed
 from inpaint.settings import Refused, listed
@@ -208,7 +209,7 @@ def find(path: str | Path) -> Path:
     """
     if "://" in str(path):
         raise CheckpointError(f"checkpoint: {path} is no file; download it and give the file's path")
-    path = Path(path)
+    path = expanded(path)
     if not path.is_dir():
         return path
     refused: list[str] = []

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from inpaint.cli.command import command
 from inpaint.config import (
@@ -246,8 +246,10 @@ def _with_checkpoints(
             key = "validation_masks" if group == "masks" and config.get("validation_masks") else group
             with open_dict(cfg):
                 given = [o.split("=")[0] for o in named]
+                composed = {setting: OmegaConf.select(cfg, setting) for setting in given}
                 cfg[group] = recorded(checkpoint, group, cfg.trust_paths, given, key)
-                cfg.merge_with_dotlist(named)  # single settings on top of the checkpoint's
+                for setting, value in composed.items():  # single settings on top of the checkpoint's
+                    OmegaConf.update(cfg, setting, value)
         elif group == "data" and not any(o.startswith("data.crop=") for o in named):
             cfg.data.crop = whole("data.crop of the checkpoint", own["data"]["crop"], 1)
         if named:

@@ -173,6 +173,11 @@ def leads_out(folder: Path, name: str | Path) -> bool:
         return True
 
 
+def expanded(path: str | Path) -> Path:
+    """A path that somebody typed, with ``~`` in front as the home; that of nobody is a name like any other."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for ~nobody
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaint.cli import job
+from inpaint.cli import job, paths
 from inpaint.cli.explain import explain, hydra_of, refuse_namesakes, shortened, too_long
 from inpaint.config import conf_dir
 from inpaint.parts import refuse_from_config
@@ -40,12 +40,15 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
     if message := too_long(sys.argv[1:]):
         _leave(name, message)
+    if message := paths.unreadable(name, sys.argv[1:]):
+        _leave(name, message)
     if (words := re.match(r"help[= ]?(.*)", " ".join(sys.argv[1:]))) is not None:
         return _help(name, words[1])
 
     def chosen(cfg: DictConfig) -> Any:
         refuse_namesakes()
         refuse_from_config([*HydraConfig.get().job.env_set, *HydraConfig.get().job.env_copy])
+        paths.settle(name, cfg)
         return run(cfg)
 
     def task(cfg: DictConfig) -> Any:
@@ -101,7 +104,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
     Raises:
         Refused: whatever the command would say in a line and exit with 2; a disk's error is raised as it is.
     """
-    if message := too_long(overrides):
+    if message := too_long(overrides) or paths.unreadable(name, overrides):
         raise Refused(message)
     made: list[Made] = []
     errors: list[Exception] = []
@@ -109,6 +112,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
     def task(cfg: DictConfig) -> None:
         try:
             refuse_namesakes()
+            paths.settle(name, cfg)
             made.append(run(cfg))
         except Exception as error:  # kept from Hydra, which would print about it
             errors.append(error)

@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from inpaint.compare.comparison import compare
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
+from inpaint.folder import expanded
 from inpaint.settings import Refused, printable
 
 
@@ -21,9 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--seeds", choices=("average", "separate"), default="average",
         help="of runs that differ by nothing but the seed (default: %(default)s)")  # fmt: skip
     add("--html", metavar="FILE", help="the report (default: comparison.html in OUTPUT); `none` for no report")
-    add("--output", type=Path, metavar="OUTPUT", help="folder of the report (default: the folder the runs share)")
-    add("--csv", type=Path, metavar="FILE", help="write the leaderboard, every digit kept, here too")
-    add("--study", type=Path, metavar="STUDY", help="folder of a study: what people preferred, beside the figures")
+    add("--output", type=expanded, metavar="OUTPUT", help="folder of the report (default: the folder the runs share)")
+    add("--csv", type=expanded, metavar="FILE", help="write the leaderboard, every digit kept, here too")
+    add("--study", type=expanded, metavar="STUDY", help="folder of a study: what people preferred, beside the figures")
     add(
         "--max-mb",
         type=float,
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         page = None
         if arguments.html != "none":
             folder = arguments.output or common_folder(report)
-            page = Path(arguments.html) if arguments.html else folder / "comparison.html"
+            page = expanded(arguments.html) if arguments.html else folder / "comparison.html"
             page.parent.mkdir(parents=True, exist_ok=True)
             for line in write_html(report, page, max_bytes=int(arguments.max_mb * 1e6)):
                 print(printable(line))

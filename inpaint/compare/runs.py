@@ -21,7 +21,7 @@ from typing import Any
 
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
-from inpaint.folder import inside
+from inpaint.folder import expanded, inside
 from inpaint.metrics.columns import COLUMNS, add_columns_of
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
@@ -127,7 +127,7 @@ def expand(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
     """Folders that paths and glob patterns name, each once, and a line about each path that names none."""
     folders: dict[Path, None] = {}
     left_out = []
-    for given in map(str, paths):
+    for given in map(str, map(expanded, paths)):
         # A path that is there is taken as it is: brackets and stars may stand in names.
         matches = [given] if Path(given).exists() else sorted(glob.glob(given, recursive=True))  # noqa: PTH207  absolute too
         if not matches:

@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from inpaint.folder import expanded
 from inpaint.settings import Refused, printable
 
 
@@ -34,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("methods", nargs="+", metavar="[NAME=]DIR", help="folder of one method's results")
-    parser.add_argument("--output", type=Path, required=True, metavar="STUDY", help="folder to make")
-    parser.add_argument("--original", type=Path, metavar="DIR", help="true pictures, as one more contestant")
-    parser.add_argument("--masks", type=Path, metavar="DIR", help="lets participants see the damaged picture")
+    parser.add_argument("--output", type=expanded, required=True, metavar="STUDY", help="folder to make")
+    parser.add_argument("--original", type=expanded, metavar="DIR", help="true pictures, as one more contestant")
+    parser.add_argument("--masks", type=expanded, metavar="DIR", help="lets participants see the damaged picture")
     parser.add_argument("--against", metavar="NAME", help="only pairs with this contestant, as `original`")
     parser.add_argument("--trials", type=int, metavar="N", help="comparisons a participant (default: 40, or all)")
     parser.add_argument("--catch", type=int, default=6, metavar="N", help="catch trials beside them: %(default)s")
@@ -56,11 +57,11 @@ def _build(arguments: argparse.Namespace) -> None:
 
     methods: dict[str, Path] = {}
     for given in arguments.methods:
-        name, _, folder = ("", "", given) if Path(given).exists() or "=" not in given else given.partition("=")
-        name = name or Path(folder).resolve().name
+        name, _, folder = ("", "", given) if expanded(given).exists() or "=" not in given else given.partition("=")
+        name = name or expanded(folder).resolve().name
         if name in methods:
             raise Refused(f"METHOD: two methods are called {name}; give NAME=DIR with different names")
-        methods[name] = Path(folder)
+        methods[name] = expanded(folder)
     study, sources = build(
         arguments.output, methods, arguments.original, arguments.masks,
         against=arguments.against, trials=arguments.trials, catch=arguments.catch, participants=arguments.participants,
@@ -75,7 +76,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="STUDY", help="folder that build made")
+    parser.add_argument("study", type=expanded, metavar="STUDY", help="folder that build made")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on: %(default)s")
     parser.add_argument("--port", type=int, default=8000, help="0 for any free one: %(default)s")
     parser.add_argument(
@@ -97,7 +98,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="STUDY", help="folder that build made and serve has filled")
+    parser.add_argument("study", type=expanded, metavar="STUDY", help="folder that build made and serve has filled")
     parser.add_argument(
         "--max-failures", type=float, default=0.2, metavar="SHARE",
         help="who fails more than this share of their catch trials is left out: %(default)s",
