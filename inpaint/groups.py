@@ -144,6 +144,7 @@ GROUPS: dict[str, Group] = {
             "streams",
             "block",
             "on_bad_image",
+            "on_small_image",
             "max_bad_fraction",
         ),
         compared="choice",

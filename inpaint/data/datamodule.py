@@ -51,6 +51,8 @@ class InpaintingData(L.LightningDataModule):
             time), or ``auto``, which takes the first of these that needs at most a quarter of the free memory.
         on_bad_image: ``raise``, or ``skip``: the next readable photograph stands in, and they are counted.
         max_bad_fraction: share of a split's photographs that may be skipped.
+        on_small_image: ``raise``, or ``skip``: photographs smaller than the crop, however many, are left out in the
+            same way, and counted.
         seed: keys order, crops and masks of training (validation is the same for every seed).
 
     Raises:
@@ -72,6 +74,7 @@ class InpaintingData(L.LightningDataModule):
         cache: Literal["device", "ram", "none", "auto"] = "auto",
         on_bad_image: Literal["raise", "skip"] = "raise",
         max_bad_fraction: float = 0.01,
+        on_small_image: Literal["raise", "skip"] = "raise",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -88,6 +91,7 @@ class InpaintingData(L.LightningDataModule):
             whole(f"data.{name}", number, least)
         choice("data.cache", cache, ("device", "ram", "none", "auto"))
         choice("data.on_bad_image", on_bad_image, ("raise", "skip"))
+        choice("data.on_small_image", on_small_image, ("raise", "skip"))
         if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):
             raise Refused(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
         pairs = [tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in ramp]
@@ -104,10 +108,10 @@ class InpaintingData(L.LightningDataModule):
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
         self.checked: set[Split] = set()
-        bad = max_bad_fraction if on_bad_image == "skip" else None
+        left_out = max_bad_fraction if on_bad_image == "skip" else None, on_small_image == "skip"
         self.tiles: dict[Split, Tiles] = {
-            "train": Tiles(source, "train", crops_per_image, self.augmentation.tile(crop), crop, seed, bad),
-            "validation": Tiles(source, "validation", validation_crops, crop, crop, seed, bad),
+            "train": Tiles(source, "train", crops_per_image, self.augmentation.tile(crop), crop, seed, *left_out),
+            "validation": Tiles(source, "validation", validation_crops, crop, crop, seed, *left_out),
         }
 
     def setup(self, stage: str) -> None:
@@ -233,6 +237,8 @@ class InpaintingData(L.LightningDataModule):
             row = index // tiles.per_image
             while row != taken:  # a worker passed over these; others may have read them
                 if row not in tiles.bad:
+                    if tiles.max_bad_fraction is None:  # it is no broken one
+                        tiles.small.add(row)
                     tiles.skip({row: f"{self.source.name(tiles.split, row)} cannot be read"})
                 row = (row + 1) % tiles.count
         return batch

@@ -31,6 +31,7 @@ class Tiles(Dataset):
         seed: keys the places of training tiles.
         max_bad_fraction: share of the photographs that may be unreadable, or smaller than the crop; the next readable
             photograph stands in for them. None allows none.
+        skip_small: whether any number of photographs may be smaller than the crop, but for all of them.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Tiles(Dataset):
         crop: int,
         seed: int,
         max_bad_fraction: float | None,
+        skip_small: bool = False,
     ) -> None:
         self.source, self.split, self.per_image, self.tile, self.crop = source, split, per_image, tile, crop
-        self.seed, self.max_bad_fraction = seed, max_bad_fraction
+        self.seed, self.max_bad_fraction, self.skip_small = seed, max_bad_fraction, skip_small
         self.count = source.count(split)
         self.bad: dict[int, str] = {}  # photographs that cannot be used, and why
         self.small: set[int] = set()  # those that the crop does not fit in
@@ -104,10 +106,13 @@ class Tiles(Dataset):
         reasons = [*self.bad.values()]
         said = f"{len(self.bad)} of {self.count} {self.split} photographs"
         shown = "; ".join(reasons[:5] + ["..."] * (len(reasons) > 5))
-        if len(self.bad) > (self.max_bad_fraction or 0) * self.count:
+        counted = self.bad.keys() - (self.small if self.skip_small else set())
+        if len(counted) > (self.max_bad_fraction or 0) * self.count or len(self.bad) == self.count:
             key, remedy = "on_bad_image", "skip leaves them out"
             if self.bad.keys() <= self.small:
                 key, remedy = "crop", "lower it"
+                if len(self.bad) < self.count:
+                    remedy = "lower it, or leave them out with data.on_small_image=skip"
             elif self.max_bad_fraction is not None:
                 key, remedy = "max_bad_fraction", f"{self.max_bad_fraction:g} allows fewer"
             raise Refused(f"data.{key}: {said} cannot be used; {remedy}: {shown}")
@@ -127,7 +132,7 @@ class Tiles(Dataset):
                 picture = self.source.read(self.split, row)
                 self._large_enough(row, picture["image"].shape[-2:])
             except BadImage as error:
-                if self.max_bad_fraction is None:
+                if self.max_bad_fraction is None and not (self.skip_small and row in self.small):
                     raise BadImage(f"{error} ({self.split} photograph {row})") from None
                 self.skip({row: str(error)})
             else:

@@ -50,7 +50,8 @@ class Objects(Masks):
         area: least and greatest share of the picture that a hole may cover, see `Masks`.
 
     Raises:
-        Refused: the annotations are missing, something else, broken or without any object large enough.
+        Refused: the annotations are missing, something else, or without any object that is large enough; single ones
+            that are broken are left out and counted.
     """
 
     def __init__(
@@ -123,7 +124,8 @@ def _read(path: Path, min_area: float, most: int, side: int) -> tuple[Pool, Tens
     notes = ", ".join(f"{number} {reason}" for reason, number in left_out.items() if number)
     notes = f" (left out: {notes})" if notes else ""
     if not len(pool):
-        raise Refused(f"masks.annotations: no objects in {path}{notes}; lower masks.min_area or give another file")
+        advice = "lower masks.min_area or give" if any(reason.startswith("below") for reason in left_out) else "give"
+        raise Refused(f"masks.annotations: no objects in {path}{notes}; {advice} another file")
     log.info(f"masks: {len(pool)} objects from {path}{notes}")
     return pool, torch.tensor(densities)
 
@@ -172,20 +174,40 @@ def _from_coco(path: Path, most: int, left_out: Counter[str]) -> Iterator[np.nda
             f"({type(error).__name__}: {error})"
         ) from None
     crowds = sum(bool(note.get("iscrowd")) for note in annotations)
+    if crowds and crowds == len(annotations):
+        raise Refused(
+            f"masks.annotations: all {crowds} annotations in {path} are crowds (iscrowd: 1), outlines of many things "
+            "at once; give a file that outlines single objects"
+        )
     left_out.update({"crowds": crowds, "without an outline": len(annotations) - crowds - len(outlined)})
+    broken: list[str] = []
     for note in track(_spaced(outlined, most, left_out, "annotations"), "reading objects", "objects"):
-        where = f"masks.annotations: {path}, annotation {note.get('id', '?')}"
-        image = note.get("image_id")
-        if not isinstance(image, int | str) or image not in sizes:
-            raise Refused(f"{where}: there is no image {repr(image)[:40]}")
-        height, width = sizes[image]
-        if not 0 < height * width <= LARGEST:
-            raise Refused(f"{where}: its image has {width} x {height} pixels")
         try:
-            runs = _run_lengths(note["segmentation"], height, width, coco)
-            yield coco.decode(runs).astype(bool)
+            silhouette = coco.decode(_runs_of(note, sizes, coco)).astype(bool)
         except Exception as error:  # pycocotools raises whatever is at hand
-            raise Refused(f"{where}: no valid outline ({error})") from None
+            broken.append(f"annotation {note.get('id', '?')}: no valid outline ({error})")
+            continue
+        yield silhouette
+    if broken:
+        if len(broken) == len(outlined):
+            raise Refused(f"masks.annotations: {path}, {broken[0]}")
+        left_out["without a valid outline"] += len(broken)
+        log.warning(f"masks.annotations: {path}, {broken[0]}; {len(broken)} such are left out")
+
+
+def _runs_of(note: dict[str, Any], sizes: dict[Any, tuple[int, int]], coco: Any) -> dict[str, Any]:
+    """The outline of an annotation as what `coco.decode` takes.
+
+    Raises:
+        ValueError, and whatever pycocotools raises: it has none.
+    """
+    image = note.get("image_id")
+    if not isinstance(image, int | str) or image not in sizes:
+        raise ValueError(f"there is no image {repr(image)[:40]}")
+    height, width = sizes[image]
+    if not 0 < height * width <= LARGEST:
+        raise ValueError(f"its image has {width} x {height} pixels")
+    return _run_lengths(note["segmentation"], height, width, coco)
 
 
 def _run_lengths(outline: Any, height: int, width: int, coco: Any) -> dict[str, Any]:
@@ -197,9 +219,16 @@ def _run_lengths(outline: Any, height: int, width: int, coco: Any) -> dict[str, 
         if sum(counts) != height * width or min(counts) < 0:
             raise ValueError(f"run lengths of {sum(counts)} pixels, but its image has {height * width}")
         return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    if not isinstance(outline, list):
+        raise ValueError(f"{repr(outline)[:40]} is neither polygons nor run lengths")
+    if not any(isinstance(polygon, list) for polygon in outline):
+        outline = [outline]  # a polygon that stands alone, without the list around it
     perimeter = 0.0
     for polygon in outline:
-        points = np.asarray(polygon, dtype=float).reshape(-1, 2)
+        try:
+            points = np.asarray(polygon, dtype=float).reshape(-1, 2)
+        except (TypeError, ValueError):
+            raise ValueError("a polygon is a list of numbers, x and y in turn") from None
         if len(points) < 3 or not (np.abs(points) <= 2 * max(height, width)).all():
             raise ValueError("a polygon needs three points or more, in its image")
         perimeter += np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() + len(points)

@@ -1,3 +1,4 @@
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -289,7 +290,38 @@ def test_a_bad_photograph_is_named_with_its_row(cache):
 def test_photographs_smaller_than_the_crop_are_named(photo_folder):
     Image.new("RGB", (70, 20)).save(photo_folder / "tiny.png")
     data = FolderData(Boxes(), str(photo_folder), validation=0.4, crop=64)
-    with pytest.raises(ValueError, match=r"data\.crop: 1 of 9 train .* tiny\.png \(20x70\) .* data\.crop=64"):
+    with pytest.raises(
+        ValueError, match=r"data\.crop: 1 of 9 train .*on_small_image=skip: tiny\.png \(20x70\) is small"
+    ):
+        data.setup("fit")
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_any_number_of_small_photographs_is_left_out_and_counted(photo_folder, cache, caplog):
+    for number in range(20):
+        Image.new("RGB", (70, 20)).save(photo_folder / f"tiny {number}.png")
+    settings = {"crop": 64, "crops_per_image": 1, "validation_crops": 1, "batch_size": 2, "cache": cache}
+    data = FolderData(Boxes(), str(photo_folder), validation=0.4, on_small_image="skip", **settings)
+    with caplog.at_level(logging.INFO):
+        data.setup("fit")
+    small = sum(len(tiles.bad) for tiles in data.tiles.values())
+    assert small == 20 and "photographs are left out: tiny" in caplog.text
+    assert all(
+        "tiny" not in data.tiles[split].name(row) for split in data.tiles for row in range(data.tiles[split].count)
+    )
+    assert len(list(data.train_dataloader())) > 0
+
+    (photo_folder / "broken.png").write_bytes(b"none")
+    data = FolderData(Boxes(), str(photo_folder), validation=0.4, on_small_image="skip", **settings)
+    with pytest.raises(ValueError, match=r"data\.on_bad_image: .*broken\.png"):
+        data.setup("fit")
+
+
+def test_photographs_that_are_all_too_small(tmp_path):
+    for number in range(8):
+        Image.new("RGB", (70, 20)).save(tmp_path / f"{number}.png")
+    data = FolderData(Boxes(), str(tmp_path), validation=0.4, crop=64, on_small_image="skip")
+    with pytest.raises(ValueError, match=r"data\.crop: \d of \d train photographs cannot be used; lower it: "):
         data.setup("fit")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import sys
 
 import numpy as np
@@ -279,8 +280,8 @@ RUNS, LETTERS = run_lengths(SHAPE), compressed(SHAPE)
 BAD_NOTES = {
     "image": (note(BOX, image_id=8), "there is no image 8"),
     "points": (note([[1, 2, 3, 4]]), "three points or more"),
-    "odd": (note([[1, 2, 3, 4, 5, 6, 7]]), "no valid outline"),
-    "words": (note([["a", 2, 3, 4, 5, 6]]), "no valid outline"),
+    "odd": (note([[1, 2, 3, 4, 5, 6, 7]]), "a list of numbers, x and y in turn"),
+    "words": (note([["a", 2, 3, 4, 5, 6]]), "a list of numbers, x and y in turn"),
     "far": (note([[0, 0, 1e9, 0, 0, 5]]), "in its image"),
     "infinite": (note([[0, 0, float("nan"), 0, 0, 5]]), "in its image"),
     "size": (note(RUNS | {"size": [80, 60]}), r"size \[80, 60\], but its image has \[60, 80\]"),
@@ -290,15 +291,30 @@ BAD_NOTES = {
     "cut letters": (note(LETTERS | {"counts": LETTERS["counts"][:-2]}), "but its image has 4800"),
     "no letters": (note(RUNS | {"counts": ""}), "no valid outline"),
     "no counts": (note({"size": [60, 80]}), "no valid outline"),
-    "number": (note(5), "no valid outline"),
+    "number": (note(5), "5 is neither polygons nor run lengths"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_NOTES)
-def test_broken_outlines_are_refused_by_their_number(tmp_path, case):
+def test_broken_outlines_are_counted_and_the_first_is_named(tmp_path, case, caplog):
     bad, message = BAD_NOTES[case]
     with pytest.raises(ValueError, match=rf"^masks\.annotations: .*a\.json, annotation 1.*{message}"):
         Objects(coco_file(tmp_path / "a.json", bad))
+    with caplog.at_level(logging.INFO):
+        assert len(Objects(coco_file(tmp_path / "a.json", note(BOX), bad, bad, note(BOX))).pool) == 2
+    assert re.search(rf"annotation 1: .*{message}.*; 2 such are left out", caplog.text), caplog.text
+    assert "2 objects from" in caplog.text and "left out: 2 without a valid outline" in caplog.text
+
+
+def test_a_polygon_without_the_list_around_it(tmp_path):
+    alone, listed = (Objects(coco_file(tmp_path / "a.json", note(outline))) for outline in (BOX[0], BOX))
+    assert torch.equal(alone(keys(4), (32, 32)), listed(keys(4), (32, 32)))
+
+
+def test_crowds_alone_are_told_as_such(tmp_path):
+    path = coco_file(tmp_path / "a.json", *(note(RUNS, iscrowd=1) for _ in range(3)))
+    with pytest.raises(ValueError, match=r"all 3 annotations in .* are crowds .*; give a file that outlines single"):
+        Objects(path)
 
 
 BAD_FILES = {
