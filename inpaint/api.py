@@ -36,10 +36,11 @@ from inpaint import config, evaluate, train
 from inpaint.cli.command import call
 from inpaint.cli.explain import options
 from inpaint.compare import runs
-from inpaint.folder import shown
+from inpaint.folder import inside, shown
 from inpaint.predict import predictor
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused, choice
+from inpaint.untrusted import Unreadable, read_table
 
 if TYPE_CHECKING:
     from inpaint.config import Parts
@@ -194,7 +195,7 @@ def rows(*folders: str | Path, table: str = "results") -> list[dict[str, Any]]:
     places, nowhere = runs.expand(folders)
     if nowhere or not places:
         raise Refused(nowhere[0] if nowhere else f"{', '.join(map(str, folders)) or 'rows'}: no run folder")
-    files = [place / name for place in places if (place / name).is_file()]
+    files = [inside(place, name) for place in places if (place / name).exists()]
     if not files:
         raise Refused(f"table: {', '.join(map(str, folders))} has no {name}")
     return [{"run": str(shown(file.parent)), **line} for file in files for line in _lines(file)]
@@ -239,8 +240,10 @@ def _text(key: str, value: Override) -> str:
 
 def _lines(file: Path) -> list[dict[str, Any]]:
     """The lines of a CSV file; a last one that is being written is left out."""
-    with file.open(newline="", encoding="utf-8") as text:
-        lines = [line for line in csv.DictReader(text) if None not in line.values()]
+    try:
+        lines = [line for line in read_table(file) if None not in line.values() and None not in line]
+    except (Unreadable, csv.Error) as error:
+        raise Refused(f"{file}: {error}") from None
     return [{name: _value(name, field) for name, field in line.items()} for line in lines]
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as registration
 
 from inpaint import __version__, tensors
 from inpaint.folder import expanded
@@ -315,8 +317,45 @@ def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give a network the weights of a checkpoint.
+@contextmanager
+def no_larger_than(state: dict[str, Tensor]) -> Iterator[None]:
+    """A network is built without its values, and refused as soon as it is larger than the weights of a checkpoint.
+
+    A config asks for a billion channels, or as many layers, in forty bytes; nothing of them is allocated here.
+
+    Raises:
+        CheckpointError: it has several times as many values, tensors or layers.
+    """
+    built = Counter[str]()
+    most = {
+        "values": 4 * sum(value.numel() for value in state.values()) + 100_000,
+        "tensors": 4 * len(state) + 100,
+        "layers": 50 * len(state) + 1000,
+    }
+
+    def count(**sizes: int) -> None:
+        built.update(sizes)
+        if built["values"] > most["values"] or built["tensors"] > most["tensors"] or built["layers"] > most["layers"]:
+            raise CheckpointError("checkpoint: its config describes a larger network than its weights are of")
+
+    def tensor(module: nn.Module, name: str, value: Tensor | None) -> None:
+        count(values=value.numel() if value is not None else 0, tensors=1)
+
+    hooks = [
+        registration.register_module_parameter_registration_hook(tensor),
+        registration.register_module_buffer_registration_hook(tensor),
+        registration.register_module_module_registration_hook(lambda module, name, layer: count(layers=1)),
+    ]
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Whether a network, of which no values are needed, takes the weights of a checkpoint.
 
     Raises:
         CheckpointError: they are those of another network; it names the first that differ.
@@ -332,7 +371,6 @@ def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
     for name, value in state.items():
         if value.is_complex() or value.is_floating_point() != own[name].is_floating_point():
             raise CheckpointError(f"checkpoint: its {name} has values of type {value.dtype}")
-    network.load_state_dict(state)
 
 
 def discriminator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

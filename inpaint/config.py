@@ -2,18 +2,20 @@
 
 import copy
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import hydra
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint import references
-from inpaint.groups import OPTIMIZATION, named_files
+from inpaint.groups import GROUPS, OPTIMIZATION, named_files
 from inpaint.parts import conf_dirs, missing
 from inpaint.provenance import PLACEHOLDER, flat, targets_of
-from inpaint.settings import ConfigError, Refused, nearest
+from inpaint.settings import ConfigError, Refused, nearest, printable
 from inpaint.targets import check_forms, check_target, chosen, wrong_class
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
@@ -25,6 +27,10 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
     from inpaint.metrics.figure import Figure
     from inpaint.training.gan import InpaintingGAN
 
+
+log = logging.getLogger("inpaint.config")
+
+LARGEST_NUMBER = 1 << 16  # in the settings of a network that comes in a checkpoint; a layer has fewer channels
 
 # ---- where the configs are ------------------------------------------------------------------------------------------
 
@@ -176,7 +182,7 @@ def build(cfg: DictConfig) -> Parts:
         **{group: make(cfg[group]) for group in OPTIMIZATION},
         validation=Validation(lpips),
     )
-    record = RunRecord(cfg.paths.run, references.without_environment(cfg))
+    record = RunRecord(cfg.paths.run, references.without_environment(cfg), references.fingerprints(cfg))
     trainer = make(
         cfg.trainer,
         callbacks=[  # panel=null: without it
@@ -270,11 +276,10 @@ def load_generator(checkpoint: dict[str, Any], trust_paths: bool = False) -> "nn
         ConfigError: its config names something that is not allowed or no longer there.
         CheckpointError: its weights are those of another network.
     """
-    from inpaint.checkpoint import fill, generator_state
+    from inpaint.checkpoint import generator_state
 
-    state = generator_state(checkpoint)
     generator = _generator_of(checkpoint, trust_paths)
-    fill(generator, state)
+    generator.load_state_dict(generator_state(checkpoint))
     return generator.eval().requires_grad_(False)
 
 
@@ -287,11 +292,29 @@ def untrained_generator(checkpoint: dict[str, Any], seed: int, trust_paths: bool
 
 
 def _generator_of(checkpoint: dict[str, Any], trust_paths: bool) -> "nn.Module":
-    cfg = OmegaConf.create({"generator": recorded(checkpoint, "generator", trust_paths)})
+    """The generator that the config describes, once it is known to be the one that the weights are of."""
+    from inpaint.checkpoint import CheckpointError, check_weights, generator_state, no_larger_than
+
+    state = generator_state(checkpoint)
+    node = recorded(checkpoint, "generator", trust_paths)
+    cfg = OmegaConf.create({"generator": node})
     if not chosen(cfg.generator):
         raise ConfigError("checkpoint: its config names no generator")
     check(cfg)
-    return hydra.utils.instantiate(cfg.generator, _convert_="all")
+    for path, value in flat(node, "generator").items():
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise ConfigError(f"{path[:80]}: {value} in the checkpoint is more than {LARGEST_NUMBER}")
+    try:
+        with no_larger_than(state):
+            outline = hydra.utils.instantiate(cfg.generator, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, CheckpointError):
+            raise error.__cause__ from None
+    else:
+        check_weights(outline, state)
+    generator = hydra.utils.instantiate(cfg.generator, _convert_="all")
+    check_weights(generator, state)  # of a part whose constructor needs values, too
+    return generator
 
 
 def recorded(
@@ -315,6 +338,7 @@ def recorded(
     node = config.get(key or group)
     if not isinstance(node, dict):
         raise ConfigError(f"checkpoint: its config has no {group}")
+    node = _without_what_is_made(node, group, given)
     if absent := missing(node, checkpoint["inpaint"].get("parts")):
         raise ConfigError("\n".join(f"checkpoint: {text}" for text in absent))
 
@@ -343,6 +367,18 @@ def recorded(
             f"or you trust whoever made it; ++{next(iter(files))}=... names others"
         )
     return node
+
+
+def _without_what_is_made(node: dict[str, Any], group: str, given: Iterable[str]) -> dict[str, Any]:
+    """A recorded group without the settings that name files and folders to write, which is said."""
+    there = {name: text for name in GROUPS[group].made if isinstance(text := node.get(name), str)}
+    ignored = [name for name, text in there.items() if not Path(text).is_file() and f"{group}.{name}" not in given]
+    for name in ignored:
+        log.warning(
+            f"{group}.{name}: the checkpoint's is not written to ({printable(there[name][:80])}); "
+            f"++{group}.{name}=... names a place of your own"
+        )
+    return {name: value for name, value in node.items() if name not in ignored}
 
 
 def choose_device(device: str) -> str:

@@ -30,7 +30,7 @@ from inpaint.config import (
     load_generator,
     recorded,
 )
-from inpaint.folder import LOCK, only_one, shown
+from inpaint.folder import LOCK, only_one, refuse_links, shown
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
 from inpaint.references import command_line, without_environment
 from inpaint.settings import ConfigError, nearest, whole
@@ -56,6 +56,7 @@ def run(cfg: DictConfig) -> None:
         raise ConfigError(f"hydra.run.dir: {shown(folder)} holds a training run and its results; choose another folder")
     figures = build_figures(cfg)
     _check(cfg)
+    refuse_links(Path(cfg.paths.run), "hydra.run.dir")
     notes: list[str] = []
     trained = _load(cfg.checkpoint)
     if trained and not _paired(cfg):

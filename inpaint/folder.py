@@ -270,17 +270,17 @@ def replacing_all(folder: Path, names: Sequence[str]) -> Iterator[Path]:
 def refuse_links(folder: Path, setting: str) -> None:
     """Nothing is written through a link: whoever made a folder would decide which of the user's files it replaces.
 
-    Links to folders stay allowed, as those of a cluster's scratch disk; what is written there has names of ours. So do
-    those in ``wandb/``, which wandb's client makes to its own logs; each of its sessions writes into a new folder.
+    A link to a folder is no better than one to a file, as many data sets call their pictures as we do (``00007.png``),
+    and old checkpoints are deleted. The folder itself may be one: its user names it. So may those in ``wandb/``, which
+    wandb's client makes to its own logs; each of its sessions writes into a new folder.
 
     Raises:
-        Refused: links to files in the folder that lead out of it.
+        Refused: links in the folder that lead out of it.
     """
     leaving = []
     for place, folders, files in os.walk(folder):
-        if Path(place) == folder:
-            folders[:] = [name for name in folders if name != "wandb"]
-        entries = [Path(place, name) for name in files]
+        entries = [Path(place, name) for name in (*folders, *files)]
+        folders[:] = [name for name in folders if name != "wandb"]
         leaving += [path for path in entries if path.is_symlink() and leads_out(folder, path.relative_to(folder))]
     if leaving:
         raise Refused(

@@ -36,6 +36,7 @@ class Group(NamedTuple):
     from_checkpoint: an evaluation takes it from the checkpoint, unless the command line names it.
     files: settings whose texts name files or addresses, with the class where others mean something else by them; those
         of a checkpoint are opened only when that is asked for.
+    made: those among them that name what is written; of a checkpoint they count only as a file that is there already.
     at_resume: whether a run may go on with another value: no; yes; or yes, and it is said.
     except_at_resume: the settings inside for which the opposite holds.
     of_training: the settings inside that change no validation crop.
@@ -51,6 +52,7 @@ class Group(NamedTuple):
     made_later: bool = False
     from_checkpoint: bool = False
     files: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
     at_resume: Literal["no", "yes", "said"] = "no"
     except_at_resume: tuple[str, ...] = ()
     of_training: tuple[str, ...] = ()
@@ -131,6 +133,7 @@ GROUPS: dict[str, Group] = {
             "ShardsData.train",
             "ShardsData.validation",
         ),
+        made=("cache_dir", "counts"),
         except_at_resume=("workers", "cache"),
         of_training=(
             "augmentation",

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from inpaint.cli.command import command
 from inpaint.config import build_data, check
+from inpaint.folder import replacing
 from inpaint.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def run(cfg: DictConfig) -> None:
                 f"masks.area: {outside / len(areas):.1%} lie outside [{low:g}, {high:g}]; try other numbers of the kind"
             )
     names = [data.tiles[cfg.split].name(index) for index in shown["index"].tolist()]
-    draw(shown, names, statistics).save(output)
+    with replacing(output) as scratch:
+        draw(shown, names, statistics).save(scratch)
     print(f"sheet: {output}")
     if freeze is not None:
         data.setup("validate")

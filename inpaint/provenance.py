@@ -117,6 +117,13 @@ def in_place_of(name: str) -> str:
     return f"<oc.env:{name}>"
 
 
+def as_reference(text: str) -> str:
+    """A text that has a name in the environment's place, as its user would write it: ``${oc.env:NAME}``."""
+    while text != (text := re.sub(r"<(oc\.\w+:[^<>]*)>", r"${\1}", text)):
+        pass
+    return text
+
+
 def without_secrets(node: Any) -> Any:
     """Dicts, lists, texts and numbers with ``<oc.env:NAME>`` for the value of a secret variable, where it occurs.
 

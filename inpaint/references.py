@@ -6,18 +6,23 @@ reader's own secrets.
 """
 
 import copy
+import hmac
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import AnyNode, Container, DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.resolvers import oc
 
+from inpaint.folder import replacing
 from inpaint.provenance import PLACEHOLDER, in_place_of
-from inpaint.settings import ConfigError
+from inpaint.settings import ConfigError, Refused
+from inpaint.untrusted import read_bytes
 
 LARGEST = 1_000_000  # characters and values of a config whose references are filled in; one of a run has 10 000
 REFERENCE = re.compile(r"\$\{([^${}]*)\}")
@@ -173,13 +178,51 @@ def _names_for_values() -> Iterator[None]:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
+def fingerprints(cfg: DictConfig) -> dict[str, str]:
+    """What tells whether the variables that a config refers to are as they were, and tells nobody else anything.
+
+    Each is authenticated (HMAC-SHA256) with a key of this user, which stays here: without it nobody can try values,
+    and what was written with another key is not compared.
+
+    Returns:
+        A digest for each variable that is set, and of the key as ``""``; nothing where no key can be kept.
+    """
+    values = {name: os.environ[name] for name in _variables(cfg) if name in os.environ}
+    if not values or (key := _key()) is None:
+        return {}
+    digests = {
+        name: hmac.digest(key, f"{name}={value}".encode(errors="surrogateescape"), "sha256").hex()
+        for name, value in values.items()
+    }
+    return {"": hmac.digest(key, b"", "sha256").hex(), **digests}
+
+
+def _key() -> bytes | None:
+    """32 random bytes below the user's home, made when they are first asked for."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "inpaint"
+    file = folder / "fingerprints.key"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            with replacing(file) as scratch:
+                scratch.chmod(0o600)
+                scratch.write_bytes(secrets.token_bytes(32))
+        return read_bytes(file, 32)
+    except (OSError, RuntimeError, Refused):  # no home, a full disk
+        return None
+
+
+def _variables(cfg: DictConfig) -> list[str]:
+    """The variables that a config refers to; none where it cannot be written."""
+    try:
+        return list(dict.fromkeys(VARIABLE.findall(OmegaConf.to_yaml(cfg))))
+    except Exception:
+        return []
+
+
 def without_values(text: str, cfg: DictConfig) -> str:
     """A message in which no value stands that the config takes from the environment."""
-    try:
-        names = dict.fromkeys(VARIABLE.findall(OmegaConf.to_yaml(cfg)))
-    except Exception:  # of a config that cannot be written
-        return text
-    for name in names:
+    for name in _variables(cfg):
         value = os.environ.get(name, "")
         if len(value) >= WORD:
             text = in_place_of(name).join(re.split(rf"(?<!\w){re.escape(value)}(?!\w)", text))

@@ -27,7 +27,7 @@ from inpaint.config import Parts, build, build_baseline, check, plain
 from inpaint.folder import LOCK, Held, first_rank, only_one, refuse_links, shown
 from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
-from inpaint.references import command_line, without_environment
+from inpaint.references import command_line, fingerprints, without_environment
 from inpaint.settings import Refused
 from inpaint.writing import write_json
 
@@ -194,7 +194,7 @@ def _introduce(cfg: DictConfig, parts: Parts, start: "Start") -> None:
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
     print(f"run folder: {shown(cfg.paths.run)}", flush=True)
-    start.introduce(arithmetic(parts.trainer))
+    start.introduce(arithmetic(parts.trainer), fingerprints(cfg))
 
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:

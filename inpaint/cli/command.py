@@ -107,7 +107,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
     if message := too_long(overrides) or paths.unreadable(name, overrides):
         raise Refused(message)
     made: list[Made] = []
-    errors: list[Exception] = []
+    errors: list[tuple[Exception, DictConfig]] = []
 
     def task(cfg: DictConfig) -> None:
         try:
@@ -115,18 +115,20 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
             paths.settle(name, cfg)
             made.append(run(cfg))
         except Exception as error:  # kept from Hydra, which would print about it
-            errors.append(error)
+            errors.append((error, cfg))
 
     try:
         with bounded_yaml(), hydra_of(name) as ours:
             ours.run(name, task, list(overrides), with_log_configuration=False)
     except (HydraException, OmegaConfBaseException) as wrong:
         raise Refused(explain(name, wrong)) from wrong
-    for error in errors:
-        if isinstance(error, InstantiationException) and isinstance(error.__cause__, Refused):
-            raise error.__cause__
+    for error, cfg in errors:
+        refused = error.__cause__ if isinstance(error, InstantiationException) else error
+        if isinstance(refused, Refused):
+            refused.args = (without_values(str(refused), cfg),)
+            raise refused
         if isinstance(error, HydraException | OmegaConfBaseException | RecursionError):
-            raise Refused(_for_the_user(error) or explain(name, error)) from error
+            raise Refused(without_values(_for_the_user(error) or explain(name, error), cfg)) from None
         raise error
     return made[0]
 

@@ -19,8 +19,10 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
-from inpaint.folder import Busy, first_rank, only_one
-from inpaint.untrusted import read_json
+from inpaint.folder import Busy, first_rank, only_one, write_whole
+from inpaint.provenance import as_reference
+from inpaint.settings import Refused
+from inpaint.untrusted import Unreadable, read_json
 from inpaint.writing import write_json
 
 RECORD = "job.json"
@@ -50,7 +52,12 @@ class Job:
     def read(cls, folder: Path) -> "Job | None":
         """The record in a job's folder; None where there is none."""
         file = folder / RECORD
-        return cls.of(read_json(file)) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return cls.of(read_json(file))
+        except (Unreadable, KeyError, TypeError, AttributeError) as error:
+            raise Refused(f"{file}: no record of a job ({error}); delete it, or choose another folder") from None
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Job":
@@ -83,7 +90,7 @@ LONGER = 10  # times the updates of the sweep, for the run of the winner
 def trained_longer(overrides: Sequence[str], updates: int) -> str:
     """The command that trains the winner of a sweep `LONGER` times as long."""
     kept = [line for line in settings(overrides) if not line.startswith("trainer.max_steps=")]
-    return shlex.join(["inpaint-train", *kept, f"trainer.max_steps={LONGER * updates}"])
+    return shlex.join(["inpaint-train", *map(as_reference, kept), f"trainer.max_steps={LONGER * updates}"])
 
 
 def ours() -> bool:
@@ -191,7 +198,7 @@ def is_pruned(error: Exception) -> bool:
 
 def _complain(name: str, number: int, error: Exception, folder: Path, told: str) -> None:
     """Say it now; the traceback goes into the folder, the table at the end of the sweep repeats the last line."""
-    (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    write_whole(folder / "error.txt", "".join(traceback.format_exception(error)))
     for line in told.splitlines():
         print(f"inpaint-{name}: job {number} failed: {line}", file=sys.stderr)
     print(f"inpaint-{name}: job {number}: all of it in {folder / 'error.txt'}", file=sys.stderr, flush=True)

@@ -1,6 +1,5 @@
 """The leaderboard in a terminal and as CSV."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from inpaint.evaluation.intervals import Difference
 from inpaint.evaluation.table import COUNTED, Cell, figure_cells, print_blocks
 from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.settings import printable
+from inpaint.writing import write_table
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
 SHOWN = (*table.SHOWN, "lpips_alex", "fid")
@@ -148,7 +148,4 @@ def write_csv(report: Report, path: Path) -> None:
                 if interval := entry.intervals().get(name):
                     line[f"{name}_low"], line[f"{name}_high"] = interval
             lines.append(line | entry.found)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write_table(path, list(dict.fromkeys(key for line in lines for key in line)), lines)

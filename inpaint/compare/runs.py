@@ -25,7 +25,7 @@ from inpaint.folder import expanded, inside
 from inpaint.metrics.columns import COLUMNS, add_columns_of
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
-from inpaint.untrusted import TABLE, measure, read_json, read_table, read_yaml
+from inpaint.untrusted import Unreadable, read_json, read_table, read_yaml
 
 AREA = re.compile(rf"{ALL}|\d{{1,3}}-\d{{1,3}} %")
 STEP = re.compile("[0-9]{1,15}")
@@ -96,17 +96,14 @@ class Run:
         """Points (update, value) of each curve of `metrics.csv`, finite values alone; empty where there is none."""
         path = inside(self.folder, "metrics.csv")
         found: dict[str, list[tuple[int, float]]] = {}
-        if not self.trained or not path.is_file():
-            return found
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            # A run that was killed may have half a last line; a curve is none the worse for it.
-            for line in csv.DictReader(file):
-                step = line.get("step") or ""
-                for name, text in line.items() if STEP.fullmatch(step) else ():
-                    if isinstance(text, str) and text and name.startswith(("train/", "val/")):
-                        value = _number(text)
-                        if math.isfinite(value):
-                            found.setdefault(name, []).append((int(step) + 1, value))
+        # A run that was killed may have half a last line; a curve is none the worse for it.
+        for line in read_table(path) if self.trained and path.exists() else ():
+            step = line.get("step") or ""
+            for name, text in line.items() if STEP.fullmatch(step) else ():
+                if isinstance(text, str) and text and name.startswith(("train/", "val/")):
+                    value = _number(text)
+                    if math.isfinite(value):
+                        found.setdefault(name, []).append((int(step) + 1, value))
         return found
 
 
@@ -161,9 +158,6 @@ def read(folder: Path) -> list[Run]:
             config = renamed(read_yaml(inside(folder, file)))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
-            file = "metrics.csv"
-            if inside(folder, file).exists():
-                measure(folder / file, TABLE)  # read when its curves are drawn
         file = "results.json"
         results = inside(folder, file)
         content = read_json(results) if results.exists() else {"measured": {}}
@@ -210,6 +204,10 @@ def read(folder: Path) -> list[Run]:
     for run in runs:
         for kind in (None, "input", "truth"):
             run.pictures(kind)
+        try:
+            run.curves()
+        except (OSError, Unreadable, csv.Error) as error:
+            raise Refused(_said("metrics.csv", error)) from error
     return runs
 
 

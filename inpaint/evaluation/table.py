@@ -4,7 +4,6 @@ Imports no torch, so that `inpaint-compare` starts at once. The terminal shows s
 nothing else is asked for; the files have all of them.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,9 @@ from inpaint import untrusted
 from inpaint.evaluation.intervals import ALL, Results, Row
 from inpaint.metrics.columns import COLUMNS, Column
 from inpaint.settings import Refused, printable
+from inpaint.writing import write_table
 
+COUNTS = ("area", "method", "images", "perfect", "broken")  # of a row, before its figures
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
 COUNTED = {  # columns of a table where any row has such pictures
@@ -45,14 +46,14 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         columns.append((name, "means"))
         if name in having_intervals:
             columns += [(name, "low"), (name, "high")]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        headings = [name if kind == "means" else f"{name}_{kind}" for name, kind in columns]
-        writer.writerow(["area", "method", "images", "perfect", "broken", *headings])
-        for row in rows:
-            values = [getattr(row, kind).get(name, math.nan) for name, kind in columns]
-            fields = ["" if math.isnan(value) else value for value in values]
-            writer.writerow([row.area, row.method, row.images, row.perfect, row.broken, *fields])
+    headings = [name if kind == "means" else f"{name}_{kind}" for name, kind in columns]
+
+    def fields(row: Row) -> dict[str, Any]:
+        values = [getattr(row, kind).get(name, math.nan) for name, kind in columns]
+        shown = ["" if math.isnan(value) else value for value in values]
+        return {name: getattr(row, name) for name in COUNTS} | dict(zip(headings, shown, strict=True))
+
+    write_table(path, [*COUNTS, *headings], map(fields, rows))
 
 
 def read_csv(path: Path) -> list[Row]:

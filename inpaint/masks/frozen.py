@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaint.folder import inside
+from inpaint.folder import inside, replacing
 from inpaint.masks.shapes import Size
 from inpaint.pictures.reading import BadImage, read_mask
 from inpaint.settings import Refused
@@ -109,11 +109,12 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
     rows = []
     for crop in crops:
         height, width = crop.mask.shape[1:]
-        mask, image = f"masks/{crop.index:06d}.png", ""
-        Image.fromarray(crop.mask[0].numpy()).save(folder / mask)
+        mask, image = f"masks/{crop.index:06d}.png", f"images/{crop.index:06d}.png" if images else ""
+        with replacing(folder / mask) as scratch:
+            Image.fromarray(crop.mask[0].numpy()).save(scratch)
         if images:
-            image = f"images/{crop.index:06d}.png"
-            Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(folder / image)
+            with replacing(folder / image) as scratch:
+                Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(scratch)
         place = {"height": height, "width": width, "mask_key": crop.key, "mask": mask, "image": image}
         rows.append(described(crop.index, crop.photograph, crop.area, crop.image, crop.mask) | place)
     write_table(folder / MANIFEST, COLUMNS, rows)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from inpaint.cli.command import command
 from inpaint.config import build_data, check, choose_device, load_generator, untrained_generator
-from inpaint.folder import LOCK, only_one, replacing_all
+from inpaint.folder import LOCK, only_one, refuse_links, replacing_all
 from inpaint.probe.report import Encoder, Pictures, cells, figure_definitions, summarise, write_results
 from inpaint.settings import ConfigError, Refused, listed
 
@@ -47,6 +47,7 @@ def run(cfg: DictConfig) -> None:
 
     check(cfg)
     check_numbers(cfg)
+    refuse_links(Path(cfg.paths.run), "hydra.run.dir")
     device = choose_device(cfg.device)
     encoders = load_encoders(cfg)
     data = build_data(OmegaConf.create({"data": OmegaConf.to_container(cfg.data, resolve=True), "masks": UNUSED}))

@@ -1,6 +1,5 @@
 """A grid, and what it shares with a search: one sweep at a time in a folder, and the record of its jobs."""
 
-import json
 import os
 import sys
 import time
@@ -17,9 +16,10 @@ from omegaconf import OmegaConf
 
 from inpaint.cli.isolation import DONE, RUNNING, visible_gpus
 from inpaint.cli.job import Job, settings
-from inpaint.folder import Busy, only_one
-from inpaint.settings import SweepError
+from inpaint.folder import only_one, refuse_links
+from inpaint.settings import Refused, SweepError
 from inpaint.sweep.launch import Asked, launch
+from inpaint.untrusted import Unreadable, read_json
 from inpaint.writing import write_json
 
 JOBS = "jobs.json"
@@ -82,12 +82,13 @@ def session(sweeper: Asked) -> Iterator[None]:
     if jobs and OmegaConf.select(cfg, "sweep.gpu_a_job") and (gpus := visible_gpus()) and not 0 < jobs <= len(gpus):
         raise SweepError(f"hydra.launcher.n_jobs: {jobs} at a time, but {len(gpus)} GPUs here; give each job one")
     try:
+        refuse_links(folder, "hydra.sweep.dir")
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
             print(f"sweep folder: {folder}; after an interruption, hydra.sweep.dir={folder} goes on", flush=True)
             yield
             (folder / RUNNING).write_text(DONE)
-    except Busy as error:
+    except Refused as error:
         raise SweepError(str(error)) from None
 
 
@@ -100,7 +101,12 @@ def say_how_many(folder: Path, jobs: int, done: int) -> None:
 def read_jobs(folder: Path) -> list[Job]:
     """All jobs of the sweep in `folder`, in their order."""
     file = folder / JOBS
-    return [Job.of(job) for job in json.loads(file.read_text(encoding="utf-8"))["jobs"]] if file.is_file() else []
+    if not file.is_file():
+        return []
+    try:
+        return [Job.of(job) for job in read_json(file)["jobs"]]
+    except (Unreadable, KeyError, TypeError, AttributeError) as error:
+        raise SweepError(f"hydra.sweep.dir: {file} is none of a sweep ({error}); choose another folder") from None
 
 
 def write_jobs(folder: Path, kind: str, jobs: Sequence[Job], answer: Sequence[str] = ()) -> None:

@@ -1,6 +1,5 @@
 """What came out of a search: trials.csv, optuna.json, and a few lines."""
 
-import csv
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from inpaint.cli.job import trained_longer, write_json
 from inpaint.sweep.space import Parameter
+from inpaint.writing import write_table
 
 ENOUGH = 10  # finished trials before anything is said of what mattered
 
@@ -92,7 +92,4 @@ def _write_trials(trials: Sequence[FrozenTrial], objectives: Sequence[str], file
         came_out = trial.user_attrs.get("came_out", {})
         rows.append({"trial": trial.number, "state": trial.state.name.lower(), **values, **trial.params, **came_out})
     columns = list(dict.fromkeys(["trial", "state", *objectives, *(key for row in rows for key in row)]))
-    with file.open("w", newline="", encoding="utf-8") as lines:
-        table = csv.DictWriter(lines, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    write_table(file, columns, rows)

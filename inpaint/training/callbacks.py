@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import Batch, given
+from inpaint.folder import replacing
 from inpaint.pictures.sheet import panel
 from inpaint.progress import Reporter
 from inpaint.settings import Refused
@@ -108,7 +109,8 @@ class ImagePanel(Callback):
         columns = dict(zip(PANEL_COLUMNS, pictures, strict=True))
         page = panel(columns)
         self.folder.mkdir(parents=True, exist_ok=True)
-        page.save(self.folder / f"update_{trainer.global_step:08d}.png")
+        with replacing(self.folder / f"update_{trainer.global_step:08d}.png") as scratch:
+            page.save(scratch)
         update = trainer.global_step - 1
         if loggers := [logger for logger in told(trainer) if logger.takes_pictures]:
             realism = pl_module.realism(outputs, mask)  # type: ignore[operator]

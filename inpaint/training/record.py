@@ -26,10 +26,11 @@ class RunRecord(Callback):
         folder: the run folder.
         config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers, without the
             secrets of the environment.
+        environment: digests of the variables that it refers to (`references.fingerprints`).
     """
 
-    def __init__(self, folder: str, config: dict[str, Any]) -> None:
-        self.folder, self.config = Path(folder), without_secrets(config)
+    def __init__(self, folder: str, config: dict[str, Any], environment: dict[str, str] | None = None) -> None:
+        self.folder, self.config, self.environment = Path(folder), without_secrets(config), environment or {}
         self.before = 0.0
         self.started: float | None = None
 
@@ -67,4 +68,4 @@ class RunRecord(Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Say in the file what it is."""
         checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
-        state["inpaint"]["arithmetic"] = arithmetic(trainer)
+        state["inpaint"] |= {"arithmetic": arithmetic(trainer), "environment": self.environment}

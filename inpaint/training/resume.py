@@ -117,10 +117,11 @@ class Start:
                 f"{', ...' if len(other) > 4 else ''}); choose another hydra.run.dir, or take the change back"
             )
 
-    def introduce(self, now: dict[str, Any]) -> None:
+    def introduce(self, now: dict[str, Any], environment: dict[str, str]) -> None:
         """Say where it goes on, and with what that was not so before.
 
         A run that goes on is the unbroken one bit for bit where `now`, its `arithmetic`, is that of the checkpoint.
+        `environment` is what `references.fingerprints` says now.
         """
         if self.path is None:
             return
@@ -132,6 +133,11 @@ class Start:
                 print(
                     f"  {', '.join(other)}: sums are rounded otherwise, so it goes on nearly, not exactly, as unbroken"
                 )
+        written = self.checkpoint["inpaint"].get("environment")
+        if isinstance(written, dict) and environment and written.get("") == environment[""]:  # by the same key
+            other = [name for name in environment if name in written and written[name] != environment[name]]
+            if other:
+                print(f"  changed since: the environment's {', '.join(other)}")
         for key, told in self.changed.items():
             if is_said_at_resume(key):
                 print(f"  changed since: {printable(told)}")

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import logging
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs, given
+from inpaint.folder import replacing
 from inpaint.provenance import flat
 from inpaint.settings import Refused, whole
 from inpaint.training.run_logger import told
@@ -122,10 +122,9 @@ class NonFiniteBatches(Callback):
         torch.save(content, stream)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(stream.getbuffer())
+            with replacing(path) as scratch:
+                scratch.write_bytes(stream.getbuffer())
         except OSError as error:  # the message of the update must not get lost for it
-            with suppress(OSError):
-                path.unlink()
             log.warning("%s Its batch could not be written (%s)", refused, error)
         else:
             log.warning("%s Its batch is in %s", refused, path)

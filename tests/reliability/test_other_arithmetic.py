@@ -45,7 +45,7 @@ def test_each_checkpoint_and_the_record_have_it(begun):
 def introduced(begun, capsys, before, now):
     start = Start(begun, "auto")
     start.checkpoint["inpaint"]["arithmetic"] = before
-    start.introduce(now)
+    start.introduce(now, {})
     return capsys.readouterr().out.splitlines()[1:]
 
 

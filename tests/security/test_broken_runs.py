@@ -11,8 +11,10 @@ import re
 
 import pytest
 
+from inpaint import rows
 from inpaint.compare.command import main
 from inpaint.compare.comparison import compare
+from inpaint.settings import Refused
 from inpaint.untrusted import TABLE, TEXT, YAML, Unreadable, parse_json, read_bytes, read_text, read_yaml
 from tests.compare.folders import add_validation, changed, make_run
 
@@ -96,6 +98,8 @@ BROKEN = {
     "a pipe for results": ("results.json", fifo),
     "curves of 3 GB": ("metrics.csv", sparse(3 << 30)),
     "a pipe for curves": ("metrics.csv", fifo),
+    "curves with a field of a megabyte": ("metrics.csv", text("step,train/l1\n0," + "x" * (1 << 20) + "\n")),
+    "curves of no UTF-8": ("metrics.csv", lambda path: path.write_bytes(b"step,train/l1\n0,\xff\n")),
 }
 
 
@@ -107,6 +111,19 @@ def test_named_and_left_out(kind, folder):
     assert len(report.entries[0].runs) == 2
     (line,) = report.left_out
     assert line.startswith(f"{folder / '1'}: {file}: ") and len(line) < 600 and "\n" not in line
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (file, _) in BROKEN.items() if file in ("records.csv", "metrics.csv")])
+def test_tables_in_python(kind, folder):
+    """`inpaint.rows` has no other reader: a line, or, of what is merely no number, the text."""
+    file, break_it = BROKEN[kind]
+    break_it(folder / "1" / file)
+    try:
+        rows(folder / "1", table=file.removesuffix(".csv"))
+    except Refused as error:
+        assert file in str(error) and len(str(error)) < 600 and "\n" not in str(error)
+    else:
+        assert kind == "records of words"
 
 
 def test_a_date_is_a_text(folder, capsys):

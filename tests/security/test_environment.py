@@ -4,18 +4,22 @@ The whole command, with its files, its checkpoint and what it prints, is in test
 """
 
 import json
+import shlex
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from inpaint import build
 from inpaint.checkpoint import stamp
+from inpaint.cli.job import trained_longer
 from inpaint.config import check
 from inpaint.provenance import renamed, without_secrets
-from inpaint.references import without_environment, without_values
+from inpaint.references import fingerprints, without_environment, without_values
 from inpaint.settings import ConfigError, Refused
 from inpaint.train import _named_as_recorded
 from inpaint.training.record import RunRecord
+from inpaint.training.resume import Start
 from tests.options import compose
 
 VALUES = {
@@ -74,6 +78,47 @@ def test_messages_have_the_names(environment):
     cfg = compose("+paths.x='${oc.env:SHORT}'", "+paths.y='${oc.env:DATABASE_URL}'", "+paths.z='${oc.env:ABSENT,kQ9x}'")
     message = "paths: db://me:hunter2@host/kQ9x and kQ9xy are not there"
     assert without_values(message, cfg) == "paths: <oc.env:DATABASE_URL>/<oc.env:SHORT> and kQ9xy are not there"
+
+
+def test_messages_in_python_have_them_too(environment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["data=folder", "data.root=${oc.env:DATABASE_URL}"], ["+paths.x=${oc.env:DATABASE_URL}", "seed=x"]):
+        with pytest.raises(Refused) as raised:
+            build(*words, f"name={'${oc.env:SHORT}'}", "+debug=tiny")
+        assert not [value for value in environment.values() if len(value) > 3 and value in str(raised.value)]
+
+
+def test_a_command_to_type_again_refers_to_the_environment(environment):
+    written = ["+paths.x=<oc.env:SHORT>", "+paths.y=<oc.decode:<oc.env:PIN>>", "a=<b>"]
+    command = trained_longer(written, 10)
+    assert shlex.split(command)[1:4] == ["+paths.x=${oc.env:SHORT}", "+paths.y=${oc.decode:${oc.env:PIN}}", "a=<b>"]
+
+
+def test_a_variable_that_changed_is_noticed_by_those_who_may_know(environment, tmp_path, monkeypatch, capsys):
+    """Of a checkpoint that is passed on, nobody can try passwords: the digests have a key that stays here."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    cfg = compose("+paths.x='${oc.env:SHORT}'", "+paths.y='${oc.env:PIN}'", "+paths.z='${oc.env:ABSENT,1}'")
+    before = fingerprints(cfg)
+    assert set(before) == {"", "SHORT", "PIN"} and before == fingerprints(cfg)
+    assert not [value for value in environment.values() if value in str(before)]
+    (key,) = (tmp_path / "state").rglob("*.key")
+    assert key.stat().st_mode & 0o777 == 0o600
+    start = Start(tmp_path, "auto")
+    start.path, start.checkpoint = tmp_path, {"inpaint": {"environment": before}}
+
+    def introduced(now):
+        start.introduce({}, now)
+        return capsys.readouterr().out
+
+    assert "changed" not in introduced(before)
+    monkeypatch.setenv("SHORT", "kQ9y")
+    assert "changed since: the environment's SHORT\n" in introduced(fingerprints(cfg))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of another user"))
+    other = fingerprints(cfg)
+    assert other["PIN"] != before["PIN"] and "changed" not in introduced(other)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert fingerprints(cfg) == {} == fingerprints(compose()) and "changed" not in introduced({})
 
 
 @pytest.mark.parametrize("name", ["GITHUB_PAT", "REDIS_AUTH", "SLACK_WEBHOOK", "DATABASE_URL", "PIN"])

@@ -4,16 +4,19 @@ Real: files as `torch.save` writes them, and the commands' own reading, in this 
 were there; the seeded ones put a hostile value at any place of a genuine checkpoint.
 """
 
+import functools
 import json
 import math
 import pickle
 import random
+import re
 import zipfile
 
 import pytest
 import torch
 from hydra.errors import InstantiationException
 from PIL import Image
+from torch import nn
 
 from inpaint import checkpoint, predict
 from inpaint.cli.command import _for_the_user
@@ -230,6 +233,56 @@ def test_members_that_share_their_bytes_are_refused(tmp_path):
             archive.filelist.append(again)
         archive._didModify = True
     assert "larger than the file" in told(tmp_path / "x.ckpt")
+
+
+LARGE = {
+    "width": (NODE | {"width": 1_000_000_000}, "more than 65536"),
+    "channels": (NODE | {"width": 60_000}, "larger network"),
+    "layers": (NODE | {"blocks": 60_000}, "larger network"),
+    "layers without values": (NODE | {"blocks": 60_000, "width": 1}, "larger network"),
+    "a list of layers": (
+        {"_target_": "inpaint.networks.generators.mat.MAT", "width": 6, "depths": [60_000], "windows": [8]},
+        "larger network",
+    ),
+    "layers, and an argument of no kind": (NODE | {"width": 60_000, "norm": "x"}, "norm|larger network"),
+    "another width": (NODE | {"width": 5}, "not those of the ResidualUNet"),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_config_of_a_larger_network_is_refused_before_that_is_built(kind, tmp_path, monkeypatch):
+    """A billion channels take forty bytes of text; no tensor gets values before its shape is known to be the file's."""
+    node, message = LARGE[kind]
+    content = genuine()
+    config(generator=node)(content)
+    torch.save(content, tmp_path / "x.ckpt")
+    register, largest = nn.Module.register_parameter, []
+
+    def watched(module, name, value):
+        if value is not None and value.device.type != "meta":
+            largest.append(value.numel())
+        register(module, name, value)
+
+    monkeypatch.setattr(nn.Module, "register_parameter", watched)
+    assert re.search(message, told(tmp_path / "x.ckpt")) and not largest
+
+
+def test_a_network_that_can_only_be_built_with_values_is_compared_all_the_same(tmp_path, monkeypatch):
+    """As that of a part whose constructor reads a weight."""
+    build = ResidualUNet.__init__
+
+    @functools.wraps(build)
+    def reads(self, *args, **settings):
+        build(self, *args, **settings)
+        next(self.parameters()).flatten()[0].item()
+
+    monkeypatch.setattr(ResidualUNet, "__init__", reads)
+    torch.save(genuine(), tmp_path / "x.ckpt")
+    assert told(tmp_path / "x.ckpt") is None
+    content = genuine()
+    content["state_dict"].pop(NAME)
+    torch.save(content, tmp_path / "x.ckpt")
+    assert "not those of the ResidualUNet" in told(tmp_path / "x.ckpt")
 
 
 class Allocates:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from inpaint import checkpoint, evaluate, preview, train
-from inpaint.config import load_generator
+from inpaint.config import load_generator, recorded
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.settings import ConfigError
 from tests.reliability.commands import SMALL
@@ -130,6 +130,17 @@ def test_files_are_read_when_it_is_asked_for(sent, photo_folder, mask_folder, co
     nested = {"_target_": "inpaint.masks.Mixture", "kinds": {"files": masks}}
     for group in (masks, nested):
         assert "trust_paths" in command(evaluate, f"checkpoint={sent(masks=group)}", "baselines=[]", code=2)
+
+
+def test_nothing_is_written_where_a_checkpoint_says(sent, tmp_path, caplog):
+    """Even where its paths are trusted, which is said of reading; numbers that are there already are read."""
+    for name in ("counts", "cache_dir"):
+        loaded = checkpoint.load(sent(data=shards("x") | {"train": "a.tar", name: str(tmp_path / "new")}))
+        assert name not in recorded(loaded, "data", True) and f"data.{name}: the checkpoint's is not" in caplog.text
+        assert name in recorded(loaded, "data", True, [f"data.{name}"])
+    (tmp_path / "new").write_text('{"a.tar": 3}')
+    loaded = checkpoint.load(sent(data=shards("x") | {"train": "a.tar", "counts": str(tmp_path / "new")}))
+    assert recorded(loaded, "data", True)["counts"] == str(tmp_path / "new")
 
 
 def test_nothing_is_built_for_an_automatic_setting_of_a_run_that_goes_on(sent, tmp_path, command):

@@ -138,8 +138,8 @@ class EdgeConnect(nn.Module):
     def __init__(self, width: int = 64, blocks: int = 8, sigma: float = 2.0) -> None:
         super().__init__()
         whole_numbers("generator", width=width, blocks=blocks)
-        if sigma <= 0:
-            raise Refused(f"generator.sigma: {sigma} pixels, give more than 0")
+        if not 0 < sigma <= 100:  # the Gaussian has six times as many pixels in a row
+            raise Refused(f"generator.sigma: {sigma} pixels, give more than 0 and no more than 100")
         self.sigma = sigma
         self.edges = EdgeGenerator(width, blocks)
         self.painter = nn.Sequential(_network(4, 3, width, blocks), nn.Tanh())
