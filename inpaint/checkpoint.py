@@ -7,7 +7,6 @@ A run keeps them in ``checkpoints/``: ``update_00000500.ckpt``, its sha256 besid
 import hashlib
 import json
 import logging
-import math
 import os
 import re
 import shutil
@@ -35,6 +34,7 @@ log = logging.getLogger("inpaint.checkpoint")
 KIND = "inpaint checkpoint"
 FORMAT = 1  # of what `stamp` writes; one more when older versions of this package could not go on from it
 NAME = re.compile(r".*update_(\d+)\.ckpt")
+FOREVER = 1e12  # seconds, that no run took
 ASIDE = ".aside"
 AVERAGE = "ema.network."  # before the names of the weights of the generator's moving average
 
@@ -273,7 +273,7 @@ def _lacking(checkpoint: dict[Any, Any]) -> str:
         return "config, update and state_dict"
     if not (isinstance(said.get("format", 1), int) and isinstance(version, str)):
         return "format, a number, and version, a text,"
-    if not (isinstance(seconds, int | float) and 0 <= seconds < math.inf):
+    if not (isinstance(seconds, int | float) and 0 <= seconds < FOREVER):
         return "seconds, a number,"
     if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         return "tensors by their names, as state_dict,"

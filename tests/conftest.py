@@ -22,8 +22,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 pytest_plugins = ["tests.sweeps"]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def state_of_its_own(tmp_path_factory):
+    """Nothing is written below the home of whoever runs the tests (`references.fingerprints` keeps a key there)."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_behind():
+def nothing_left_behind(state_of_its_own):
     """The environment is as it was, and no Hydra is left initialised."""
     from hydra.core.global_hydra import GlobalHydra
 
