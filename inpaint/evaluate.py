@@ -62,9 +62,14 @@ def run(cfg: DictConfig) -> None:
     if trained and not _paired(cfg):
         cfg = _with_checkpoints(cfg, trained, notes)
     check(cfg)
+    if taken := [name for name in trained if name in cfg.baselines or name == _generator(cfg)]:
+        raise ConfigError(
+            f"checkpoint: one is called {taken[0]}, as a fill is; name it: 'checkpoint={{other: FILE}}', or leave the "
+            "fill out of baselines"
+        )
     methods: dict[str, Any] = {name: load_generator(loaded, cfg.trust_paths) for name, (loaded, _) in trained.items()}
     if cfg.get("generator"):
-        methods[_choice("generator")] = build_fill(cfg.generator)
+        methods[_generator(cfg)] = build_fill(cfg.generator)
     if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
         raise ConfigError(f"results.{taken[0]}: another method is called {taken[0]}; give the results another name")
     methods |= dict.fromkeys(cfg.results or {})
@@ -275,10 +280,11 @@ def _differing(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]
     return sorted("kind" if key == "_target_" else key for key in keys)
 
 
-def _choice(group: str) -> str:
+def _generator(cfg: DictConfig) -> str:
+    """The option of the fill that is measured; empty where none is."""
     from hydra.core.hydra_config import HydraConfig
 
-    return HydraConfig.get().runtime.choices[group]
+    return HydraConfig.get().runtime.choices["generator"] if cfg.get("generator") else ""
 
 
 def main() -> None:

@@ -106,6 +106,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     from inpaint.training.launching import end_other_ranks, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
+    from inpaint.training.seams import refuse_broken_state
 
     parts = build(cfg)
     folder = shown(cfg.paths.run)
@@ -121,6 +122,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
         for logger in told(parts.trainer):
             logger.begin(start.update, start.validation_due)
     start.checkpoint.clear()  # its memory; the trainer reads the file itself
+    refuse_broken_state(parts.trainer)
     parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
     error: BaseException | None = None
     try:

@@ -32,6 +32,9 @@ PATIENCE = 600  # seconds without a batch after which workers are given up; torc
 CACHED = 2**20  # numbers that a CPU works on at a time
 
 
+MOST_VALIDATED = 1 << 24  # crops; their order is a list
+
+
 class InpaintingData(L.LightningDataModule):
     """Masked batches of crops of photographs.
 
@@ -140,6 +143,8 @@ class InpaintingData(L.LightningDataModule):
                 f"data.validation_crops: {crops} validation crops are fewer than the {ranks} devices; raise it, or let "
                 "more photographs validate"
             )
+        if crops > MOST_VALIDATED:
+            raise Refused(f"data.validation_crops: {crops} crops in all are more than {MOST_VALIDATED}; lower it")
         if stage == "fit" and len(self.train_dataloader()) == 0:
             raise Refused(
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "

@@ -5,6 +5,7 @@ nothing else is asked for; the files have all of them.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -219,7 +220,7 @@ def markdown(results: Results, columns: Sequence[str] = SHOWN, notes: Sequence[s
         )
         parts += [title, grid(["method", *(COLUMNS[name].heading for name in compared)], lines, 1)]
     if notes:
-        parts.append("".join(f"- {note}\n" for note in notes))
+        parts.append("".join(f"- {_safe(note)}\n" for note in notes))
     parts += ["".join(f"- {title}: {definition}\n" for title, definition in definitions.items())]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
@@ -231,7 +232,8 @@ def grid(headings: Sequence[str], lines: Sequence[Sequence[str]], labels: int) -
 
 
 def _safe(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """A text of anybody's in Markdown: no cell ends in it, and nothing of it is a link, a picture or HTML."""
+    return re.sub(r"[|<\[\\]", r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def marked(cell: Cell) -> str:

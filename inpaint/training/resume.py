@@ -108,7 +108,8 @@ class Start:
             for settings in (self.config, without_secrets(config))
         )
         keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-        self.changed = {key: f"{key} {before.get(key)} -> {now.get(key)}" for key in keys}
+        # Before, it may be anything of any length: what follows is for a line.
+        self.changed = {key: f"{key[:80]} {str(before.get(key))[:80]} -> {str(now.get(key))[:80]}" for key in keys}
         if other := [told for key, told in self.changed.items() if not may_change(key)]:
             version = self.checkpoint["inpaint"]["version"]
             by = f" of inpaint {version}" if version != __version__ else ""
@@ -128,7 +129,11 @@ class Start:
         print(f"going on from {shown(self.path)}")
         before = self.checkpoint["inpaint"].get("arithmetic")
         if isinstance(before, dict):  # runs of older versions have none
-            other = [f"{key} {before[key]!r} -> {now[key]!r}" for key in now if before.get(key, now[key]) != now[key]]
+            other = [
+                f"{key} {str(before[key])[:80]!r} -> {now[key]!r}"
+                for key in now
+                if before.get(key, now[key]) != now[key]
+            ]
             if other:
                 print(
                     f"  {', '.join(other)}: sums are rounded otherwise, so it goes on nearly, not exactly, as unbroken"

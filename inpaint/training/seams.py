@@ -12,6 +12,10 @@ import lightning as L
 from lightning.pytorch.core.optimizer import do_nothing_closure
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
+
+from inpaint.checkpoint import CheckpointError
+from inpaint.settings import Refused
 
 # ---- the update ------------------------------------------------------------------------------------------------------
 
@@ -44,6 +48,40 @@ def unsynchronised(trainer: L.Trainer) -> AbstractContextManager[None]:
 def state_of(trainer: L.Trainer) -> dict[str, Any]:
     """What Lightning would write into a checkpoint now; nothing is copied."""
     return trainer._checkpoint_connector.dump_checkpoint()
+
+
+class _Connector(_CheckpointConnector):
+    """Lightning's, whose own errors about a checkpoint are told in a line."""
+
+    def resume_start(self, checkpoint_path: Any = None, weights_only: bool | None = None) -> None:
+        """Reads the file and looks at who wrote it."""
+        with _state_is_refused(self.trainer):
+            super().resume_start(checkpoint_path, weights_only)
+
+    def _restore_modules_and_callbacks(self, checkpoint_path: Any = None, weights_only: bool | None = None) -> None:
+        with _state_is_refused(self.trainer):
+            super()._restore_modules_and_callbacks(checkpoint_path, weights_only)
+
+    def restore_training_state(self) -> None:
+        """Gives optimizers, schedules and loops their states."""
+        with _state_is_refused(self.trainer):
+            super().restore_training_state()
+
+
+@contextmanager
+def _state_is_refused(trainer: L.Trainer) -> Iterator[None]:
+    try:
+        yield
+    except (Refused, OSError):
+        raise
+    except Exception as error:  # whatever is made of a value of another kind
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise CheckpointError(f"resume: no run can go on with the state in {trainer.ckpt_path} ({reason})") from None
+
+
+def refuse_broken_state(trainer: L.Trainer) -> None:
+    """A checkpoint with a state that Lightning or torch cannot take is refused, and no traceback of theirs is shown."""
+    trainer._checkpoint_connector.__class__ = _Connector
 
 
 def epoch_of(state: dict[str, Any]) -> int:

@@ -174,6 +174,13 @@ def test_markdown_keeps_a_bar_inside_its_cell() -> None:
     assert r"| a\|b |" in markdown(aggregate([record("a|b", 0, 0.05)]))
 
 
+def test_a_name_is_neither_a_link_nor_a_picture_nor_html_in_markdown() -> None:
+    """As an editor shows it, which would ask the address."""
+    name = "![x](http://h/i) [y](http://h) <img src=http://h/i> \\\n| z"
+    text = markdown(aggregate([record(name, 0, 0.05)]), notes=[name])
+    assert not re.search(r"(?<!\\)[\[<]", text.replace("[0, ", "")) and r"!\[x](http" in text and "\n| z" not in text
+
+
 def test_best_is_what_prints_as_the_best_where_there_is_a_choice() -> None:
     psnr, l1 = COLUMNS["psnr"], COLUMNS["hole_l1"]
     assert [cell.best for cell in figure_cells(psnr, [20.001, 20.004, 19.0, math.nan])] == [True, True, False, False]
