@@ -233,7 +233,7 @@ def grid(headings: Sequence[str], lines: Sequence[Sequence[str]], labels: int) -
 
 def _safe(text: str) -> str:
     """A text of anybody's in Markdown: no cell ends in it, and nothing of it is a link, a picture or HTML."""
-    return re.sub(r"[|<\[\\]", r"\\\g<0>", " ".join(text.splitlines()))
+    return re.sub(r"[|<\\]|\](?=[(\[:])", r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def marked(cell: Cell) -> str:

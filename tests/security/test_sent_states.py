@@ -24,7 +24,7 @@ KINDS = {
     "loops whose progress is a number": ("loops", {"fit_loop": {"epoch_progress": 7}}),
     "an optimizer that is a number": ("optimizer_states", [torch.tensor(math.nan)]),
     "an optimizer without groups": ("optimizer_states", [{"state": {}}]),
-    "schedules that are a text": ("lr_schedulers", [""]),
+    "a schedule that is a number": ("lr_schedulers", [7]),
     "callbacks that are a number": ("callbacks", 7),
 }
 
