@@ -297,9 +297,9 @@ def _generator_of(checkpoint: dict[str, Any], trust_paths: bool) -> "nn.Module":
 
     state = generator_state(checkpoint)
     node = recorded(checkpoint, "generator", trust_paths)
-    cfg = OmegaConf.create({"generator": node})
-    if not chosen(cfg.generator):
+    if "_target_" not in node:
         raise ConfigError("checkpoint: its config names no generator")
+    cfg = OmegaConf.create({"generator": node})
     check(cfg)
     for path, value in flat(node, "generator").items():
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
@@ -374,10 +374,8 @@ def _without_what_is_made(node: dict[str, Any], group: str, given: Iterable[str]
     there = {name: text for name in GROUPS[group].made if isinstance(text := node.get(name), str)}
     ignored = [name for name, text in there.items() if not Path(text).is_file() and f"{group}.{name}" not in given]
     for name in ignored:
-        log.warning(
-            f"{group}.{name}: the checkpoint's is not written to ({printable(there[name][:80])}); "
-            f"++{group}.{name}=... names a place of your own"
-        )
+        place = printable(there[name][:80])
+        log.warning(f"{group}.{name}: the checkpoint's is not written to ({place}); ++{group}.{name}=... names another")
     return {name: value for name, value in node.items() if name not in ignored}
 
 
