@@ -9,7 +9,8 @@ from pathlib import Path
 # Threads that wait for each other spin, so two of them on two shared cores may be far slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import kornia  # noqa: F401  these two set variables of their own when they are imported
+import cv2  # noqa: F401  these three set variables of their own when they are imported
+import kornia  # noqa: F401
 import lightning  # noqa: F401
 import numpy as np
 import pytest

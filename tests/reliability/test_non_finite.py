@@ -3,6 +3,8 @@
 Real: the trainer, two gloo processes, the files. Stand-in: the term that makes the NaN.
 """
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -209,9 +211,14 @@ def test_unwritable_batches_do_not_hide_the_error(tmp_path, caplog):
     assert "could not be written" in caplog.text
 
 
-def test_a_full_disk_stops_no_run_that_skips(tmp_path, caplog):
-    """Real: the kernel's refusal, by a link to /dev/full."""
-    (tmp_path / "update_00000002_rank0.pt").symlink_to("/dev/full")
+def test_a_full_disk_stops_no_run_that_skips(tmp_path, caplog, monkeypatch):
+    """Real: the kernel's refusal, of /dev/full in place of the first batch."""
+    write = Path.write_bytes
+
+    def full(path, content):
+        return write(Path("/dev/full") if path.name.startswith(".update_00000002") else path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     module = tiny(losses={"poison": Poison("nan")}, non_finite="skip")
     assert fit(module, loader(rows(), 4), 5, [NonFiniteBatches(str(tmp_path))]).global_step == 5
     assert "update 2, generator phase" in caplog.text and "No space left on device" in caplog.text
