@@ -29,12 +29,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from inpaint import config, evaluate, train
 from inpaint.cli.command import call
 from inpaint.cli.explain import options
+from inpaint.cli.typed import literal
 from inpaint.compare import runs
 from inpaint.folder import inside, shown
 from inpaint.predict import predictor
@@ -220,22 +220,7 @@ def _run(name: str, run: Any, overrides: Sequence[str]) -> Path:
 def _overrides(overrides: Sequence[str], folder: str | Path | None, settings: dict[str, Override]) -> list[str]:
     """All of them as texts of Hydra's grammar."""
     places = {} if folder is None else {"hydra.run.dir": folder}
-    return [*overrides, *(f"{key}={_text(key, value)}" for key, value in {**settings, **places}.items())]
-
-
-def _text(key: str, value: Override) -> str:
-    """A value in Hydra's grammar; texts are quoted, so that none of their signs means anything."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str | Path):
-        return QuotedString(str(value), Quote.single).with_quotes()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(_text(key, item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{_text(key, name)}:{_text(key, item)}' for name, item in value.items())}}}"
-    raise Refused(f"{key}: give texts, numbers, lists and dicts; got {type(value).__name__}")
+    return [*overrides, *(f"{key}={literal(key, value)}" for key, value in {**settings, **places}.items())]
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.config import build_data, check
 from inpaint.folder import replacing
@@ -69,7 +70,8 @@ def run(cfg: DictConfig) -> None:
     if freeze is not None:
         data.setup("validate")
         number = write_frozen(freeze, track(validation_crops(data), "freezing", "crops"), cfg.images)
-        print(f"frozen set: {number} crops and their masks in {freeze}; masks=files masks.root={freeze} reads it")
+        reading = typed.line("masks=files", typed.setting("masks.root", freeze))
+        print(f"frozen set: {number} crops and their masks in {freeze}; {reading} reads it")
 
 
 def look(data: "InpaintingData", split: str, samples: int, measured: int) -> tuple["Batch", list[float]]:

@@ -12,14 +12,15 @@ writes (`inpaint.evaluation.results`). The settings are in conf/train.yaml, each
 
 import json
 import os
-import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
 from inpaint.cli.new_folder import refuse_clocks
@@ -145,7 +146,6 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     Raises:
         Refused: a sweep with such a strategy; the message has the commands that do what was meant.
     """
-    from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     from inpaint.training.seams import relaunches
@@ -157,7 +157,7 @@ def _refuse_to_relaunch_a_sweep(trainer: "L.Trainer") -> None:
     given = [word for word in arguments if not word.startswith("+sweep=")]
     sweeps = [word[7:].strip("[]") for word in arguments if word.startswith("+sweep=")]
     commands = [
-        shlex.join(["inpaint-train", *given, f"+sweep={option if not sweeps else f'[{sweeps[0]},{option}]'}"])
+        typed.line("inpaint-train", *given, f"+sweep={option if not sweeps else f'[{sweeps[0]},{option}]'}")
         for option in ("processes", "slurm")
     ]
     raise Refused(
@@ -247,10 +247,11 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     published.print()
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
-    trust = " trust_paths=true" if named_files("data", plain(cfg)["data"]) else ""
-    print(f"  inpaint-evaluate checkpoint={folder} masks=boxes{trust}")
-    print(f"  inpaint-predict checkpoint={folder} images=DIR holes=DIR output=DIR")
-    print("  inpaint-train -m generator=context_encoder,residual_unet adversarial=hinge,none baselines=[]")
+    trust = ["trust_paths=true"] if named_files("data", plain(cfg)["data"]) else []
+    model = typed.setting("checkpoint", folder)
+    print(" ", typed.line("inpaint-evaluate", model, "masks=boxes", *trust))
+    print(" ", typed.line("inpaint-predict", model, "images=DIR", "holes=DIR", "output=DIR"))
+    print(" ", typed.comparison(typed.typed(), HydraConfig.get().runtime.choices))
     return figures
 
 

@@ -1,7 +1,6 @@
 """One job of a sweep: it never raises, its folder says how it ended, and a finished one is not done again."""
 
 import math
-import shlex
 import signal
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
+from inpaint.cli import typed
 from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
 from inpaint.folder import Busy, first_rank, only_one, write_whole
 from inpaint.provenance import as_reference
@@ -90,7 +89,7 @@ LONGER = 10  # times the updates of the sweep, for the run of the winner
 def trained_longer(overrides: Sequence[str], updates: int) -> str:
     """The command that trains the winner of a sweep `LONGER` times as long."""
     kept = [line for line in settings(overrides) if not line.startswith("trainer.max_steps=")]
-    return shlex.join(["inpaint-train", *map(as_reference, kept), f"trainer.max_steps={LONGER * updates}"])
+    return typed.line("inpaint-train", *map(as_reference, kept), f"trainer.max_steps={LONGER * updates}")
 
 
 def ours() -> bool:
@@ -163,7 +162,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     command = [sys.executable, "-m", f"inpaint.{name}", *(f"--config-dir={path}" for path in added)]
     command += [*hydra.overrides.task, "hydra.mode=RUN"]
     for key, place in {"run.dir": str(folder), "sweep.dir": hydra.sweep.dir}.items():
-        command.append(f"hydra.{key}={QuotedString(place, Quote.single).with_quotes()}")
+        command.append(typed.setting(f"hydra.{key}", place))
     last, received = "", []
 
     def pass_on(number: int, frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ Exit code 2 after a line for each thing that is wrong. Only `build` imports torc
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def _build(arguments: argparse.Namespace) -> None:
     print(f"{len(study.schedules)} schedules of {len(study.schedules[0]) - catch} comparisons and {catch} catch trials")
     if sources.left_out:
         print(printable(f"left out: {'; '.join(sources.left_out)}"))
-    print(f"next: inpaint-study serve {arguments.output}")
+    print(f"next: {shlex.join(['inpaint-study', 'serve', str(arguments.output)])}")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

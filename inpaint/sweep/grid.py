@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from inpaint.cli import typed
 from inpaint.cli.isolation import DONE, RUNNING, visible_gpus
 from inpaint.cli.job import Job, settings
 from inpaint.folder import only_one, refuse_links
@@ -85,7 +86,8 @@ def session(sweeper: Asked) -> Iterator[None]:
         refuse_links(folder, "hydra.sweep.dir")
         # Processes that a killed sweep left need a moment to notice.
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
-            print(f"sweep folder: {folder}; after an interruption, hydra.sweep.dir={folder} goes on", flush=True)
+            again = typed.line(typed.setting("hydra.sweep.dir", folder))
+            print(f"sweep folder: {folder}; after an interruption, {again} goes on", flush=True)
             yield
             (folder / RUNNING).write_text(DONE)
     except Refused as error:
