@@ -1,12 +1,11 @@
 """A folder that commands write: one owner at a time (a run with its ranks, a job, a sweep), files whole or not at all.
 
-A lock is the system's (`flock`), and ends with the last process that holds it, however that ends; the file that stays
-behind refuses nobody and says who was the last. A process that is forked holds what its parent holds. For ranks that is
-right, as they write into the folder; readers `let_go`.
+A lock is the system's (`flock`, on Windows `LockFileEx`), and ends with the last process that holds it, however that
+ends; the file that stays behind refuses nobody and says who was the last. A process that is forked holds what its
+parent holds. For ranks that is right, as they write into the folder; readers `let_go`.
 """
 
 import errno
-import fcntl
 import logging
 import os
 import secrets
@@ -19,6 +18,8 @@ from itertools import count
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from inpaint.settings import Refused, listed
 
@@ -88,11 +89,15 @@ def take(file: Path) -> bool:
 
 def wait_until_free(file: Path) -> None:
     """Return when no process holds the lock `file`, which is there; never, where the file system has no locks."""
-    with file.open() as lock:
+    descriptor = _open(file)
+    try:
         while True:
             with suppress(OSError):
-                return fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if filelock.lock_descriptor(descriptor, blocking=False):
+                    return
             time.sleep(0.5)
+    finally:
+        os.close(descriptor)
 
 
 def let_go() -> None:
@@ -108,7 +113,8 @@ class Held:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _hold, ({file: reduction.DupFd(descriptor) for file, descriptor in held.items()},)
+        duplicate = getattr(reduction, "DupFd", None)  # Windows has none: there the parent alone holds them
+        return _hold, ({file: duplicate(descriptor) for file, descriptor in held.items()} if duplicate else {},)
 
 
 def _hold(received: dict[Path, Any]) -> Held:
@@ -120,7 +126,7 @@ def _hold(received: dict[Path, Any]) -> Held:
 
 def _open(file: Path) -> int:
     try:
-        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        return os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise Refused(f"{file}: a link, which is no lock; remove it") from None
@@ -132,22 +138,23 @@ def _open(file: Path) -> int:
 def _taken(descriptor: int, file: Path) -> bool:
     """Take the lock, and say so in the file, unless another process has it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the latter from SMB
-        return False
+        if not filelock.lock_descriptor(descriptor, blocking=False):
+            return False
     except OSError as error:
         log.warning(f"{file}: no locks here ({error.strerror}), so nothing stops a second process in this folder")
     with suppress(OSError):  # a full disk
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
     held[file.resolve()] = descriptor
     return True
 
 
 def _owner(descriptor: int) -> str:
     try:
-        said = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-    except OSError:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        said = os.read(descriptor, 200).decode(errors="replace").strip()
+    except OSError:  # Windows lets nobody read what another process has locked
         said = ""
     return f" ({said})" if said else ""
 

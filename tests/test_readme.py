@@ -216,7 +216,7 @@ def test_every_file_of_faults_is_in_their_list():
 
 def test_nobody_is_told_to_install_the_program_of_somebody_else():
     """`inpaint` on PyPI is another program: what is installed is a checkout, a wheel or what is needed beside it."""
-    libraries = {"pre-commit", "wandb", "datasets", "fsspec", "pycocotools", "onnxruntime", "starlette"}
+    libraries = {"pre-commit", "wandb", "datasets", "fsspec", "pycocotools", "onnxruntime", "starlette", "tensorboard"}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     named = []
     for name in tracked.splitlines():

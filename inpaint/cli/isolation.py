@@ -15,6 +15,7 @@ from typing import Any
 
 from inpaint import folder
 from inpaint.settings import Refused
+from inpaint.system import KILL
 
 RUNNING = "sweep.lock"  # in the sweep's folder, held by the process that launches the jobs
 DONE = "done\n"  # in there: the sweep gave its lock back itself
@@ -34,7 +35,7 @@ def end_with_the_sweep(sweep: Path) -> None:
     def watch() -> None:
         folder.wait_until_free(file)
         if file.read_text() != DONE:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), KILL)
         _watched.discard(file)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -46,7 +47,7 @@ _watched: set[Path] = set()
 def killed_with_its_parent() -> None:
     """In a process that is about to start: the system kills it when the one that started it is gone (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, KILL)  # PR_SET_PDEATHSIG
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_
 from inpaint.folder import Busy, first_rank, only_one, write_whole
 from inpaint.provenance import as_reference
 from inpaint.settings import Refused
+from inpaint.system import STOPPING
 from inpaint.untrusted import Unreadable, read_json
 from inpaint.writing import write_json
 
@@ -171,10 +172,14 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
 
     # In a group of its own, or Ctrl-C would reach it twice, and a second one stops at once.
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=killed_with_its_parent, process_group=0
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=killed_with_its_parent if sys.platform == "linux" else None,
+        process_group=0,
     ) as process:
         if threading.current_thread() is threading.main_thread():  # Python allows no other; `isolated` gives them back
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            for number in STOPPING:
                 signal.signal(number, pass_on)
         assert process.stderr is not None
         for line in process.stderr:

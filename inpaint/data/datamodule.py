@@ -23,10 +23,11 @@ from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
 from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split, say
-from inpaint.data.store import SHARE, free_memory
+from inpaint.data.store import SHARE
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
 from inpaint.settings import Refused, choice, whole
+from inpaint.system import free_memory
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time

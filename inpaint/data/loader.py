@@ -18,6 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 from inpaint import rng
 from inpaint.folder import let_go
 from inpaint.settings import Refused
+from inpaint.system import USR2
 
 
 class KeyedSampler(Sampler[tuple[int, int]]):
@@ -235,7 +236,8 @@ def shelter(worker: int) -> None:
     let_go()
     parent = multiprocessing.parent_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    if USR2 is not None:
+        signal.signal(USR2, signal.SIG_IGN)
     if parent is None or not hasattr(signal, "sigtimedwait"):
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Container
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,16 +90,3 @@ class Store:
         pixel = self.begin_of[rows].view(-1, 1, 1) + y[:, :, None] * width + x[:, None, :]
         plane = height * width
         return torch.stack([self.data[pixel + channel * plane] for channel in range(self.channels)], dim=1)
-
-
-def free_memory() -> int:
-    """Bytes of memory that this process may still take, as Linux tells it, within its container; elsewhere 0."""
-    found = []
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        found.append(int(lines["MemAvailable"].split()[0]) * 1024)
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
-        found.append(int(limit) - int(used))
-    except (OSError, KeyError, ValueError):  # no such file, or a limit of "max"
-        pass
-    return max(0, min(found, default=0))

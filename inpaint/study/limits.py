@@ -6,7 +6,6 @@ descriptors are taken, asyncio's accept loop writes a traceback for each connect
 
 import asyncio
 import logging
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from inpaint.system import most_descriptors
 
 REQUEST_SECONDS = 10.0  # from the connection, or from the answer before, to the end of a request
 ANSWER_SECONDS = 300.0  # from there to the end of its answer; a large picture through a slow line
@@ -27,8 +28,8 @@ TEXT = b"this server is not called by that name; inpaint-study serve --name NAME
 
 def most_connections() -> int:
     """As many as there are descriptors for, each with the file that it is sent."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if soft == resource.RLIM_INFINITY else max(8, min(MOST, (soft - RESERVE) // 2))
+    descriptors = most_descriptors()
+    return MOST if descriptors is None else max(8, min(MOST, (descriptors - RESERVE) // 2))
 
 
 class Protocol(H11Protocol):

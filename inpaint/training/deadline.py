@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,9 +23,9 @@ class Deadline:
 
     A handler of Python's runs between two instructions of the main thread, so it never does while that waits in C, as
     in a collective for a rank that does not answer. The interpreter itself, however, writes the number of each signal
-    that has a handler into a file (`signal.set_wakeup_fd`) as soon as it comes, and a thread reads it there. When the
-    time is up, that thread writes the stacks of all threads to standard error, kills the processes that would be left
-    behind, stopped ones too, and leaves with exit code 1.
+    that has a handler into a socket (`signal.set_wakeup_fd`; Windows could not wait for a pipe) as soon as it comes,
+    and a thread reads it there. When the time is up, that thread writes the stacks of all threads to standard error,
+    kills the processes that would be left behind, stopped ones too, and leaves with exit code 1.
 
     Made in the main thread; `close` before what comes next has time of its own.
 
@@ -38,10 +39,10 @@ class Deadline:
         self, numbers: Collection[int], grace: float, others: Callable[[], Iterable[subprocess.Popen]]
     ) -> None:
         self.numbers, self.grace, self.others = numbers, grace, others
-        self.reading, self.writing = os.pipe()
-        os.set_blocking(self.writing, False)  # in a handler nothing waits
+        self.reading, self.writing = socket.socketpair()
+        self.writing.setblocking(False)  # in a handler nothing waits
         self.owner = os.getpid()
-        self.former = signal.set_wakeup_fd(self.writing, warn_on_full_buffer=False)
+        self.former = signal.set_wakeup_fd(self.writing.fileno(), warn_on_full_buffer=False)
         self.thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
         self.thread.start()
         OPEN.add(self)
@@ -50,10 +51,10 @@ class Deadline:
         """Give the file of signals back; no end comes any more."""
         OPEN.discard(self)
         signal.set_wakeup_fd(self.former)
-        os.write(self.writing, bytes([END]))
+        self.writing.send(bytes([END]))
         self.thread.join()
-        os.close(self.reading)
-        os.close(self.writing)
+        self.reading.close()
+        self.writing.close()
 
     def _watch(self) -> None:
         until: float | None = None
@@ -61,7 +62,7 @@ class Deadline:
             left = None if until is None else max(0.0, until - time.monotonic())
             if not select.select([self.reading], [], [], left)[0]:
                 self._leave()
-            received = os.read(self.reading, 256)
+            received = self.reading.recv(256)
             if self.former != -1:
                 with suppress(OSError):  # whoever had the file of signals before
                     os.write(self.former, received.replace(bytes([END]), b""))
@@ -99,4 +100,5 @@ def _in_a_forked_process() -> None:
         signal.set_wakeup_fd(-1)
 
 
-os.register_at_fork(after_in_child=_in_a_forked_process)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_in_a_forked_process)

@@ -23,11 +23,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from inpaint.settings import Refused
+from inpaint.system import KILL, STOPPING, USR1, USR2
 from inpaint.training import seams
 from inpaint.training.deadline import Deadline
 from inpaint.training.saving import SaveCheckpoint
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 log = logging.getLogger("inpaint.training.signals")
 
 
@@ -86,7 +86,7 @@ class StopOnSignal(Callback):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             launcher = self.trainer.strategy.launcher if self.trainer is not None else None
             if launcher is not None:
-                launcher.kill(signal.SIGKILL)
+                launcher.kill(KILL)
             raise Stopped(self._code(number))
         if not self.received:
             self.received = number
@@ -179,9 +179,9 @@ class StopOnSignal(Callback):
         if trainer.is_global_zero:
             saved = "; the same command goes on from there" if _savers(trainer) else "; nothing saves checkpoints here"
             log.warning(f"{number.name}: stopped after update {trainer.global_step}{saved}")
-        code, requeue = self._code(number), self.former.get(signal.SIGUSR2)
+        code, requeue = self._code(number), self.former.get(USR2) if USR2 is not None else None
         self._restore()
-        if number == signal.SIGUSR2 and callable(requeue):
+        if number == USR2 and callable(requeue):
             requeue(number, None)
         raise Stopped(code)
 
@@ -219,15 +219,15 @@ def requeue_on_sigusr2() -> Iterator[None]:
         _requeue()
         raise Stopped(128 + number)
 
-    free = signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL and _in_main_thread()
-    if "SLURM_JOB_ID" not in os.environ or not free:
+    scheduled = "SLURM_JOB_ID" in os.environ and _in_main_thread()
+    if USR2 is None or not scheduled or signal.getsignal(USR2) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGUSR2, requeue)
+    signal.signal(USR2, requeue)
     try:
         yield
     finally:
-        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        signal.signal(USR2, signal.SIG_DFL)
 
 
 def _in_main_thread() -> bool:
@@ -240,8 +240,11 @@ def _in_main_thread() -> bool:
 @contextmanager
 def stacks_on_sigusr1() -> Iterator[None]:
     """SIGUSR1 writes the stacks of all threads to standard error, wherever they are, and everything goes on."""
-    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or sys.stderr, all_threads=True)
+    if USR1 is None or not hasattr(faulthandler, "register"):
+        yield
+        return
+    faulthandler.register(USR1, file=sys.__stderr__ or sys.stderr, all_threads=True)
     try:
         yield
     finally:
-        faulthandler.unregister(signal.SIGUSR1)
+        faulthandler.unregister(USR1)

@@ -8,9 +8,9 @@ from PIL import Image
 from inpaint.batch import from_uint8
 from inpaint.data.augmentation import Augmentation
 from inpaint.data.datamodule import FolderData, InpaintingData, PhotosData
-from inpaint.data.store import free_memory
 from inpaint.masks import Boxes
 from inpaint.pictures.reading import BadImage
+from inpaint.system import free_memory
 
 
 def batches(data, split, epoch=0):
