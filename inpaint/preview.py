@@ -122,7 +122,7 @@ class Statistics:
 
     def print(self) -> None:
         """Summary and histogram for a terminal."""
-        from inpaint.evaluation.table import Cell, print_blocks
+        from inpaint.evaluation.terminal import Cell, print_blocks
 
         most = max(self.counts.values())
         lines = [

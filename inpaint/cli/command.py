@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.cli import job, paths
-from inpaint.cli.explain import explain, hydra_of, refuse_namesakes, shortened, too_long
+from inpaint.cli.explain import explain, hydra_of, no_setting, refuse_namesakes, shortened, too_long
 from inpaint.config import conf_dir
 from inpaint.parts import refuse_from_config
 from inpaint.references import without_values
@@ -40,7 +40,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
     if message := too_long(sys.argv[1:]):
         _leave(name, message)
-    if message := paths.unreadable(name, sys.argv[1:]):
+    if message := no_setting(name, sys.argv[1:]) or paths.unreadable(name, sys.argv[1:]):
         _leave(name, message)
     if (words := re.match(r"help[= ]?(.*)", " ".join(sys.argv[1:]))) is not None:
         return _help(name, words[1])
@@ -81,7 +81,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
             _leave(name, message, code=2 if isinstance(error, SweepError) or not HydraConfig.initialized() else 1)
         if not isinstance(error, HydraException | OmegaConfBaseException):
             raise
-        _leave(name, explain(name, error))
+        _leave(name, explain(name, error, [word for word in sys.argv[1:] if not word.startswith("-")]))
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if shown is not None:
@@ -121,7 +121,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
         with bounded_yaml(), hydra_of(name) as ours:
             ours.run(name, task, list(overrides), with_log_configuration=False)
     except (HydraException, OmegaConfBaseException) as wrong:
-        raise Refused(explain(name, wrong)) from wrong
+        raise Refused(explain(name, wrong, overrides)) from wrong
     for error, cfg in errors:
         refused = error.__cause__ if isinstance(error, InstantiationException) else error
         if isinstance(refused, Refused):

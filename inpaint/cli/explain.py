@@ -1,6 +1,7 @@
 """What to say of a command line that does not fit the configs."""
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    UnsupportedInterpolationType,
+)
 
 from inpaint import config
 from inpaint.parts import PROVIDER
@@ -21,6 +29,12 @@ if TYPE_CHECKING:
 LONGEST = 10_000  # characters of an argument; Hydra's parser needs a millisecond for each
 ADDED = ("debug", "experiment", "sweep")  # groups of which nothing is chosen unless it is added
 SHOWN, LINES = 500, 40  # characters of a line and lines of a message
+# What Hydra takes with dashes.
+FLAGS = (
+    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
+    *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
+    *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
+)
 NO_CHOICE = ("hydra", "paths")  # folders of ``conf`` in which a run has nothing to choose
 
 
@@ -32,6 +46,28 @@ def too_long(arguments: Sequence[str]) -> str | None:
                 f"{argument[:40]}...: an argument of {len(argument)} characters, more than {LONGEST}; write it into a "
                 "yaml file (--config-dir)"
             )
+    return None
+
+
+def no_setting(name: str, arguments: Sequence[str]) -> str | None:
+    """What to say of the first argument that is ``--key value`` or ``=value``; None where there is none."""
+    for place, argument in enumerate(arguments):
+        word, _, value = argument.partition("=")
+        if not word:
+            return f"{argument}: no setting stands before the =; settings are given as KEY=VALUE"
+        if not re.fullmatch(r"--?[a-zA-Z][\w.-]*", word) or any(flag.startswith(word) for flag in FLAGS):
+            continue
+        key = word.lstrip("-").replace("-", "_")
+        known = _settings(name)
+        keys = [other for other in known if other == key or other.endswith(f".{key}")]
+        following = arguments[place + 1 :][:1]
+        value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "...")
+        said = f"{word}: settings have no dashes"
+        if not keys:
+            return (
+                f"{said}, and there is none called {key}{nearest(key, known)} (inpaint-{name} help lists what there is)"
+            )
+        return f"{said}; write {shlex.join([f'{keys[0]}={value}'])}"
     return None
 
 
@@ -94,16 +130,23 @@ def options(group: str) -> list[str]:
     Examples:
         >>> import inpaint
         >>> inpaint.options("logger")
-        ['csv', 'wandb']
+        ['csv', 'tensorboard', 'wandb']
     """
     if group not in (known := groups()):
         raise Refused(f"{group}: no such group{nearest(group, known)} (there are {', '.join(known)})")
     return sorted(config.options(group))
 
 
-def explain(name: str, error: Exception) -> str:
-    """One line for an error of Hydra's: what is not there, and the nearest name that is."""
+def explain(name: str, error: Exception, overrides: Sequence[str] = ()) -> str:
+    """One line for an error of Hydra's: what is not there, and the nearest name that is.
+
+    Args:
+        name: of the command.
+        overrides: those that Hydra could not compose.
+    """
     text = str(error)
+    if text.startswith("Ambiguous value for argument"):
+        return _of_several_values(name, text, overrides)
     if isinstance(error, InstantiationException):
         where = re.search(r"full_key: (\S+)", text)
         cause = error.__cause__ or error
@@ -116,14 +159,48 @@ def explain(name: str, error: Exception) -> str:
         group, _, option = found[1].partition("/")
         if known := config.options(group) if group else {}:
             return f"{group}={option}: no such option{nearest(option, known)} (there are {', '.join(known)})"
-    if found := re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
-        key = found[1].split("@")[0]
+    if found := re.match(r"Error parsing override '([^'=]+)'", text):
+        keys = _settings(name)
+        return f"{found[1]}: settings are given as KEY=VALUE{'' if found[1] in keys else nearest(found[1], keys)}"
+    place = re.search(r"full_key: (\S+)", text)
+    if place and isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
+        return f"{place[1]}: {_of_reference(name, text.splitlines()[0], place[1])}"
+    found = re.search(r"Could not override '([^']+)'", text)
+    if found or (place and isinstance(error, ConfigKeyError | ConfigAttributeError)):
+        key = (found or place)[1].split("@")[0]  # type: ignore[index]
         if key in ADDED:
             return f"{key}: nothing is chosen there that could be replaced; +{key}=OPTION adds one"
         settings = _settings(name)
         hint = " of the option that was chosen" if key in settings else nearest(key, settings)
         return f"{key}: no such setting{hint} (inpaint-{name} --cfg job shows all)"
-    return text.strip().splitlines()[0]
+    first = text.strip().splitlines()[0]
+    return f"{place[1]}: {first}" if place else first
+
+
+def _of_reference(name: str, text: str, key: str) -> str:
+    """What is wrong with a `${...}` that stands for nothing."""
+    if found := re.search(r"Environment variable '([^']+)' not found", text):
+        return f"the environment has no variable {found[1]}; set it (export {found[1]}=...), or give {key}=..."
+    if found := re.search(r"Interpolation key '([^']+)' not found", text):
+        return f"it refers to {found[1]}, which is no setting{nearest(found[1], _settings(name))}"
+    return text
+
+
+def _of_several_values(name: str, text: str, overrides: Sequence[str]) -> str:
+    """Several values for one setting: a sweep that -m would begin, or that begins as soon as all else is right.
+
+    Hydra asks the config whether it is one of a sweep, and takes no for an answer where the config does not compose.
+    """
+    with hydra_of(name) as ours:
+        try:
+            ours.config_loader.load_configuration(
+                name, list(overrides), RunMode.MULTIRUN, validate_sweep_overrides=False
+            )
+        except Exception as error:
+            return explain(name, error, overrides)
+    word = text.partition("'")[2].partition("'")[0]
+    key, _, values = word.partition("=")
+    return f"{key}: several values; -m runs a job for each of {values}, and a list has brackets, [{values}]"
 
 
 def _settings(name: str) -> list[str]:

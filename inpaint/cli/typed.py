@@ -43,14 +43,23 @@ def literal(key: str, value: Any) -> str:
 
 def setting(key: str, value: str | Path) -> str:
     """The override that gives `key` this text; it is quoted where Hydra would read something else than the text."""
-    plain = f"{key}={value}"
+    plain = str(value)
+    return f"{key}={plain if _is_read(plain, plain) else literal(key, plain)}"
+
+
+def several(key: str, values: Sequence[str | Path]) -> str:
+    """The override that gives `key` a list of texts."""
+    items = [str(value) for value in values]
+    return f"{key}=[{','.join(item if _is_read(f'[{item}]', [item]) else literal(key, item) for item in items)}]"
+
+
+def _is_read(text: str, meant: Any) -> bool:
+    """Whether Hydra reads what is meant."""
     try:
-        override = OverridesParser.create().parse_override(plain)
-        if not override.is_sweep_override() and override.value() == str(value):
-            return plain
+        override = OverridesParser.create().parse_override(f"key={text}")
     except HydraException:
-        pass
-    return f"{key}={literal(key, value)}"
+        return False
+    return not override.is_sweep_override() and override.value() == meant
 
 
 def line(command: str, *words: str) -> str:

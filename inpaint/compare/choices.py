@@ -34,6 +34,7 @@ class Choice:
     pairs: how many such combinations there are for this option and the best.
     difference, low, high: to the best option, over the pairs; 0 and NaN for the best itself, and NaN for the ends of
         fewer than two pairs.
+    is_best: whether no option has a better mean and some have a worse one.
     """
 
     setting: str
@@ -75,6 +76,8 @@ def choices(runs: Sequence[Run], figure: str) -> list[Choice]:
             continue
         average = {option: fmean(cell[option] for cell in complete) for option in options}
         options.sort(key=lambda option: sign * average[option])
+        best = [option for option in options if average[option] == average[options[0]]]
+        best = [] if len(best) == len(options) else best
         for option in options:
             pairs = [cell[option] - cell[options[0]] for cell in means if option in cell and options[0] in cell]
             low, high = _student(pairs) if option != options[0] else (math.nan, math.nan)
@@ -89,7 +92,7 @@ def choices(runs: Sequence[Run], figure: str) -> list[Choice]:
                     difference=fmean(pairs),
                     low=low,
                     high=high,
-                    is_best=option == options[0],
+                    is_best=option in best,
                 )
             )
     return found

@@ -137,6 +137,13 @@ class Block:
         """For each figure of `best`, the paired difference of each of `lines` to that one."""
         return paired_differences([line.records for line in self.lines], self.best, self._photographs)
 
+    def winners(self, sort: str) -> list[Entry]:
+        """The trained runs with the best figure `sort`: several where it is a tie, none where nobody has the figure."""
+        trained = [
+            entry for entry in self.entries if entry.trained and math.isfinite(entry.figures.get(sort, math.nan))
+        ]
+        return [entry for entry in trained if entry.figures[sort] == trained[0].figures[sort]]
+
     @property
     def interval(self) -> str:
         """What the intervals are, for the reader."""
@@ -243,6 +250,7 @@ def _careful(blocks: Sequence[Block]) -> list[str]:
             f"careful: the runs were measured on {len(blocks)} different sets of pictures; "
             "figures of different sets say nothing about each other, so each set has its own table"
         )
+        notes += _way_out(blocks)
     for block in blocks:
         runs = [run for line in block.lines for run in line.runs]
         for role in dict.fromkeys(role for run in runs for role in run.networks):
@@ -253,6 +261,16 @@ def _careful(blocks: Sequence[Block]) -> list[str]:
                     f"{'; '.join(sorted(networks))}"
                 )
     return notes
+
+
+def _way_out(blocks: Sequence[Block]) -> list[str]:
+    """The command that measures the trained models of all blocks on the same pictures."""
+    folders = [entry.runs[0].folder for block in blocks for entry in block.entries if entry.trained]
+    if len({block.manifest for block in blocks for entry in block.entries if entry.trained}) < 2:
+        return []
+    from inpaint.cli.typed import line, several
+
+    return [f"all on the crops and holes of the first: {line('inpaint-evaluate', several('checkpoint', folders))}"]
 
 
 def _measured_on(run: Run) -> tuple[str | None, int]:

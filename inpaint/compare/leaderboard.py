@@ -10,7 +10,8 @@ from inpaint.compare.configs import unusual
 from inpaint.compare.paired import shown_digits
 from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Difference
-from inpaint.evaluation.table import COUNTED, Cell, figure_cells, print_blocks
+from inpaint.evaluation.table import COUNTED, figure_cells
+from inpaint.evaluation.terminal import Cell, print_blocks
 from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.settings import printable
 from inpaint.writing import write_table
@@ -43,7 +44,7 @@ def _print_block(block: Block, sort: str) -> None:
     ]
     definitions = {COLUMNS[name].title: COLUMNS[name].definition for name in figures}
     headings = ["#", "run"]
-    columns = [[Cell(str(rank)) for rank in range(1, len(entries) + 1)], [Cell(entry.name) for entry in entries]]
+    columns = [[Cell(str(rank)) for rank in ranks(entries, sort)], [Cell(entry.name) for entry in entries]]
     differing = [entry.found for entry in entries]
     if any(differing):
         usual, apart = unusual(differing)
@@ -67,15 +68,17 @@ def _print_block(block: Block, sort: str) -> None:
             f"paired difference of {COLUMNS[sort].title} to the best of all, fills too; ~ where it may be none; in "
             f"brackets its {block.interval}"
         )
-    headings += ["params (M)", "updates"]
-    columns.append([Cell(_count(entry.figures["parameters"] / 1e6, ".2f")) for entry in entries])
-    columns.append([Cell(_count(entry.figures["updates"], ",.0f")) for entry in entries])
+    for name, heading, scale, form in (("parameters", "params (M)", 1e-6, ".2f"), ("updates", "updates", 1, ",.0f")):
+        if any(math.isfinite(entry.figures[name]) for entry in entries):
+            headings.append(heading)
+            columns.append([Cell(_count(scale * entry.figures[name], form)) for entry in entries])
     for name, definition in COUNTED.items():
         if any(counts := [entry.counts[name] for entry in entries]):
             headings.append(name)
             columns.append([Cell(str(count or "")) for count in counts])
             definitions[name] = definition
-    print_blocks(headings, [list(zip(*columns, strict=True))], definitions, labels=labels)
+    keep = [COLUMNS[sort].heading, *(heading for heading in headings if heading.startswith("to the best"))]
+    print_blocks(headings, [list(zip(*columns, strict=True))], definitions, labels=labels, keep=keep)
 
 
 def _print_choices(block: Block, sort: str) -> None:
@@ -86,8 +89,10 @@ def _print_choices(block: Block, sort: str) -> None:
     digits, blocks = column.digits, []
     for setting in dict.fromkeys(line.setting for line in lines):
         rows: list[list[Cell]] = []
-        for line in (line for line in lines if line.setting == setting):
+        same = [line for line in lines if line.setting == setting]
+        for line in same:
             effect = "best" if line.is_best else _effect(line.difference, line, digits)
+            effect = "equal" if not any(other.is_best for other in same) else effect
             numbers = [str(line.runs), f"{line.mean:.{digits}f}", effect, str(line.pairs)]
             words = [setting if not rows else "", line.option]
             rows.append([Cell(text, best=line.is_best and text == "best") for text in (*words, *numbers)])
@@ -111,9 +116,11 @@ def _with_deviations(entries: list[Entry], name: str) -> list[Cell]:
 def _to_the_best(block: Block, name: str) -> list[Cell]:
     digits = COLUMNS[name].digits
     cells = []
+    best = block.lines[block.best[name]].figures[name]
+    word = "equal" if all(line.figures.get(name) == best for line in block.lines) else "best"
     for place, difference in enumerate(block.differences[name][: len(block.entries)]):
-        if place == block.best[name]:
-            cells.append(Cell("best"))
+        if block.lines[place].figures[name] == best:
+            cells.append(Cell(word))
         elif not difference.images:
             cells.append(Cell("-"))
         else:
@@ -128,6 +135,12 @@ def _effect(value: float, found: Choice | Difference, digits: int) -> str:
     return f"{'' if found.is_real else '~ '}{value:+.{digits}f}{bounds}"
 
 
+def ranks(entries: list[Entry], sort: str) -> list[int]:
+    """1 for the best; entries with equal figures share a rank."""
+    values = [entry.figures.get(sort, math.nan) for entry in entries]
+    return [values.index(value) + 1 if math.isfinite(value) else place + 1 for place, value in enumerate(values)]
+
+
 def _count(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else "-"
 
@@ -136,7 +149,7 @@ def write_csv(report: Report, path: Path) -> None:
     """Write every entry, every digit kept: columns for figures, deviations over seeds, intervals, differing keys."""
     lines: list[dict[str, Any]] = []
     for block in report.blocks:
-        for rank, entry in enumerate(block.entries, start=1):
+        for rank, entry in zip(ranks(block.entries, report.sort), block.entries, strict=True):
             line: dict[str, Any] = {"manifest": block.manifest or "", "rank": rank, "run": entry.name}
             line["folder"] = entry.runs[0].folder
             line |= {"seeds": len(entry.runs), "images": block.images, **entry.counts}

@@ -11,15 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from inpaint import untrusted
 from inpaint.evaluation.intervals import ALL, Results, Row
+from inpaint.evaluation.terminal import Cell, print_blocks
 from inpaint.metrics.columns import COLUMNS, Column
-from inpaint.settings import Refused, printable
+from inpaint.settings import Refused
 from inpaint.writing import write_table
 
 COUNTS = ("area", "method", "images", "perfect", "broken")  # of a row, before its figures
@@ -113,24 +109,11 @@ def as_json(results: Results) -> dict[str, Any]:
 # ---- cells ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A printed value, whether it is the best of its column, and whether it is really better than the second best.
-
-    half: half of its interval as printed, where that is shown.
-    """
-
-    text: str
-    best: bool = False
-    is_real: bool = False
-    half: str = ""
-
-
 def figure_cells(column: Column, values: Sequence[float]) -> list[Cell]:
-    """The values as printed, ``-`` for NaN; best are those that print as the best one does, if there is any choice."""
+    """The values as printed, ``-`` for NaN; best are those that print as the best one does, unless all of them do."""
     texts = [f"{value:.{column.digits}f}" if math.isfinite(value) else "-" for value in values]
     finite = [value for value in values if math.isfinite(value)]
-    if len(finite) < 2:
+    if len({text for text in texts if text != "-"}) < 2:
         return [Cell(text) for text in texts]
     best = max(finite) if column.higher_is_better else min(finite)
     return [Cell(text, best=text == f"{best:.{column.digits}f}") for text in texts]
@@ -327,40 +310,3 @@ def _tail(cell: Cell) -> Cell:
     """What stands behind a number: its half interval and the dagger."""
     marks = [f"±{cell.half}" if cell.half else "", DAGGER if cell.is_real else ""]
     return Cell(" ".join(filter(None, marks)), cell.best)
-
-
-def print_blocks(
-    headings: Sequence[str],
-    blocks: Sequence[Sequence[Sequence[Cell]]],
-    definitions: Mapping[str, str],
-    *,
-    labels: int,
-    file: TextIO | None = None,
-) -> None:
-    """Print blocks of lines, apart from each other, and the definitions dimmed below.
-
-    The first `labels` columns are words and may break into lines; the others are numbers and never do; one without a
-    heading continues the one before. Nothing is ever cut: a file is as wide as the table needs, and a terminal too
-    narrow for the numbers breaks the lines itself.
-    """
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for position, heading in enumerate(headings):
-        two_lines = printable(heading.replace(" (", "\n(").replace(" per ", " per\n"))
-        if position < labels:
-            table.add_column(two_lines, overflow="fold")
-        else:
-            texts = [*two_lines.split("\n"), *(line[position].text for block in blocks for line in block)]
-            table.add_column(two_lines, justify="right" if heading else "left", min_width=max(map(len, texts)))
-    for block in blocks:
-        for line in block:
-            table.add_row(*(Text(printable(cell.text), style="bold green" if cell.best else "") for cell in line))
-        table.add_section()
-    console = Console(file=file, highlight=False)
-    needed = console.measure(table, options=console.options.update(max_width=10_000))
-    console.width = max(console.width, needed.minimum) if console.is_terminal else max(100, needed.maximum)
-    console.print(table)
-    console.print()
-    footer = Table.grid(padding=(0, 2))
-    for title, definition in definitions.items():
-        footer.add_row(Text(printable(title)), Text(printable(definition), overflow="fold"), style="dim")
-    console.print(footer)

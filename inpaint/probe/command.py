@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
     Raises:
         Busy: another command is at work in the folder.
     """
-    from inpaint.evaluation.table import print_blocks
+    from inpaint.evaluation.terminal import print_blocks
     from inpaint.probe.classifiers import stratified_split
     from inpaint.probe.features import CLASSICAL, classical_features
     from inpaint.probe.retrieval import retrieval_sheet

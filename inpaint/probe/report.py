@@ -17,7 +17,7 @@ from inpaint.references import without_environment
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from inpaint.evaluation.table import Cell
+    from inpaint.evaluation.terminal import Cell
     from inpaint.probe.classifiers import Interval, Split
 
 FIGURES = {"linear": "linear probe (%)", "neighbours": "{k}-NN (%)"}
@@ -107,7 +107,7 @@ def figure_definitions(cfg: DictConfig, pictures: Pictures) -> dict[str, str]:
 
 def cells(lines: Sequence[Line], neighbours: int) -> "tuple[list[str], list[list[list[Cell]]]]":
     """Headings, and two blocks of lines: accuracies with the best marked, differences with the certain ones marked."""
-    from inpaint.evaluation.table import Cell
+    from inpaint.evaluation.terminal import Cell
 
     headings = ["features", "dimensions"]
     for title in FIGURES.values():

@@ -49,7 +49,7 @@ from typing import Any
 
 import numpy as np
 
-from inpaint.evaluation.table import Cell, print_blocks
+from inpaint.evaluation.terminal import Cell, print_blocks
 from inpaint.folder import write_whole
 from inpaint.settings import Refused
 from inpaint.study.preference import (

@@ -12,7 +12,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from inpaint.cli.job import Job, settings, trained_longer
-from inpaint.evaluation.table import Cell, figure_cells, print_blocks
+from inpaint.evaluation.table import figure_cells
+from inpaint.evaluation.terminal import Cell, print_blocks
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
 from inpaint.sweep.grid import JOBS
@@ -63,10 +64,13 @@ def _compared(folder: Path) -> "Report | None":
 
 
 def _winner(report: "Report") -> list[str]:
-    """The command that trains the best of a grid longer; nothing where nothing was trained."""
-    best = next((entry.runs[0] for entry in report.blocks[0].entries if entry.trained), None)
-    if best is None:
-        return []
+    """The command that trains the best of a grid longer; nothing where nothing was trained, or nobody has won."""
+    block = report.blocks[0]
+    winners = block.winners(report.sort)
+    if len(winners) != 1:
+        names = ", ".join(entry.name for entry in winners)
+        return [f"no winner: {names} reached the same {COLUMNS[report.sort].title}"] if winners else []
+    best = winners[0].runs[0]
     overrides = [line for line in best.command if not line.startswith("seed=")]
     return ["the winner, trained longer:", f"  {trained_longer(overrides, int(best.updates))}"]
 

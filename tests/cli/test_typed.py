@@ -25,6 +25,13 @@ def test_a_folder_reaches_hydra_as_it_is_called(folder):
     assert (value if isinstance(value, str) else value.text) == folder and not override.is_sweep_override()
 
 
+def test_a_list_of_folders_reaches_hydra_as_they_are_called():
+    _, word = shlex.split(typed.line("inpaint-evaluate", typed.several("checkpoint", FOLDERS)))
+    override = OverridesParser.create().parse_override(word)
+    assert [value if isinstance(value, str) else value.text for value in override.value()] == FOLDERS
+    assert typed.several("checkpoint", ["runs/a", "runs/b"]) == "checkpoint=[runs/a,runs/b]"
+
+
 def test_a_plain_folder_is_not_quoted():
     assert typed.line("inpaint-evaluate", typed.setting("checkpoint", "runs/a")) == "inpaint-evaluate checkpoint=runs/a"
 

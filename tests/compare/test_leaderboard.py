@@ -4,16 +4,20 @@ import csv
 import json
 import math
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from inpaint.compare import compare, main
+from inpaint.compare.leaderboard import ranks
 from inpaint.compare.paired import paired_differences
 from inpaint.metrics.columns import BUILT_IN, COLUMNS, Column
+from inpaint.sweep.end import _winner
 from tests.compare.folders import add_records, add_validation, changed, make_evaluation, make_run, ranking
 
 
@@ -340,3 +344,38 @@ def test_crops_of_one_photograph_are_drawn_together(tmp_path: Path) -> None:
     )["hole_psnr"][1]
     found = block.differences["hole_psnr"][1]
     assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_a_tie_has_no_winner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, weight in (("a", 1.0), ("b", 6.0)):
+        folder = make_run(tmp_path / name, 20.0, changed(losses__l1__weight=weight))
+        add_validation(folder)
+        add_records(folder, {"unet": [20.0] * 9, "telea": [20.0] * 9})
+    report = compare([tmp_path])
+    assert [entry.name for entry in report.blocks[0].winners("hole_psnr")] == ["a", "b"]
+    main([str(tmp_path)])
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines() if re.match(r" *\d+ +[ab] ", line)] == ["1", "1"]
+    assert "best" not in text.split("to the best")[-1].splitlines()[2] and _winner(report) == [
+        "no winner: a, b reached the same hole PSNR"
+    ]
+
+
+def test_one_best_run_is_the_winner_and_a_third_is_third(tmp_path: Path) -> None:
+    for name, psnr in (("a", 21.0), ("b", 20.0), ("c", 20.0), ("d", 19.0)):
+        make_run(tmp_path / name, psnr)
+    (block,) = compare([tmp_path], seeds="separate").blocks
+    assert ranks(block.entries, "hole_psnr") == [1, 2, 2, 4] and len(block.winners("hole_psnr")) == 1
+
+
+def test_runs_of_two_crops_name_the_command_that_compares_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / "crop=64", tmp_path / "b"]
+    for seed, folder in enumerate(folders):
+        add_validation(make_run(folder, 20.0 + seed), seed=seed)
+    main([str(tmp_path)])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "inpaint-evaluate" in line]
+    name, checkpoint = shlex.split(line.partition("first: ")[2])
+    value = OverridesParser.create().parse_override(checkpoint).value()
+    assert name == "inpaint-evaluate" and {getattr(item, "text", item) for item in value} == {*map(str, folders)}

@@ -21,10 +21,13 @@ function verdict(block) {
   places.sort((a, b) => sign * (block.lines[a].figures[name] - block.lines[b].figures[name]));
   if (places.length < 2) return null;
   const [first, second] = places.map((place) => block.lines[place]);
+  const equal = places.filter((place) => block.lines[place].figures[name] === first.figures[name]).map((place) => block.lines[place].name);
+  if (equal.length > 1) return html("p", { class: "verdict" }, `Best by ${data.columns[name].title}: a tie of ${equal.join(", ")}, ${withUnit(name, figure(name, first.figures[name]))}.`);
   const said = ["Best by ", data.columns[name].title, ": ", html("strong", {}, first.name), first.isEntry ? "" : " (a classical fill)", `, ${withUnit(name, figure(name, first.figures[name]))}. `];
   const difference = block.differences[name] && block.differences[name][places[1]];
   if (!difference || !isNumber(difference.low)) return html("p", { class: "verdict" }, said, `Next is ${second.name}, ${withUnit(name, figure(name, second.figures[name]))}.`);
-  const gap = `paired difference ${withUnit(name, figure(name, difference.mean, true, difference.digits))}, 95 % ${interval(name, [difference.low, difference.high], true, difference.digits)}, ${difference.images} pictures`;
+  // Differences are to the best one; here it is the best that is spoken of.
+  const gap = `by ${withUnit(name, figure(name, -difference.mean, true, difference.digits))} in pairs, 95 % ${interval(name, [-difference.high, -difference.low], true, difference.digits)}, ${difference.images} pictures`;
   return html("p", { class: "verdict" }, said, difference.is_real ? `Really better than the next, ${second.name}` : `Not told apart from the next, ${second.name}`, ` (${gap}).`);
 }
 
