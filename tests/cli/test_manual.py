@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from inpaint import evaluate, predict, train
-from inpaint.cli.manual import keys, manual, papers
+from inpaint import evaluate, predict, preview, probe, train
+from inpaint.cli.explain import _settings as _all_settings
+from inpaint.cli.explain import groups, options
+from inpaint.cli.manual import _settings, keys, manual, papers
 from inpaint.config import conf_dir
 from inpaint.settings import Refused
 
@@ -56,9 +58,63 @@ def test_an_option_of_several_groups():
 
 
 def test_what_is_not_there_is_refused(command):
-    with pytest.raises(Refused, match=r"help: there is no option aot_gun; did you mean aot_gan\?"):
+    with pytest.raises(Refused, match=r"help: there is no option, group or setting aot_gun; did you mean aot_gan\?"):
         manual("train", "aot_gun")
-    with pytest.raises(Refused, match="no option losses=aot"):
+    with pytest.raises(Refused, match="no option, group or setting losses=aot"):
         manual("train", "losses=aot")
     assert "did you mean boxes?" in command(evaluate, "help", "boxs", code=2)
     assert command(predict, "help").startswith("inpaint-predict")
+
+
+@pytest.mark.parametrize("topic", ["generator.aot", "generator=aot", "generator/aot", "aot"])
+def test_an_option_is_its_settings_with_their_units_and_its_class(topic):
+    text = manual("train", topic)
+    assert text.startswith("generator=aot\n\n# AOT-GAN's generator (Zeng et al. 2021)")
+    assert "rates: [1, 2, 4, 8]      # dilations of a block's branches, in positions" in text
+    assert "inpaint.networks.generators.aot.AOT\n\n    The generator of AOT-GAN" in text and "    Args:\n" in text
+
+
+def test_a_group_is_its_options_a_line_each():
+    lines = manual("train", "losses").splitlines()
+    assert {line.split()[0] for line in lines[1:-2]} == {*options("losses")}
+    assert any(line.split() == ["l1", "Mean", "absolute", "difference", "of", "pixels."] for line in lines)
+
+
+SETTINGS = {
+    ("train", "data.cache"): "# decoded photographs: device | ram | none",
+    ("train", "callbacks.checkpoint.best"): "best: 0                # how many more stay",
+    ("train", "seed"): "seed: 0                  # keys the weights",
+    ("train", "generator_optimizer.lr"): "lr: 1e-3                 # step size\n    (adam)",
+    ("train", "sweep.trials"): "trials: 40                # of the study",
+    ("train", "data.augmentation"): "  hue: 0.0               # greatest turn",
+    ("train", "losses.l1.per"): "with hole, thin and wide\n                       # holes weigh alike",
+    ("evaluate", "lpips"): "# alex | squeeze | vgg, a list",
+    ("predict", "mask_threshold"): "# grey levels",
+    ("preview", "freeze"): "# a new folder for the frozen set",
+    ("probe", "layer"): "# layer whose output is probed",
+}
+
+
+@pytest.mark.parametrize(("name", "key"), SETTINGS)
+def test_a_setting_is_its_line_with_its_comment(name, key):
+    text = manual(name, key)
+    assert text.startswith(f"{key}\n\n") and SETTINGS[name, key] in text, text
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "preview", "probe"])
+def test_every_setting_of_a_command_has_help(name):
+    known = _settings(name)
+    lacking = [key for key in _all_settings(name) if key not in known and not key.endswith(("_target_", "_partial_"))]
+    # What only holds others, as a group does, is described by them.
+    lacking = [key for key in lacking if not any(other.startswith(f"{key}.") for other in known)]
+    assert not [
+        key for key in lacking if key.partition(".")[0] not in {*groups(), "hydra", "paths", "validation_masks"}
+    ]
+    assert not [key for key in lacking if "." in key and not key.startswith(("hydra.", "paths."))]
+
+
+@pytest.mark.parametrize("module", [predict, preview, probe, evaluate])
+def test_help_with_dashes_says_whose_it_is_and_where_more_is(command, module):
+    name = f"inpaint-{module.__name__.split('.')[-1]}"
+    printed = command(module, "--help")
+    assert printed.startswith(f"{name} GROUP=OPTION SETTING=VALUE") and f"{name} help says what it does" in printed

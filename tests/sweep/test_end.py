@@ -10,16 +10,16 @@ from tests.sweeps import TINY
 
 
 def test_a_real_grid_ends_in_an_answer(start):
-    done = start(run, *TINY, "losses.l1.weight=1,10", "seed=0,1", "baselines=[]")
+    done = start(run, *TINY, "generator_optimizer.lr=1e-3,0.5", "seed=0,1", "baselines=[]")
     assert done.code == 0
     (block,) = compare(["sweep"]).blocks
     assert len(block.entries) == 2 and all(len(entry.runs) == 2 for entry in block.entries), "seeds are averaged"
     leaderboard, _, answer = done.out.partition("which choice mattered:")
-    assert all(entry.name in leaderboard for entry in block.entries) and "losses.l1.weight" in answer
-    best = block.entries[0].runs[0].config["losses"]["l1"]["weight"]
+    assert all(entry.name in leaderboard for entry in block.entries) and "generator_optimizer.lr" in answer
+    best = block.entries[0].runs[0].config["generator_optimizer"]["lr"]
     words = shlex.split(answer.partition("the winner, trained longer:\n")[2].splitlines()[0])
     assert words[0] == "inpaint-train" and words[-1] == "trainer.max_steps=20"
-    assert f"losses.l1.weight={best:g}" in words and not [word for word in words if word.startswith("seed=")]
+    assert {0.001: "generator_optimizer.lr=1e-3", 0.5: "generator_optimizer.lr=0.5"}[best] in words and not [word for word in words if word.startswith("seed=")]
     assert "report: sweep/comparison.html" in done.out and Path("sweep/comparison.html").is_file()
 
     where = ("checkpoint=sweep/0", "hydra.sweep.dir=measured")
