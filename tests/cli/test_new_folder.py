@@ -43,10 +43,11 @@ def test_of_one_second_each_command_has_its_own(ran, monkeypatch, environment):
 
 
 def test_a_name_that_refers_to_what_hydra_knows(ran):
+    before = HydraConfig.initialized()
     timed = "'${hydra.job.config_name} ${hydra:job.config_name} " + TIMED + "'"
     first, second = (ran(f"hydra.run.dir={timed}") for _ in range(2))
     assert first.name.startswith("train train 2") and second.name == f"{first.name}-2"
-    assert not HydraConfig.initialized()
+    assert HydraConfig.initialized() == before
 
 
 def test_a_folder_that_the_user_names_is_gone_on_with(ran):

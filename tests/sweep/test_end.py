@@ -19,9 +19,7 @@ def test_a_real_grid_ends_in_an_answer(start):
     best = block.entries[0].runs[0].config["generator_optimizer"]["lr"]
     words = shlex.split(answer.partition("the winner, trained longer:\n")[2].splitlines()[0])
     assert words[0] == "inpaint-train" and words[-1] == "trainer.max_steps=20"
-    assert {0.001: "generator_optimizer.lr=1e-3", 0.5: "generator_optimizer.lr=0.5"}[best] in words and not [
-        word for word in words if word.startswith("seed=")
-    ]
+    assert f"generator_optimizer.lr={best:g}" in words and not [word for word in words if word.startswith("seed=")]
     assert "report: sweep/comparison.html" in done.out and Path("sweep/comparison.html").is_file()
 
     where = ("checkpoint=sweep/0", "hydra.sweep.dir=measured")
