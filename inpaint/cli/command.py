@@ -128,7 +128,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
             refused.args = (without_values(str(refused), cfg),)
             raise refused
         if isinstance(error, HydraException | OmegaConfBaseException | RecursionError):
-            raise Refused(without_values(_for_the_user(error) or explain(name, error), cfg)) from None
+            raise Refused(without_values(_for_the_user(error) or explain(name, error, overrides), cfg)) from None
         raise error
     return made[0]
 

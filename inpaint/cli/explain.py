@@ -163,8 +163,8 @@ def explain(name: str, error: Exception, overrides: Sequence[str] = ()) -> str:
         keys = _settings(name)
         return f"{found[1]}: settings are given as KEY=VALUE{'' if found[1] in keys else nearest(found[1], keys)}"
     place = re.search(r"full_key: (\S+)", text)
-    if place and isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
-        return f"{place[1]}: {_of_reference(name, text.splitlines()[0], place[1])}"
+    if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
+        return _of_reference(name, text.splitlines()[0], place[1] if place else _referring(text, overrides))
     found = re.search(r"Could not override '([^']+)'", text)
     if found or (place and isinstance(error, ConfigKeyError | ConfigAttributeError)):
         key = (found or place)[1].split("@")[0]  # type: ignore[index]
@@ -178,12 +178,19 @@ def explain(name: str, error: Exception, overrides: Sequence[str] = ()) -> str:
 
 
 def _of_reference(name: str, text: str, key: str) -> str:
-    """What is wrong with a `${...}` that stands for nothing."""
+    """What is wrong with the `${...}` of a setting that stands for nothing."""
     if found := re.search(r"Environment variable '([^']+)' not found", text):
-        return f"the environment has no variable {found[1]}; set it (export {found[1]}=...), or give {key}=..."
+        return f"{key}: the environment has no variable {found[1]}; set it (export {found[1]}=...), or give {key}=..."
     if found := re.search(r"Interpolation key '([^']+)' not found", text):
-        return f"it refers to {found[1]}, which is no setting{nearest(found[1], _settings(name))}"
-    return text
+        return f"{key}: it refers to {found[1]}, which is no setting{nearest(found[1], _settings(name))}"
+    return f"{key}: {text}"
+
+
+def _referring(text: str, overrides: Sequence[str]) -> str:
+    """The setting of the command line that refers to what an error names."""
+    named = re.search(r"'([^']+)' not found", text)
+    referring = (word for word in overrides if named and "${" in word and named[1] in word)
+    return next(referring, "config").partition("=")[0].lstrip("+")
 
 
 def _of_several_values(name: str, text: str, overrides: Sequence[str]) -> str:
