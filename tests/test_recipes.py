@@ -30,6 +30,22 @@ def test_a_recipe_says_what_it_is(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_says_what_it_needs(recipe):
+    """Its header has the crops and updates of its settings, and what it costs."""
+    header = (conf_dir() / "experiment" / f"{recipe}.yaml").read_text().split("defaults:")[0].splitlines()
+    said = dict(line.removeprefix("# ").split(": ", 1) for line in header if ": " in line)
+    cfg = compose(f"+experiment={recipe}")
+    sides = [round(cfg.data.crop * zoom) for zoom in cfg.data.augmentation.zoom]
+    assert said["Crops"].startswith("windows of " + " to ".join(str(side) for side in sorted(set(sides))) + " px")
+    assert said["Crops"].endswith(", mirrored") == cfg.data.augmentation.flip
+    updates, crops = said["Needs"].split(" photographs")[1].split(" updates of ")
+    assert updates.split(", ")[-1] == f"{cfg.trainer.max_steps:,}".replace(",", " ")
+    assert int(crops.split(" crop")[0].split(" x ")[-1]) == cfg.data.batch_size
+    assert said["Takes"].split(";")[0].endswith("s an update") and " on 2 cores, " in said["Takes"]
+    assert " update" in said["20 minutes there"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shorter = ["trainer.max_steps=8", "trainer.val_check_interval=8", "trainer.log_every_n_steps=4"]

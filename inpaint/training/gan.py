@@ -31,7 +31,8 @@ VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Output
 class InpaintingGAN(Phases):
     """A generator that paints holes, trained by reconstruction losses and, if there is one, against a discriminator.
 
-    One *update* is one call of `training_step`, one batch: first the discriminator's phase, then the generator's.
+    One *update* is one call of `training_step`, one batch: first the discriminator's phase, then the generator's, which
+    the new discriminator judges.
     `trainer.global_step` counts updates. Every forward pass of the generator goes through `batch.paint`, so the truth
     cannot leak in.
 

@@ -124,8 +124,12 @@ class ContextualAttention(nn.Module):
     then along columns, so that neighbours tend to be copied together. A softmax over the patches weighs the raw
     patches, 4 x 4 at full resolution, which are pasted over each other and averaged. A patch is known if no cell of it
     holds a hole pixel; others have score 0 in the softmax, the least that features of a ReLU have, and weight 0 after
-    it, as in the authors' code. Each sample has its own mask and its own patches. Scores and softmax are float32 under
-    mixed precision. N places cost N^2 numbers a sample: 4 MB for 64 x 64 features, 16 times that for twice the side.
+    it. Each sample has its own mask and its own patches. Scores and softmax are float32 under mixed precision. N places
+    cost N^2 numbers a sample: 4 MB for 64 x 64 features, 16 times that for twice the side.
+
+    Departures from the released code: it takes the mask of the smaller map from every second place, so that thin
+    strokes on the others are lost and their patches count as known (a hole of one odd row leaves 384 known there, 312
+    here); and it divides the sum of pasted patches by 4 everywhere, also in the outermost ring, where fewer overlap.
 
     Args:
         scale: factor of the scores in the softmax.
