@@ -1,13 +1,15 @@
 """What each recipe of the literature costs, and what some minutes of it look like.
 
-    python experiments/010-recipes/recipes.py rates                 measure, into rates.json, and write table.md
+    python experiments/010-recipes/recipes.py rates                 measure, into rates.json, and write them down
     python experiments/010-recipes/recipes.py rates lama_fourier    this one alone, the others as they are
-    python experiments/010-recipes/recipes.py table                 table.md, and the recipes' headers, from rates.json
+    python experiments/010-recipes/recipes.py table                 write rates.json down: README, headers
     python experiments/010-recipes/recipes.py look lama_fourier --root PHOTOGRAPHS --minutes 20
 
 `rates` counts processor seconds of one thread, which other programs on the machine change little, and takes as many
-samples a batch as `--samples` says: the cost of an update is all but proportional to them. `look` trains with
-`inpaint-train` at the recipe's own crop and writes the last panel as NAME.png: what training saw, what was painted.
+samples a batch as `--samples` says, and takes the cost of an update for proportional to them. That is too much by what
+the optimizers' steps take, a few percent but for networks of many weights and small pictures. `look` trains with
+`inpaint-train` at the recipe's own crop and writes the last panel as runs/looks/NAME.png: holes, outputs, composites,
+truth.
 """
 
 import argparse
@@ -57,7 +59,7 @@ PAPERS = {
     "lama_fourier": Paper("1.8 M (Places)", 3),
     "lama_regular": Paper("1.8 M (Places)", 3),
     "mat_small": Paper("24 183 (CelebA-HQ)"),
-    "partial_conv": Paper("8 M (Places2)", 1, "10 days on a V100, both stages but a day"),
+    "partial_conv": Paper("8 M (Places2)", 1, "10 days on a V100"),
     "partial_conv_stage2": Paper("8 M (Places2)", 1, "a day on a V100"),
     "pix2pixhd": Paper("2 975 (Cityscapes)"),
     "sagan_unet": Paper("1.28 M (ImageNet)", 4),
@@ -65,7 +67,9 @@ PAPERS = {
 
 
 OURS = ("# Crops: ", "# Needs: ", "# Takes: ", "# 20 minutes there: ")  # what the lines of `head` begin with
-LOOKS: dict[str, str] = {}  # what the panels of `look` show
+BEGIN, END = "<!-- rates -->", "<!-- end of rates -->"  # of the table in the README
+# What the panels of `look` show.
+LOOKS = {"context_encoder_features": "29 of 8 crops paint everything in one grey"}
 
 
 def recipes():
@@ -169,7 +173,7 @@ def table(rows):
         cells = (
             *(recipe, paper.photographs, f"{row['generator'] / 1e6:.1f} M", discriminator, f"{row['crop']}", batch),
             *(spaced(row["updates"]), f"{seconds(row):.3g}", spaced(round(hours(row)))),
-            *(lasting(hours(row)), paper.took or "not said"),
+            *(lasting(hours(row)), paper.took),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -185,15 +189,15 @@ def head(recipe, row):
     number, _, where = paper.photographs.partition(" (")
     photographs = f"{number} photographs ({where}"
     cost = seconds(row)
-    first = LOOKS.get(recipe, "colours and blurred shapes at best")
     lines = [
         f"# Crops: {window}{', mirrored' if data.augmentation.flip else ''}",
         f"# Needs: {photographs}, {spaced(row['updates'])} updates of {crops}",
-        f"# Takes: {lasting(hours(row))} on {CORES} cores, {cost:.2g} s an update"
+        f"# Takes: {lasting(hours(row))} on {CORES} cores, {cost:.{1 if cost < 10 else 0}f} s an update"
         + (f"; the paper: {paper.took}" if paper.took else ""),
     ]
     done = round(20 * 60 / cost)
-    lines.append(f"# 20 minutes there: {done} update{'s' if done != 1 else ''}, {first}")
+    share = f"{done} update{'s' if done != 1 else ''}, {100 * done / row['updates']:.1g} % of them"
+    lines.append(f"# 20 minutes there: {share}; {LOOKS[recipe]}" if recipe in LOOKS else f"# 20 minutes there: {share}")
     return lines
 
 
@@ -213,7 +217,7 @@ def look(recipe, root, minutes, samples, output):
             *(sys.executable, "-m", "inpaint.train", f"+experiment={recipe}", "data=folder", f"data.root={root}"),
             *(f"hydra.run.dir={folder}/run", f"+trainer.max_time=00:00:{minutes:02d}:00", "baselines=[harmonic]"),
             *(f"data.batch_size={min(samples, asked)}", "data.workers=0", "data.on_bad_image=skip", "lpips=null"),
-            *("callbacks.panel.samples=4", "callbacks.panel.every=20", "callbacks.checkpoint.every=1000000"),
+            *("callbacks.panel.samples=4", "callbacks.panel.every=1000000", "callbacks.checkpoint.every=1000000"),
             *("trainer.val_check_interval=1000000", "trainer.log_every_n_steps=5", "callbacks.collapse=null"),
         ]
         print(" ".join(command), f"(crops of {crop} px)")
@@ -239,7 +243,7 @@ def main():
     rows = json.loads(record.read_text()) if record.is_file() else {}
     if arguments.what == "look":
         for recipe in arguments.recipes:
-            look(recipe, arguments.root, arguments.minutes, arguments.samples, HERE / f"{recipe}.png")
+            look(recipe, arguments.root, arguments.minutes, arguments.samples, Path("runs/looks") / f"{recipe}.png")
         return
     if arguments.what == "rates":
         torch.set_num_threads(1)
@@ -247,7 +251,9 @@ def main():
             rows[recipe] = measure(recipe, arguments.samples, arguments.updates)
             print(recipe, rows[recipe], flush=True)
             record.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
-    (HERE / "table.md").write_text(table(rows))
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    readme.write_text(before + BEGIN + "\n\n" + table(rows) + "\n" + END + rest.partition(END)[2])
     for recipe, row in rows.items():
         write_header(recipe, row)
     print(table(rows))
