@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inpaint import checkpoint
 from tests.reliability.commands import ROOT, SMALL, run
 
 EXAMPLE = ROOT / "experiments" / "008-own-parts"
@@ -53,6 +55,23 @@ def test_a_grid_an_evaluation_and_a_prediction_with_parts_that_are_installed(tmp
     _, errors = run("predict", *words, cwd=tmp_path, code=2)
     assert "needs the package mylab-inpainting 0.1.0 with the part mylab, which is not installed here" in errors
     assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_parts_that_the_environment_names_reach_every_process(tmp_path):
+    """A sweep starts a process for each job and Lightning a second rank for each; the package lies where one works."""
+    shutil.copytree(EXAMPLE / "mylab", tmp_path / "mylab")
+    two = ["trainer.devices=2", "trainer.strategy=ddp", "+sweep=processes", "hydra.sweep.dir=sweep"]
+    run("train", "-m", "seed=0,1", *MINE, *two, cwd=tmp_path, INPAINT_PARTS="mylab")
+    for job in "01":
+        said = json.loads((tmp_path / "sweep" / job / "versions.json").read_text())
+        assert said["parts"] == {"mylab": {"package": "", "version": ""}}
+        saved = checkpoint.load(tmp_path / "sweep" / job)["inpaint"]
+        assert saved["update"] == 4 and saved["arithmetic"]["ranks"] == 2
+        assert "colour_shift" in (tmp_path / "sweep" / job / "results.csv").read_text().splitlines()[0]
+    words = ["-m", "seed=0,1", *MINE, *two]
+    _, errors = run("train", *words, "hydra.sweep.dir=without", cwd=tmp_path, code=2)
+    assert "mylab" in errors and not list((tmp_path / "without").glob("*/metrics.csv"))
 
 
 @pytest.mark.slow
