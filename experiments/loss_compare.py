@@ -25,6 +25,17 @@ SHORT = [
     *("callbacks.checkpoint.every=20", "baselines=[]", "data.crops_per_image=8", "data.validation_crops=1"),
 ]
 
+# `inpaint-train` of the checkout that PYTHONPATH names, without the checkout that is installed: both have a folder
+# hydra_plugins, of which Python would make one.
+ALONE = """
+import os, runpy, sys
+from pathlib import Path
+
+installed = [path for path in sys.path if Path(path).name != "site-packages" and Path(path, "hydra_plugins").is_dir()]
+sys.path[:] = [os.environ["PYTHONPATH"], *(path for path in sys.path if path not in installed)]
+runpy.run_module("inpaint.train", run_name="__main__", alter_sys=True)
+"""
+
 
 def figures(file: Path) -> dict[tuple[int, str], str]:
     """What was logged: (update counted from 0, name) to the number as it is written."""
@@ -46,6 +57,12 @@ def difference(ours: dict[tuple[int, str], str], theirs: dict[tuple[int, str], s
     return None
 
 
+def of_one_side(ours: dict[tuple[int, str], str], theirs: dict[tuple[int, str], str]) -> list[str]:
+    """Figures of validation that one side never logged: an older version does not know what a later one measures."""
+    names = {name for _, name in ours} ^ {name for _, name in theirs}
+    return sorted(name for name in names if name.startswith("val/"))
+
+
 def train(commit: str, settings: list[str], place: Path) -> Path:
     """Train as the code of `commit` does, in a checkout of its own; returns its ``metrics.csv``.
 
@@ -58,7 +75,7 @@ def train(commit: str, settings: list[str], place: Path) -> Path:
     )
     try:
         run = place / "run"
-        command = [sys.executable, "-m", "inpaint.train", *SHORT, *settings, f"hydra.run.dir={run}"]
+        command = [sys.executable, "-c", ALONE, *SHORT, *settings, f"hydra.run.dir={run}"]
         # One thread: sums over several are added in an order of their own.
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
         subprocess.run(command, cwd=checkout, env=environment, check=True)
@@ -86,6 +103,9 @@ def main(arguments: list[str]) -> int:
     if not found[0] or not found[1]:
         print("loss_compare: nothing was logged", file=sys.stderr)
         return 2
+    if later := of_one_side(*found):
+        print(f"one side does not know {', '.join(later)}")
+        found = [{key: value for key, value in side.items() if key[1] not in later} for side in found]
     if told := difference(*found):
         print(f"{sides[0]} and {sides[1]} differ first at {told}")
         return 1

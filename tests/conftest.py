@@ -1,5 +1,6 @@
 """What several tests need: small photographs, a small run, and a check that no test leaves anything behind."""
 
+import gc
 import logging
 import os
 import signal
@@ -21,6 +22,15 @@ from PIL import Image
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.sweeps"]
+
+# A million objects of libraries come to stay; looking through them time and again is a quarter of a worker's start.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Garbage is looked for among what tests make alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -142,6 +142,98 @@ EXPLODED = 100.0  # times the median of the windows before
 PENALTY = 10.0  # times the discriminator's loss where it has no opinion
 
 
+class Windows:
+    """What is wrong with a window of updates, beside the windows before it."""
+
+    def __init__(self) -> None:
+        self.lasting = {"told_apart": 0, "change": 0}  # windows in a row beyond `APART`, below `RETURNED`
+        self.past: dict[str, list[float]] = {}  # gradients of the windows before
+
+    def verdicts(self, means: dict[str, float], module: Any) -> dict[str, str]:
+        """By their titles, from the window's means of `InpaintingGAN.figures`, of `spread` and of `change`."""
+        found = {}
+        self._count("told_apart", means.get("told_apart", 0.0) >= APART)
+        self._count("change", means.get("change", 1.0) < RETURNED)
+        blind = module.adversarial.blind if module.adversarial is not None else None
+        if blind is not None and means.get("discriminator", blind) < WON * blind:
+            found["the discriminator has won"] = (
+                f"its loss is {means['discriminator']:.3g}, without an opinion it would be {blind:.3g}; it may have "
+                f"nothing left to teach; {_calmer(module)}"
+            )
+        elif self.lasting["told_apart"] >= LONG:
+            found["the discriminator tells practically all apart"] = (
+                f"it scores the truth above its repair in {means['told_apart']:.1%} of the pictures, "
+                f"{self.lasting['told_apart']} windows in a row, and a generator that cannot win gives up; "
+                f"{_calmer(module)}"
+            )
+        if means.get("told_apart", 1.0) < LOST:
+            found["the discriminator has lost"] = (
+                f"it scores the truth above its repair in {means['told_apart']:.0%} of the pictures, 50 % is chance; a "
+                "higher discriminator_optimizer.lr or a lower adversarial.weight may help"
+            )
+        if means.get("spread", 1.0) < DEAD:
+            found["the generator does not depend on its input"] = (
+                f"what it paints in holes differs between pictures by {means['spread']:.2%} of what the truth does"
+            )
+        if self.lasting["change"] >= LONG:
+            found["the generator returns what it started from"] = (
+                f"in holes it is {means['change']:.1%} as far from its initial fill as the truth is; "
+                f"{_faster(module) if module.adversarial is None else _calmer(module)}"
+            )
+        for name, earlier in self.past.items():
+            if means.get(name, 0.0) > EXPLODED * median(earlier) > 0:
+                network = name.removesuffix("_gradient")
+                found[f"the gradient of the {network} exploded"] = (
+                    f"its norm is {means[name]:.3g}, before it was {median(earlier):.3g}; module.{network}_clip=1 or a "
+                    f"lower {network}_optimizer.lr may help"
+                )
+        if "r1" in means and means["r1"] / module.r1_every > PENALTY * (blind or 1.0):
+            found["R1 exploded"] = (
+                f"it adds {means['r1'] / module.r1_every:.3g} to an update's loss on average, where a discriminator "
+                f"without an opinion pays {blind or 1.0:.3g}; a lower module.r1_gamma or discriminator_optimizer.lr "
+                "may help"
+            )
+        for name in ("generator_gradient", "discriminator_gradient"):
+            if name in means:
+                self.past.setdefault(name, []).append(means[name])
+        return found
+
+    def _count(self, name: str, beyond: bool) -> None:
+        self.lasting[name] = self.lasting[name] + 1 if beyond else 0
+
+
+class Validations:
+    """What is wrong with a validation, beside the harmonic fill and beside the first validation.
+
+    Args:
+        patience: how many may pass before one has to show something.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.hole_l1: list[float] = []  # of each validation
+
+    def verdicts(self, validation: Validation, module: Any) -> dict[str, str]:
+        """By their titles; none before there were enough validations to show something."""
+        self.hole_l1.append(validation.figures["hole_l1"])
+        found: dict[str, str] = {}
+        if len(self.hole_l1) <= self.patience:
+            return found
+        if validation.gain("hole_psnr") <= 0 and validation.gain(validation.seen) <= 0:
+            calmer = "losses.l1.weight=10 or adversarial=none show what is reached with less of a game, or none"
+            found["the model is not better than the harmonic fill"] = (
+                f"{validation.line()}, after {len(self.hole_l1)} validations; "
+                f"{calmer if module.adversarial is not None else _faster(module)}"
+            )
+        first, now = self.hole_l1[0], self.hole_l1[-1]
+        if abs(now - first) <= STILL * first:
+            found["the loss has not moved"] = (
+                f"the hole's L1 is {now:.4g} %, and was {first:.4g} % {len(self.hole_l1) - 1} validations ago; "
+                f"{_faster(module)}"
+            )
+        return found
+
+
 class CollapseWatch(Callback):
     """Warns in the log, and at Weights & Biases, when training goes on but the game is over.
 
@@ -176,13 +268,11 @@ class CollapseWatch(Callback):
 
     def __init__(self, every: int = 500, validations: int = 5) -> None:
         self.every = whole("callbacks.collapse.every", every, 1)
-        self.validations = whole("callbacks.collapse.validations", validations, 1)
-        self.lasting = {"told_apart": 0, "change": 0}  # windows in a row beyond `APART`, below `RETURNED`
-        self.validated: list[float] = []  # the hole's L1 in each validation
+        self.windows = Windows()
+        self.validations = Validations(whole("callbacks.collapse.validations", validations, 1))
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.updates = 0
-        self.past: dict[str, list[float]] = {}
         self.known: dict[str, set[str]] = {}
         self.hook: Any = None
 
@@ -231,26 +321,15 @@ class CollapseWatch(Callback):
             return
         totals = torch.stack([value.float() for value in self.sums.values()]).tolist()
         means = {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
-        for name, so in (
-            ("told_apart", means.get("told_apart", 0.0) >= APART),
-            ("change", means.get("change", 1.0) < RETURNED),
-        ):
-            self.lasting[name] = self.lasting[name] + 1 if so else 0
-        found = self.verdicts(means, pl_module)
-        for name in ("generator_gradient", "discriminator_gradient"):
-            if name in means:
-                self.past.setdefault(name, []).append(means[name])
+        found = self.windows.verdicts(means, pl_module)
         self._say(trainer, "window", found, f"updates {trainer.global_step - self.every} to {trainer.global_step}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Judge what was validated, once there were enough validations to show something."""
+        """Judge what was validated."""
         if trainer.sanity_checking:
             return
-        validation: Validation = pl_module.validation
-        self.validated.append(validation.figures["hole_l1"])
-        if len(self.validated) > self.validations:
-            found = self.verdicts_on(validation, pl_module)
-            self._say(trainer, "validation", found, f"validation at update {trainer.global_step}")
+        found = self.validations.verdicts(pl_module.validation, pl_module)
+        self._say(trainer, "validation", found, f"validation at update {trainer.global_step}")
 
     def _say(self, trainer: L.Trainer, source: str, found: dict[str, str], when: str) -> None:
         """Each kind of verdict of a source when it begins."""
@@ -258,67 +337,6 @@ class CollapseWatch(Callback):
             if kind not in self.known.get(source, ()):
                 _warn(trainer, kind, f"{when}: {text}")
         self.known[source] = set(found)
-
-    def verdicts_on(self, validation: Validation, module: Any) -> dict[str, str]:
-        """What is wrong with a validation, beside the fill and beside the first one."""
-        found = {}
-        if validation.gain("hole_psnr") <= 0 and validation.gain(validation.seen) <= 0:
-            calmer = "losses.l1.weight=10 or adversarial=none show what is reached with less of a game, or none"
-            found["the model is not better than the harmonic fill"] = (
-                f"{validation.line()}, after {len(self.validated)} validations; "
-                f"{calmer if module.adversarial is not None else _faster(module)}"
-            )
-        first, now = self.validated[0], self.validated[-1]
-        if abs(now - first) <= STILL * first:
-            found["the loss has not moved"] = (
-                f"the hole's L1 is {now:.4g} %, and was {first:.4g} % {len(self.validated) - 1} validations ago; "
-                f"{_faster(module)}"
-            )
-        return found
-
-    def verdicts(self, means: dict[str, float], module: Any) -> dict[str, str]:
-        """What is wrong with a window, by its means of `InpaintingGAN.figures` and of `spread`."""
-        found = {}
-        blind = module.adversarial.blind if module.adversarial is not None else None
-        if blind is not None and means.get("discriminator", blind) < WON * blind:
-            found["the discriminator has won"] = (
-                f"its loss is {means['discriminator']:.3g}, without an opinion it would be {blind:.3g}; it may have "
-                f"nothing left to teach; {_calmer(module)}"
-            )
-        elif self.lasting["told_apart"] >= LONG:
-            found["the discriminator tells practically all apart"] = (
-                f"it scores the truth above its repair in {means['told_apart']:.1%} of the pictures, "
-                f"{self.lasting['told_apart']} windows in a row, and a generator that cannot win gives up; "
-                f"{_calmer(module)}"
-            )
-        if means.get("told_apart", 1.0) < LOST:
-            found["the discriminator has lost"] = (
-                f"it scores the truth above its repair in {means['told_apart']:.0%} of the pictures, 50 % is chance; a "
-                "higher discriminator_optimizer.lr or a lower adversarial.weight may help"
-            )
-        if means.get("spread", 1.0) < DEAD:
-            found["the generator does not depend on its input"] = (
-                f"what it paints in holes differs between pictures by {means['spread']:.2%} of what the truth does"
-            )
-        if self.lasting["change"] >= LONG:
-            found["the generator returns what it started from"] = (
-                f"in holes it is {means['change']:.1%} as far from its initial fill as the truth is; "
-                f"{_faster(module) if module.adversarial is None else _calmer(module)}"
-            )
-        for name, earlier in self.past.items():
-            if means.get(name, 0.0) > EXPLODED * median(earlier) > 0:
-                network = name.removesuffix("_gradient")
-                found[f"the gradient of the {network} exploded"] = (
-                    f"its norm is {means[name]:.3g}, before it was {median(earlier):.3g}; module.{network}_clip=1 or a "
-                    f"lower {network}_optimizer.lr may help"
-                )
-        if "r1" in means and means["r1"] / module.r1_every > PENALTY * (blind or 1.0):
-            found["R1 exploded"] = (
-                f"it adds {means['r1'] / module.r1_every:.3g} to an update's loss on average, where a discriminator "
-                f"without an opinion pays {blind or 1.0:.3g}; a lower module.r1_gamma or discriminator_optimizer.lr "
-                "may help"
-            )
-        return found
 
 
 def spread(output: Tensor, image: Tensor, mask: Tensor) -> Tensor:

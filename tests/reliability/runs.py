@@ -5,6 +5,7 @@ own, which a fork server with everything imported starts in no time.
 """
 
 import csv
+import gc
 import json
 import logging
 import multiprocessing
@@ -48,6 +49,7 @@ SMALL = [
     *("data.crop=32", "data.crops_per_image=1", "data.validation_crops=1", "data.batch_size=4", "callbacks.panel=null"),
     *("trainer.max_steps=3", "trainer.num_sanity_val_steps=0", "trainer.val_check_interval=100"),
 ]
+gc.freeze()  # what is imported stays, and a fork that never looks through it need not copy its pages
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.reliability.runs"])
 

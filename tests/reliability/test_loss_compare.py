@@ -32,6 +32,11 @@ def test_run_folders(tmp_path, whole):
     step = line[lines[0].index("step")]
     assert f"differ first at update {step}, train/l1: {value} and " in compare(whole, other, code=1)
 
+    without = [[field for place, field in enumerate(line) if not lines[0][place].startswith("val/")] for line in lines]
+    (other / "metrics.csv").write_text("".join(",".join(line) + "\n" for line in without))
+    told = compare(whole, other, code=1)
+    assert "one side does not know val/" in told and f"differ first at update {step}, train/l1" in told
+
     (other / "metrics.csv").write_text("".join(",".join(line) + "\n" for line in lines[:5]))
     assert " and missing" in compare(whole, other, code=1)
     assert "is no run folder, and no commit" in compare(whole, tmp_path / "nothing", code=2)
