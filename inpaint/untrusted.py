@@ -19,6 +19,7 @@ import yaml
 from inpaint.settings import Refused
 
 TABLE = 256 << 20  # bytes of a table in CSV, with a line for each picture or update
+FIELDS = 10_000_000  # of such a table, each of which takes a hundred bytes of memory
 TEXT = 16 << 20  # bytes of a file of text or JSON: results of ten thousand pictures have a tenth of that
 YAML = 1 << 20  # bytes; a config of a run has 10 kB
 DEPTH = 64  # levels; a config has six
@@ -80,7 +81,10 @@ def read_table(path: Path, limit: int = TABLE) -> list[dict[str, str]]:
         csv.Error: it is no CSV.
         OSError: it is not there, or may not be read.
     """
-    return list(csv.DictReader(io.StringIO(read_text(path, limit), newline=""), strict=True))
+    text = read_text(path, limit)
+    if text.count(",") + text.count("\n") > FIELDS:
+        raise Unreadable(f"it has more than {FIELDS} fields")
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
 def read_json(path: Path, limit: int = TEXT) -> Any:

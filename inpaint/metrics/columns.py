@@ -260,6 +260,9 @@ OTHERS = {"area", "method", "images", "perfect", "broken", "index", "run"}  # wh
 LONGEST = {"title": 60, "unit": 20, "definition": 1000}  # characters
 
 
+MOST_OF_A_RUN = 100  # figures of one's own
+
+
 def add_column(name: str, column: Column) -> None:
     """Let tables have a figure of one's own; `COLUMNS` has it from then on.
 
@@ -282,6 +285,8 @@ def add_columns_of(definitions: Mapping[str, Any]) -> None:
     Raises:
         Refused: one is no definition of a figure, or another run's figure of that name is something else.
     """
+    if len(definitions) > len(BUILT_IN) + MOST_OF_A_RUN:
+        raise Refused(f"it defines {len(definitions)} figures")
     for name, fields in definitions.items():
         if name in BUILT_IN:
             continue

@@ -280,6 +280,8 @@ def _read(file: Path, network: nn.Sequential, name: str, key: str) -> dict[str, 
         if zipfile.is_zipfile(file):  # torchvision's are of torch's older format
             tensors.measure(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not isinstance(state.get("state_dict", {}), dict):
+            raise ValueError("it holds no tensors by their names")
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Refused(f"{key}.weights: {file} is not a file of weights ({reason[:120]})") from None

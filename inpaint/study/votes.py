@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS vote (
     PRIMARY KEY (participant, trial)
 ) WITHOUT ROWID;
 """
+TABLES = ("study", "participant", "vote")
 PATIENCE = 5.0  # seconds that a statement waits for another thread, and then for another program
 SHORTEST_MS = 300  # before which the page takes no answer, and from each answer to the next
 A_SECOND = 1000 // SHORTEST_MS + 1  # answers that the page can send in one, at most
@@ -72,6 +73,7 @@ class Votes:
         except sqlite3.Error as error:
             raise Refused(f"{path}: cannot be opened ({error})") from None
         try:
+            self._refuse_programs()
             self.writer.run("PRAGMA journal_mode = WAL")
             self.writer.run("PRAGMA synchronous = FULL")
             self.writer.run("PRAGMA foreign_keys = ON")
@@ -81,13 +83,24 @@ class Votes:
             self.reader = _Connection(path)
             self.reader.run("PRAGMA query_only = ON")
             self.reader.run("SELECT digest FROM study")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, Refused) as error:
             self.close()
             raise Refused(f"{path}: not a file of votes ({error})") from None
         if owner != (study,):
             self.close()
             raise Refused(f"{path}: its votes were given for another study.json; they count for that alone")
         self.files = self._files()
+
+    def _refuse_programs(self) -> None:
+        """A file may bring views and triggers, which act at each statement: forge votes, drop them, never end.
+
+        Raises:
+            Refused: it holds something else than the tables of votes.
+        """
+        self.writer.run("PRAGMA trusted_schema = OFF")
+        for kind, name in self.writer.run("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"):
+            if kind != "table" or name not in TABLES:
+                raise Refused(f"it holds the {kind} {name[:80]}")
 
     def _files(self) -> list[tuple[int, int]]:
         """Which files the names of the database and its log stand for now; nothing where they are gone."""

@@ -168,6 +168,21 @@ def test_what_a_file_says_does_not_reach_the_terminal_as_commands(folder, capsys
     assert not set("\x1b\x07\u202e") & set(printed) and "\\x1b]0;title" in printed
 
 
+def test_a_table_of_commas(folder, monkeypatch):
+    """256 MB of them would take ten times as much memory."""
+    monkeypatch.setattr("inpaint.untrusted.FIELDS", 100)
+    (folder / "1" / "metrics.csv").write_text("step,train/l1\n" + "0,1\n" * 50)
+    (line,) = compare([folder]).left_out
+    assert "metrics.csv: it has more than 100 fields" in line
+
+
+def test_a_run_that_defines_a_thousand_figures(folder):
+    figures = {f"figure{number}": {} for number in range(1000)}
+    (folder / "1" / "results.json").write_text(json.dumps({"measured": {}, "definitions": figures}))
+    (line,) = compare([folder]).left_out
+    assert "results.json: it defines 1000 figures" in line
+
+
 # ---- the reader itself ----------------------------------------------------------------------------------------------
 
 

@@ -117,6 +117,17 @@ def test_a_generator_that_loads_code(sent, tmp_path):
     refused(sent, "not a layer", generator=UNET | {"width": foreign})
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["torch.hub.load_state_dict_from_url", "torch.load", "nn.Sequential", "np.fromfile", "torch.utils.data.DataLoader"],
+)
+def test_what_a_module_of_generators_imports_is_no_generator(target, sent, monkeypatch):
+    """Through its names, everything in Python can be reached."""
+    monkeypatch.setattr("hydra.utils.instantiate", lambda *args, **settings: pytest.fail("it was constructed"))
+    for module in ("inpaint.fills", "inpaint.networks.generators.residual_unet"):
+        refused(sent, "^generator.*(is not a generator|there is no)", generator={"_target_": f"{module}.{target}"})
+
+
 def test_files_are_read_when_it_is_asked_for(sent, photo_folder, mask_folder, command):
     """The photographs of one's own run: one word, or the folder itself; the message says both."""
     folder = {**PHOTOS, "_target_": "inpaint.data.datamodule.FolderData", "root": str(photo_folder), "validation": 0.4}

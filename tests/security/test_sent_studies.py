@@ -50,6 +50,21 @@ def vote(folder, statement):
     connection.close()
 
 
+def forged(folder):
+    """A file whose votes are made when they are read, without end."""
+    (folder / "votes.sqlite").unlink()
+    with sqlite3.connect(folder / "forged.sqlite") as connection:
+        connection.execute("CREATE TABLE study (digest TEXT PRIMARY KEY)")
+        connection.execute("CREATE TABLE participant (number INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE)")
+        connection.execute(
+            "CREATE VIEW vote AS WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM c) "
+            "SELECT 1 AS participant, x AS trial, 'left' AS choice, 900 AS ms, '' AS arrived FROM c"
+        )
+        connection.execute("INSERT INTO study VALUES (?)", (load(folder).digest,))
+    connection.close()
+    return folder / "forged.sqlite"
+
+
 BROKEN = {
     "deleted": shutil.rmtree,
     "without study.json": lambda folder: (folder / "study.json").unlink(),
@@ -67,6 +82,13 @@ BROKEN = {
     "a negative trial": lambda folder: vote(folder, "UPDATE vote SET trial = -1 WHERE trial = 0"),
     "a time that is a text": lambda folder: vote(folder, "UPDATE vote SET ms = 'long'"),
     "a choice that is none": lambda folder: vote(folder, "UPDATE vote SET choice = 'up'"),
+    "a trigger that drops votes": lambda folder: vote(
+        folder, "CREATE TRIGGER t AFTER INSERT ON vote BEGIN DELETE FROM vote; END"
+    ),
+    "a view that never ends": lambda folder: vote(
+        folder, "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
+    ),
+    "votes that are a view": lambda folder: shutil.move(forged(folder), folder / "votes.sqlite"),
     "votes of another study": lambda folder: change(folder, title="another"),
 }
 
