@@ -18,7 +18,7 @@ from inpaint.folder import write_whole
 def utf8(text: str) -> str:
     r"""A text that can be written in UTF-8; half a character is spelt out.
 
-    Example:
+    Examples:
         >>> print(utf8("caf\udce9.png"))
         caf\udce9.png
     """
@@ -28,7 +28,7 @@ def utf8(text: str) -> str:
 def plain(node: Any) -> Any:
     """Dicts, lists, texts and numbers as JSON has them: null for NaN and infinity, keys and texts that can be written.
 
-    Example:
+    Examples:
         >>> plain({"psnr": float("nan"), 3: (1.5, "text")})
         {'psnr': None, '3': [1.5, 'text']}
     """

@@ -53,6 +53,12 @@ def test_pages_keep_their_paths_and_what_they_show(tmp_path):
     assert "| `masks.width` | `[0.04, 0.25]` | thinnest" in (tmp_path / "options" / "masks.md").read_text()
 
 
+def test_examples_are_read_as_such():
+    """Below ``Example:`` a doctest would be text, in which brackets are links."""
+    for path in (ROOT / "inpaint").rglob("*.py"):
+        assert "Example:" not in [line.strip() for line in path.read_text().splitlines()], f"{path.name}: say Examples:"
+
+
 @pytest.mark.slow
 def test_it_builds_and_a_dead_link_fails(tmp_path, monkeypatch):
     pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")

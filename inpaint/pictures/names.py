@@ -33,7 +33,7 @@ LITTER = frozenset({"@eadir", "#recycle", "$recycle.bin", "system volume informa
 def is_left_alone(name: str) -> bool:
     """Whether a file or folder is hidden or something's litter: ``.DS_Store``, ``._x.jpg``, ``@eaDir``, ``Thumbs.db``.
 
-    Example:
+    Examples:
         >>> [is_left_alone(name) for name in ("._beach.jpg", "@eaDir", "beach.jpg")]
         [True, True, False]
     """
