@@ -32,6 +32,7 @@ from inpaint.untrusted import YAML, Unreadable, measure_yaml, read_text
 
 Made = TypeVar("Made")
 
+KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 # What a user's folder can be at fault for.
 DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 
@@ -49,7 +50,8 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         refuse_namesakes()
         refuse_from_config([*HydraConfig.get().job.env_set, *HydraConfig.get().job.env_copy])
         paths.settle(name, cfg)
-        return run(cfg)
+        with _few_kernels(name, cfg):
+            return run(cfg)
 
     def task(cfg: DictConfig) -> Any:
         for handler in logging.getLogger().handlers:  # those that Hydra has set up
@@ -113,7 +115,8 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
         try:
             refuse_namesakes()
             paths.settle(name, cfg)
-            made.append(run(cfg))
+            with _few_kernels(name, cfg):
+                made.append(run(cfg))
         except Exception as error:  # kept from Hydra, which would print about it
             errors.append((error, cfg))
 
@@ -131,6 +134,23 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
             raise Refused(without_values(_for_the_user(error) or explain(name, error, overrides), cfg)) from None
         raise error
     return made[0]
+
+
+@contextmanager
+def _few_kernels(name: str, cfg: DictConfig) -> Iterator[None]:
+    """Where pictures have any sizes, oneDNN keeps fewer of the kernels that it compiles for each size on a CPU.
+
+    It would keep 1024 of them, and memory would grow with the number of pictures. It asks the environment at its first
+    convolution; a process that has had one before keeps what it has.
+    """
+    if os.environ.get(KERNELS) or not (name == "predict" or (name == "evaluate" and cfg.images)):
+        yield
+        return
+    os.environ[KERNELS] = "16"
+    try:
+        yield
+    finally:
+        os.environ.pop(KERNELS, None)
 
 
 def _told(name: str, error: Exception) -> str:
