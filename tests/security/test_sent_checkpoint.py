@@ -154,6 +154,13 @@ def test_nothing_is_written_where_a_checkpoint_says(sent, tmp_path, caplog):
     assert recorded(loaded, "data", True)["counts"] == str(tmp_path / "new")
 
 
+@pytest.mark.parametrize("words", [["baselines=[mean,telea]"], ["generator=telea", "baselines=[]"]])
+def test_it_does_not_take_the_place_of_a_fill(words, sent, command):
+    """In the table it would stand for what everybody knows."""
+    said = command(evaluate, f"checkpoint={sent(name='telea')}", *words, code=2)
+    assert "checkpoint: one is called telea, as a fill is; name it" in said and len(said.splitlines()) == 1
+
+
 def test_nothing_is_built_for_an_automatic_setting_of_a_run_that_goes_on(sent, tmp_path, command):
     """A neighbour: what `auto` became is taken from the checkpoint, after the config was checked."""
     state = torch.load(sent(), weights_only=True)
