@@ -66,6 +66,7 @@ def gone(process):
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at processes in /proc")
 def test_workers_die_with_the_sweep_and_it_goes_on(tmp_path):
     arguments = ("+sweep=joblib", "seed=range(0,4)")
