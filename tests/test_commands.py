@@ -325,8 +325,10 @@ def pictures(tmp_path):
 
 def test_predict_changes_nothing_outside_the_hole(trained, pictures):
     folder, _ = trained
+    (pictures / "images" / "old.gif").touch()
     done = run("predict", f"checkpoint={folder}", "images=images", "holes=masks", "output=out", cwd=pictures)
     assert done.stdout.strip().splitlines()[-1] == "4 pictures repaired, in out"
+    assert "images: left out, of other types than jpg, png, webp, tif, bmp: 1 .gif" in done.stdout
     for name in ("a", "deep/b", "deep/c", "d"):
         before, after = Image.open(pictures / "images" / f"{name}.png"), Image.open(pictures / "out" / f"{name}.png")
         assert before.mode == after.mode and before.size == after.size

@@ -55,7 +55,7 @@ def find_images(root: Path, setting: str) -> list[Path]:
         instead = f"; there are {other_types(others)}, which are not read" if others else ""
         raise Refused(f"{setting}: no images ({READ}) in {root}{instead}")
     if others and first_rank():
-        log.warning(f"{setting}: {len(others)} pictures of other types than {READ} are left out: {other_types(others)}")
+        log.warning(f"{setting}: left out, of other types than {READ}: {other_types(others)}")
     return [Path(path) for path in sorted(found)]
 
 
