@@ -48,9 +48,7 @@ def test_every_suffix_of_a_type_that_is_read_and_others_are_counted_in_a_line(tm
     touch(tmp_path, *read, "a.gif", "b/c.GIF", "d.heic", "notes.txt")
     with caplog.at_level(logging.WARNING):
         assert [path.name for path in find_images(tmp_path, "images")] == read
-    assert caplog.messages == [
-        "images: left out, of other types than jpg, png, webp, tif, bmp: 2 .gif, 1 .heic"
-    ]
+    assert caplog.messages == ["images: left out, of other types than jpg, png, webp, tif, bmp: 2 .gif, 1 .heic"]
     for name in read:
         (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=r"images: no images .*; there are 2 \.gif, 1 \.heic, which are not read"):
