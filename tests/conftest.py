@@ -49,6 +49,7 @@ def nothing_left_behind(state_of_its_own):
     GlobalHydra.instance().clear()
     # Lightning marks the process for its workers; everything else that a test sets, it must unset.
     allowed = {"PL_GLOBAL_SEED", "PYTEST_CURRENT_TEST", "WANDB_SERVICE", "KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK"}
+    allowed |= {"LD_LIBRARY_PATH"}  # OpenCV's package, when it is first imported
     left = {
         name
         for name in set(environment) | set(os.environ)

@@ -1,117 +1,236 @@
-"""Repair a folder of pictures of any size with a trained model or a classical fill.
+"""Repair pictures of any size and kind with a trained model or a classical fill.
 
     inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
     inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. A picture with several masks, `_mask001` and so on, has a result for each, called like the mask.
-Results are PNG: outside the hole every pixel is as it was, to the bit. Transparency and colour profile stay; EXIF
-orientation is applied. Everything is checked before the first picture is repaired. A picture whose hole comes out with
-NaN or infinite pixels is not written; the others are, and a line counts and names the ones that are not, with exit
-code 1.
+Results have their picture's format, name and place below the output folder, its transparency, profile and EXIF data,
+upright. Outside the hole every pixel is as it was, to the bit, in formats without loss.
+
+Everything is checked before the first picture is repaired. A picture that cannot be read, or whose hole comes out with
+NaN or infinite pixels, stops no other: the ones that are not written are named at the end, with exit code 1. What an
+earlier run has done, with the same settings from the same files, is not done again.
 """
 
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from inpaint.cli.command import command
-from inpaint.config import build_fill, check
-from inpaint.folder import leads_out, replacing
-from inpaint.predict.predictor import NotFinite, Predictor, load
-from inpaint.settings import Refused, listed
+from inpaint.config import build_fill, check, plain
+from inpaint.folder import only_one
+from inpaint.predict.jobs import EXTRAS, Job, Records, plan, sweep
+from inpaint.predict.predictor import Predictor, load
+from inpaint.settings import Refused, choice, listed, whole
 
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
-class Job(NamedTuple):
-    """A picture, its mask and where the result goes."""
+    from inpaint.pictures.writing import Photograph
+    from inpaint.predict.predictor import Repaired
 
-    image: Path
-    mask: Path
-    output: Path
-
-
-def plan(images: Path, holes: Path, output: Path) -> list[Job]:
-    """Pair pictures with masks by their names and check sizes by the headers.
-
-    Raises:
-        Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
-            to one file, or a result that would overwrite an input; with names and counts.
-    """
-    from inpaint.pictures.pairing import Match, find_images, pair_masks
-    from inpaint.pictures.reading import paired_size
-
-    found = [images] if images.is_file() else find_images(images, "images")
-    root = images.parent if images.is_file() else images
-    if holes.is_file():
-        pairs = [Match(image, holes, image.relative_to(root)) for image in found]
-    else:
-        pairs = pair_masks(found, root, holes, "holes")
-    jobs = [Job(pair.picture, pair.mask, output / pair.file.with_suffix(".png")) for pair in pairs]
-
-    inputs = {path.resolve() for job in jobs for path in (job.image, job.mask)}
-    written: dict[Path, Path] = {}
-    for job in jobs:
-        if job.output.resolve() in inputs:
-            raise Refused(f"output: {job.output} is an input and would be overwritten; give another folder")
-        if written.setdefault(job.output, job.image) != job.image:
-            raise Refused(f"output: {written[job.output]} and {job.image} would both be written to {job.output}")
-        paired_size(job.image, job.mask)
-        if job.output.is_symlink() or leads_out(output, job.output.relative_to(output)):
-            raise Refused(f"output: {job.output} is a link, or behind one that leads out of {output}; remove it")
-    return jobs
-
-
-def repair(job: Job, predictor: Predictor, mask_threshold: int | None) -> None:
-    """Repair one picture and write it.
-
-    Raises:
-        NotFinite: pixels of its hole came out NaN or infinite; nothing is written.
-    """
-    import torch
-    from PIL import Image
-
-    from inpaint.pictures.reading import decode, open_image, read_mask
-
-    with open_image(job.image) as picture:
-        mode, profile = picture.mode, picture.info.get("icc_profile")
-        transparent = mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
-        pixels = torch.from_numpy(decode(picture, "RGBA" if transparent else "RGB")).permute(2, 0, 1)
-    result = torch.cat([predictor(pixels[:3], read_mask(job.mask, mask_threshold)), pixels[3:]])
-    repaired = Image.fromarray(result.permute(1, 2, 0).contiguous().numpy())
-    if mode in ("1", "L", "LA"):
-        repaired = repaired.convert("LA" if transparent else "L")
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(job.output) as scratch:
-        repaired.save(scratch, icc_profile=profile if mode != "CMYK" else None)
+# Settings that do not change what a result looks like.
+INDIFFERENT = ("images", "holes", "output", "overwrite", "device", "batch_size", "truth", "trust_paths")
+SETTINGS = ("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed")
+MOST_LINES = 20  # of pictures that are not written
 
 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint.pictures.reading import read_mask
-    from inpaint.progress import track
 
     check(cfg)
-    jobs = plan(Path(cfg.images), Path(cfg.holes), Path(cfg.output))
+    output = Path(cfg.output)
+    extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
+    samples = whole("samples", cfg.samples, 1)
+    jobs = plan(cfg.images, Path(cfg.holes), output, cfg.format, samples, extras, cfg.overwrite)
     for mask in dict.fromkeys(job.mask for job in jobs):
         read_mask(mask, cfg.mask_threshold)
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
-    predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths)
-    broken = []
-    for job in track(jobs, "repairing", "pictures"):
-        try:
-            repair(job, predictor, cfg.mask_threshold)
-        except NotFinite:
-            broken.append(job.image)
-    print(f"{len(jobs) - len(broken)} pictures repaired, in {cfg.output}")
-    if broken:
-        print(
-            f"inpaint-predict: {len(broken)} of {len(jobs)} pictures are not written, as pixels of their holes came "
-            f"out NaN or infinite: {listed(broken)}",
-            file=sys.stderr,
+    settings = {name: cfg[name] for name in SETTINGS}
+    predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths, **settings)
+    if samples > 1 and not predictor.draws_noise:
+        raise Refused("samples: this generator draws no noise, so all samples would be equal; leave samples out")
+    truths = None
+    if cfg.truth:
+        from inpaint.predict.figures import find_truths
+
+        truths = find_truths(Path(cfg.truth), jobs)
+
+    def read_hole(job: Job) -> "Tensor":
+        return read_mask(job.mask, cfg.mask_threshold)
+
+    fresh = not output.exists()
+    with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
+        records = Records(output, _settings(cfg))
+        if not (cfg.overwrite or fresh):
+            records.refuse_others(jobs)
+        sweep(jobs)
+        failed = _work(jobs, predictor, records, read_hole)
+    print(f"{len(jobs) - len(failed)} pictures repaired, in {cfg.output}")
+    if truths is not None:
+        from inpaint.predict.figures import publish_figures
+
+        method = str(Path(cfg.checkpoint).name) if cfg.checkpoint else type(predictor.generator).__name__
+        publish_figures(
+            output / "figures", method, [job for job in jobs if job.output not in failed], truths, read_hole
         )
-        sys.exit(1)
+        print(f"figures: {output / 'figures'}, the files of inpaint-evaluate")
+    if failed:
+        _leave(failed, len(jobs))
+
+
+def _work(
+    jobs: Sequence[Job], predictor: Predictor, records: Records, read_hole: "Callable[[Job], Tensor]"
+) -> dict[Path, str]:
+    """Repair what is not done; why pictures are not written, by their first result."""
+    from inpaint.progress import Reporter
+
+    failed = {job.output: job.problem for job in jobs if job.problem is not None}
+    done: list[Job] = []
+    waiting: list[Job] = []
+    for job in jobs:
+        if job.problem is None:
+            (done if records.is_done(job) else waiting).append(job)
+    taken: Counter[str] = Counter()
+    remarks: dict[str, list[Path]] = {}
+    reporter = Reporter("repairing", "pictures", len(jobs), len(failed) + len(done), transient=True)
+    try:
+        finished = len(failed) + len(done)
+        for batch, loaded in _loaded(_batches(waiting, predictor.batch_size), read_hole):
+            failed |= {job.output: found for job, found in zip(batch, loaded, strict=True) if isinstance(found, str)}
+            ready = [(job, *found) for job, found in zip(batch, loaded, strict=True) if not isinstance(found, str)]
+            for job, photograph, way in _repair(ready, predictor, records):
+                if way is None:
+                    failed[job.output] = f"{job.image}: pixels of its hole came out NaN or infinite"
+                    continue
+                taken[way] += 1
+                for remark in photograph.remarks:
+                    remarks.setdefault(remark, []).append(job.image)
+            finished += len(batch)
+            if reporter.due:
+                reporter.show(finished)
+    finally:
+        reporter.close()
+    if done:
+        print(f"{len(done)} pictures were done before, with the same settings from the same files")
+    if taken:
+        print(f"sizes: {', '.join(f'{way} ({number})' for way, number in taken.most_common(5))}")
+    for remark, images in remarks.items():
+        print(f"{remark}: {len(images)} pictures ({listed(images)})")
+    if any(job.format == "JPEG" for job in waiting):
+        print("JPEG files are coded again, which changes known pixels a little; format=png keeps them to the bit")
+    return failed
+
+
+def _batches(jobs: Sequence[Job], most: int) -> Iterator[list[Job]]:
+    """Successive jobs whose pictures have one size."""
+    batch: list[Job] = []
+    for job in jobs:
+        if batch and (len(batch) == most or batch[0].size != job.size):
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+def _loaded(
+    batches: Iterator[list[Job]], read_hole: "Callable[[Job], Tensor]"
+) -> "Iterator[tuple[list[Job], list[tuple[Photograph, np.ndarray] | str]]]":
+    """Batches with their pictures and holes, or what is wrong with them, read while the one before is worked on."""
+    from inpaint.pictures.reading import BadImage
+    from inpaint.pictures.writing import read_photograph
+
+    def read(job: Job) -> "tuple[Photograph, np.ndarray] | str":
+        try:
+            photograph, hole = read_photograph(job.image), read_hole(job)[0].numpy() > 0.5
+        except BadImage as error:
+            return str(error)
+        if hole.shape != photograph.pixels.shape[:2]:
+            return f"{job.image}: was changed since it was looked at"
+        return photograph, hole
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = None
+        for batch in batches:
+            reading = batch, [pool.submit(read, job) for job in batch]
+            if ahead is not None:
+                yield ahead[0], [future.result() for future in ahead[1]]
+            ahead = reading
+        if ahead is not None:
+            yield ahead[0], [future.result() for future in ahead[1]]
+
+
+def _repair(
+    ready: "Sequence[tuple[Job, Photograph, np.ndarray]]", predictor: Predictor, records: Records
+) -> "Iterator[tuple[Job, Photograph, str | None]]":
+    """Repair pictures together and write them; how each was taken apart, or None where it is no picture."""
+    pictures, holes = [photograph.pixels for _, photograph, _ in ready], [hole for _, _, hole in ready]
+    samples = max((len(job.outputs) for job, _, _ in ready), default=0)
+    raw = any("raw" in job.extras for job, _, _ in ready)
+    results = [predictor.repair(pictures, holes, sample, raw) for sample in range(samples)]
+    for which, (job, photograph, hole) in enumerate(ready):
+        each = [repaired[which] for repaired in results]
+        if any(repaired.pixels is None for repaired in each):
+            yield job, photograph, None
+            continue
+        key = records.key(job)
+        _write(job, photograph, each)
+        records.add(job, key, float(hole.mean()), each[0].taken)
+        yield job, photograph, each[0].taken
+
+
+def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]") -> None:
+    """The results of one picture, and what is wanted besides."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from inpaint.pictures.writing import write_photograph
+
+    for path, repaired in zip(job.outputs, each, strict=True):
+        assert repaired.pixels is not None
+        write_photograph(path, replace(photograph, pixels=repaired.pixels), job.format)
+    plainly = replace(photograph, alpha=None, grey=False, exif=None)
+    if "raw" in job.extras:
+        assert each[0].raw is not None
+        write_photograph(job.extras["raw"], replace(plainly, pixels=each[0].raw), "PNG")
+    if "side_by_side" in job.extras:
+        row = [photograph.pixels, *(repaired.pixels for repaired in each)]
+        beside = np.concatenate([picture for picture in row if picture is not None], axis=1)
+        write_photograph(job.extras["side_by_side"], replace(plainly, pixels=beside), "PNG")
+
+
+def _settings(cfg: DictConfig) -> Any:
+    """What decides the results, beside the files: the settings, and which state of the checkpoint."""
+    from inpaint import __version__, checkpoint
+
+    settings = {key: value for key, value in plain(cfg).items() if key not in INDIFFERENT}
+    if cfg.checkpoint:
+        file = checkpoint.find(cfg.checkpoint)
+        settings["checkpoint"] = [str(file), file.stat().st_size, file.stat().st_mtime_ns]
+    return [__version__, settings]
+
+
+def _leave(failed: dict[Path, str], total: int) -> None:
+    """Say which pictures are not written, and why; exit code 1."""
+    reasons = [*failed.values()]
+    beginning = f"inpaint-predict: {len(failed)} of {total} pictures are not written"
+    if len(reasons) == 1:
+        print(f"{beginning}: {reasons[0]}", file=sys.stderr)
+    else:
+        more = [f"  and {len(reasons) - MOST_LINES} more"] if len(reasons) > MOST_LINES else []
+        shown = [f"  {reason}" for reason in reasons[:MOST_LINES]]
+        print("\n".join([f"{beginning}:", *shown, *more]), file=sys.stderr)
+    sys.exit(1)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from inpaint.data.sources import Folder
 from inpaint.masks.frozen import Crop, Frozen, write_frozen
 from inpaint.pictures.pairing import find_images, pair_masks
-from inpaint.predict.command import plan
+from inpaint.predict.jobs import plan
 from tests.conftest import smooth_picture
 
 NAMES = ["../secret.png", "a/../../secret.png", "{outside}", "./../secret.png", "link/secret.png"]

@@ -9,7 +9,8 @@ from inpaint.evaluation.intervals import aggregate
 from inpaint.evaluation.measuring import Measured
 from inpaint.evaluation.results import write
 from inpaint.folder import only_one, refuse_links, replacing, write_whole
-from inpaint.predict.command import plan, run
+from inpaint.predict.command import run
+from inpaint.predict.jobs import plan
 from inpaint.probe import command as probe
 from inpaint.settings import Refused
 from inpaint.writing import write_table

@@ -1,0 +1,77 @@
+"""How far results are from the truth, where that is known: measured and written as `inpaint-evaluate` does it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inpaint.batch import Batch, from_uint8
+from inpaint.evaluation.results import publish
+from inpaint.pictures.pairing import find_by_name
+from inpaint.pictures.reading import BadImage, image_size, read_image
+from inpaint.predict.jobs import Job
+from inpaint.settings import Refused, listed
+
+
+class Results:
+    """Results beside their truths, as `evaluation.measuring.Pictures`.
+
+    Args:
+        jobs: whose results are written.
+        truths: the truth of each, by its name.
+        read_hole: a job's mask, float32 ``(1, H, W)``.
+    """
+
+    def __init__(self, jobs: Sequence[Job], truths: Mapping[str, Path], read_hole: Callable[[Job], Tensor]) -> None:
+        self.jobs, self.truths, self.read_hole = jobs, truths, read_hole
+
+    def parts(self) -> list[int]:
+        """One by one, as sizes differ."""
+        return list(range(len(self.jobs)))
+
+    def batch(self, part: int, device: str) -> Batch:
+        """The truth under its hole."""
+        job = self.jobs[part]
+        image = from_uint8(read_image(self.truths[job.name]))[None]
+        return Batch(image=image.to(device), mask=self.read_hole(job)[None].to(device), index=torch.tensor([part]))
+
+    def result(self, method: str, part: int, device: str) -> Tensor:
+        """What was written."""
+        return from_uint8(read_image(self.jobs[part].output))[None].to(device)
+
+    def name(self, index: int) -> str:
+        """The picture's relative name."""
+        return self.jobs[index].name
+
+    photograph = name
+
+
+def find_truths(truth: Path, jobs: Sequence[Job]) -> dict[str, Path]:
+    """The truth of each picture: a file of its relative name, or the one file of the one picture.
+
+    Raises:
+        Refused: pictures without one, or of another size; with names and counts.
+    """
+    named = {jobs[0].name: truth} if truth.is_file() and len(jobs) == 1 else find_by_name(truth, "truth")
+    if lacking := [job.name for job in jobs if job.name not in named]:
+        raise Refused(f"truth: {len(lacking)} of {len(jobs)} pictures have none in {truth}: {listed(lacking)}")
+    readable = [job for job in jobs if job.problem is None]
+    try:
+        other = [job.name for job in readable if image_size(named[job.name]) != job.size]
+    except BadImage as error:
+        raise Refused(f"truth: {error}") from None
+    if other:
+        raise Refused(f"truth: {len(other)} of {len(jobs)} have another size than their picture: {listed(other)}")
+    return named
+
+
+def publish_figures(
+    folder: Path, method: str, jobs: Sequence[Job], truths: Mapping[str, Path], read_hole: Callable[[Job], Tensor]
+) -> None:
+    """Print the table, and write the files of `evaluation.results`."""
+    jobs = [job for job in jobs if job.problem is None]
+    if not jobs:
+        return
+    about = {"truth": "given", "results": "as they are written"}
+    publish(folder, {method: None}, Results(jobs, truths, read_hole), "cpu", about).print()

@@ -1,0 +1,280 @@
+"""What is to be repaired and where it goes, checked before any work; and what an earlier run has done of it."""
+
+import csv
+import glob
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inpaint.folder import leads_out
+from inpaint.settings import Refused, listed
+from inpaint.untrusted import TABLE, Unreadable, read_text
+
+LISTS = (".txt", ".lst", ".list")
+EXTRAS = ("side_by_side", "raw")
+RECORDS = "predictions.csv"
+COLUMNS = ("output", "picture", "mask", "hole", "taken", "key", "bytes", "modified")
+SCRATCH = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")  # what `folder.replacing` writes, left behind by a kill
+
+
+class Job(NamedTuple):
+    """A picture, its mask and where the results go.
+
+    image, mask: the files.
+    outputs: a file for each sample.
+    name: the picture's relative path without suffix.
+    format: in which it is written, as Pillow calls it.
+    size: height and width, upright.
+    extras: further files, by what they are.
+    problem: why the picture cannot be read; nothing is written then.
+    """
+
+    image: Path
+    mask: Path
+    outputs: tuple[Path, ...]
+    name: str = ""
+    format: str = "PNG"
+    size: tuple[int, int] = (0, 0)
+    extras: Mapping[str, Path] = {}
+    problem: str | None = None
+
+    @property
+    def output(self) -> Path:
+        """The result, of several samples the first."""
+        return self.outputs[0]
+
+    @property
+    def files(self) -> list[Path]:
+        """All that is written."""
+        return [*self.outputs, *self.extras.values()]
+
+
+def find_pictures(images: str | Path) -> tuple[list[Path], Path]:
+    """Pictures and the folder that their names are relative to.
+
+    Args:
+        images: a file; a folder, with all below it; a pattern, ``photos/**/*.jpg``, relative to what stands before its
+            first sign; or a list (.txt, .lst), a path a line or ended by NULs, relative to the list's folder.
+
+    Raises:
+        Refused: there is nothing.
+    """
+    from inpaint.pictures.pairing import find_images
+
+    path = Path(images)
+    if path.is_dir():
+        return find_images(path, "images"), path
+    if path.is_file() and path.suffix.lower() in LISTS:
+        return _listed(path)
+    if path.is_file() or path.is_symlink():
+        return [path], path.parent
+    if not glob.has_magic(str(images)):
+        raise Refused(f"images: {images} is no file, folder, pattern or list that is there")
+    found = sorted(Path(name) for name in glob.glob(str(images), recursive=True) if Path(name).is_file())  # noqa: PTH207
+    if not found:
+        raise Refused(f"images: no file has a name like {images}")
+    parts = []
+    for part in path.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return found, Path(*parts)
+
+
+def _listed(file: Path) -> tuple[list[Path], Path]:
+    """The pictures that a list names, and the folder that holds all of them."""
+    try:
+        text = read_text(file, TABLE)
+    except (OSError, Unreadable) as error:
+        raise Refused(f"images: {file} is no list that can be read ({error})") from None
+    lines = text.split("\0") if "\0" in text else [line.strip() for line in text.splitlines()]
+    paths = [Path(os.path.abspath(file.parent / line)) for line in lines if line and not line.startswith("#")]  # noqa: PTH100
+    if lacking := [path for path in paths if not path.is_file()]:
+        raise Refused(f"images: {len(lacking)} of {len(paths)} pictures in {file} are not there: {listed(lacking)}")
+    if not paths:
+        raise Refused(f"images: {file} names no pictures")
+    return list(dict.fromkeys(paths)), Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def plan(
+    images: str | Path,
+    holes: Path,
+    output: Path,
+    format: str | None = None,
+    samples: int = 1,
+    extras: Sequence[str] = (),
+    overwrite: bool = False,
+) -> list[Job]:
+    """Pair pictures with masks by their names and check sizes by the headers.
+
+    Args:
+        images: as `find_pictures` takes them.
+        holes: a folder of masks, or one for all.
+        output: the folder of the results; pictures that lie below it are no inputs.
+        format: of the results; None is each picture's own.
+        samples: results for each picture.
+        extras: of `EXTRAS`, what is written besides.
+        overwrite: whether results may take the place of the pictures that they are made of.
+
+    Raises:
+        Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
+            to one file, or a result that would overwrite an input; with names and counts.
+    """
+    from inpaint.pictures.pairing import Match, pair_masks
+
+    if output.exists() and not output.is_dir():
+        raise Refused(f"output: {output} is a file; give a folder")
+    found, root = find_pictures(images)
+    if output.is_dir() and not output.resolve().samefile(root.resolve()):
+        home = output.resolve()
+        found = [path for path in found if not path.resolve().is_relative_to(home)] or found
+    if holes.is_file():
+        pairs = [Match(image, holes, image.relative_to(root)) for image in found]
+    else:
+        pairs = pair_masks(found, root, holes, "holes")
+    jobs = [_job(pair.picture, pair.mask, pair.file, output, format, samples, extras) for pair in pairs]
+
+    pictures, masks = {job.image.resolve() for job in jobs}, {job.mask.resolve() for job in jobs}
+    written: dict[Path, Path] = {}
+    for job in jobs:
+        for file in job.files:
+            if file.resolve() in masks or (file.resolve() in pictures and not (overwrite and job.image == file)):
+                advice = "" if file.resolve() in masks else ", or overwrite=true to replace it"
+                raise Refused(f"output: {file} is an input and would be overwritten; give another folder{advice}")
+            if written.setdefault(file, job.image) != job.image:
+                raise Refused(f"output: {written[file]} and {job.image} would both be written to {file}")
+            if file.is_symlink() or leads_out(output, file.relative_to(output)):
+                raise Refused(f"output: {file} is a link, or behind one that leads out of {output}; remove it")
+    return jobs
+
+
+def _job(
+    image: Path, mask: Path, file: Path, output: Path, format: str | None, samples: int, extras: Sequence[str]
+) -> Job:
+    """A picture with its mask, whose sizes agree; or with what is wrong with it."""
+    from inpaint.pictures.names import called
+    from inpaint.pictures.reading import BadImage, image_size
+    from inpaint.pictures.writing import named, read_header, written_format
+
+    mask_size = image_size(mask)
+    own_name = file.with_suffix(image.suffix)
+    try:
+        header = read_header(image)
+    except BadImage as error:
+        return Job(image, mask, (output / own_name,), called(file), problem=str(error))
+    wanted = written_format(header, format)
+    if header.size != mask_size:
+        size = f"{header.size[1]} x {header.size[0]}"
+        raise BadImage(f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {image} has {size}")
+    path = named(output / own_name, wanted)
+    several = [path.with_stem(f"{path.stem}_{sample}") for sample in range(1, samples + 1)]
+    beside = {what: output / what / file.with_suffix(".png") for what in extras}
+    return Job(image, mask, tuple(several if samples > 1 else [path]), called(file), wanted, header.size, beside)
+
+
+# ---- what was done before -------------------------------------------------------------------------------------------
+
+
+class Records:
+    """A line for each result in the output folder, written when the result is whole.
+
+    A result is done if its line has the same key (settings, picture and mask) and the file is as it was written.
+
+    Args:
+        output: the folder; made if it is not there.
+        settings: all that decides what a result looks like.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, output: Path, settings: Any) -> None:
+        self.file, self.settings = output / RECORDS, settings
+        self.lines: dict[str, dict[str, str]] = {}
+        self.torn = False
+        output.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError, Unreadable, csv.Error):
+            text = "" if self.file.is_symlink() else read_text(self.file, TABLE)
+            self.torn = bool(text) and not text.endswith("\n")
+            for line in csv.DictReader(io.StringIO(text, newline="")):
+                if None not in line.values() and None not in line:  # a line that a kill has torn
+                    self.lines[line["output"]] = line
+        self.append([])
+
+    def is_ours(self, path: Path) -> bool:
+        """Whether a file is a result of an earlier run, as that wrote it."""
+        line = self.lines.get(self._named(path))
+        return line is not None and (line.get("bytes"), line.get("modified")) == _state(path)
+
+    def is_done(self, job: Job) -> bool:
+        """Whether all results of a job are there, made by these settings from this picture and mask."""
+        keys = {self.lines.get(self._named(path), {}).get("key") for path in job.files}
+        return keys == {self._key(job)} and all(self.is_ours(path) for path in job.files)
+
+    def refuse_others(self, jobs: Sequence[Job]) -> None:
+        """Files that are no results of ours are not replaced unasked.
+
+        Raises:
+            Refused: with names and counts.
+        """
+        theirs = [path for job in jobs for path in job.files if path.exists() and not self.is_ours(path)]
+        if theirs:
+            raise Refused(
+                f"output: {len(theirs)} files are there that are no results of an earlier run: {listed(theirs)}; give "
+                "another folder, or overwrite=true to replace them"
+            )
+
+    def key(self, job: Job) -> str:
+        """What decides the results of a job, to be asked for before they are written: one may be the picture."""
+        return self._key(job)
+
+    def add(self, job: Job, key: str, hole: float, taken: str) -> None:
+        """A job is done."""
+        lines = []
+        for path in job.files:
+            size, modified = _state(path)
+            key_now = self._key(job) if job.image in job.files else key  # of a picture that was replaced
+            lines.append([self._named(path), job.image, job.mask, f"{hole:.6f}", taken, key_now, size, modified])
+        self.append(lines)
+
+    def append(self, lines: Sequence[Sequence[Any]]) -> None:
+        """Write lines behind the others, at once."""
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        with os.fdopen(descriptor, "a", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if file.tell() == 0:
+                writer.writerow(COLUMNS)
+            elif self.torn:
+                file.write("\n")  # what a kill has torn ends here
+            self.torn = False
+            writer.writerows(lines)
+
+    def _named(self, path: Path) -> str:
+        return path.relative_to(self.file.parent).as_posix().encode(errors="backslashreplace").decode()
+
+    def _key(self, job: Job) -> str:
+        about = [self.settings, str(job.image), str(job.mask), *map(_state, (job.image, job.mask)), job.format]
+        return hashlib.sha256(json.dumps(about, default=str, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sweep(jobs: Sequence[Job]) -> None:
+    """Remove what a killed run has left half-written beside its results."""
+    for folder in {path.parent for job in jobs for path in job.files}:
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if SCRATCH.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+
+def _state(path: Path) -> tuple[str, str]:
+    """Bytes of a file and when it was changed; nothing of one that is not there."""
+    with suppress(OSError):
+        status = path.stat()
+        return str(status.st_size), str(status.st_mtime_ns)
+    return "", ""
