@@ -22,7 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inpaint import rng
-from inpaint.cli.job import Job
+from inpaint.cli.job import Job, numbers
 from inpaint.config import check
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import ConfigError, SweepError, nearest
@@ -53,9 +53,8 @@ def search(sweeper: Asked, arguments: Sequence[str]) -> list[Job]:
     sweeper.validate_batch_is_legal([[*fixed, *(column[row % len(column)] for column in samples)] for row in rows])
     with session(sweeper):
         study = _open(wanted, space, sampler)
-        trials = wanted.trials
-        if sampler.exhaustive:
-            trials = int(min(trials, math.prod(parameter.size for parameter in space)))
+        size = math.prod(parameter.size for parameter in space)
+        trials = int(min(wanted.trials, size)) if sampler.exhaustive else wanted.trials
         say_how_many(folder, trials, sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)))
         jobs = {Path(job.folder).name: job for job in read_jobs(folder)}
         interrupted = _interrupted(study, folder)
@@ -66,12 +65,19 @@ def search(sweeper: Asked, arguments: Sequence[str]) -> list[Job]:
                 write_jobs(folder, "search", [*jobs.values()], answer)
                 batch, interrupted = interrupted[: wanted.parallel], interrupted[wanted.parallel :]
                 begun = sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
-                batch += [_ask(study, folder) for _ in range(min(wanted.parallel - len(batch), trials - begun))]
+                if len(_tried(study)) < size:  # else all were tried
+                    batch += [_ask(study, folder) for _ in range(min(wanted.parallel - len(batch), trials - begun))]
                 if not batch:
                     return [*jobs.values()]
                 alive |= {trial.number: trial for trial in batch}
-                overrides = [[*fixed, *(p.choose(t) for p in space), f"sweep.trial={t.number}"] for t in batch]
-                for trial, job in zip(batch, launch(sweeper, overrides, first=batch[0].number), strict=True):
+                overrides = {t: [*fixed, *(p.choose(t) for p in space), f"sweep.trial={t.number}"] for t in batch}
+                tried = _tried(study)
+                for trial in [trial for trial in batch if _settings(trial) in tried]:
+                    jobs[str(trial.number)] = _take_over(study, trial, tried[_settings(trial)], overrides.pop(trial))
+                    del alive[trial.number]
+                new = [*overrides]
+                launched = launch(sweeper, [*overrides.values()], first=new[0].number) if new else []
+                for trial, job in zip(new, launched, strict=True):
                     del alive[trial.number]
                     _tell(study, trial, job, wanted.objectives)
                     jobs[str(trial.number)] = job
@@ -207,6 +213,27 @@ def _interrupted(study: Study, folder: Path) -> list[Trial]:
     """Trials that began in this folder and did not end; nobody else is at work here, so their process is gone."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     return [Trial(study, trial._trial_id) for trial in running if trial.user_attrs.get("folder") == str(folder)]
+
+
+def _settings(trial: Trial | FrozenTrial) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(trial.params.items()))
+
+
+def _tried(study: Study) -> dict[tuple[tuple[str, Any], ...], FrozenTrial]:
+    """The first finished trial of each combination of settings."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return {_settings(trial): trial for trial in reversed(complete)}
+
+
+def _take_over(study: Study, trial: Trial, tried: FrozenTrial, overrides: Sequence[str]) -> Job:
+    """Of a trial that was tried before: training is a function of its settings, so it would come to the same."""
+    print(f"trial {trial.number}: the settings of trial {tried.number}, whose figures it takes over", flush=True)
+    came_out = {**tried.user_attrs.get("came_out", {}), "same_as": tried.number}
+    trial.set_user_attr("came_out", came_out)
+    study.tell(trial, tried.values, TrialState.COMPLETE)
+    values = {name: value for name, value in came_out.items() if name not in ("seconds", "error", "same_as")}
+    folder = Path(str(trial.user_attrs["folder"])) / str(trial.number)
+    return Job([*overrides], str(folder), "finished", numbers(values))
 
 
 def _bury(study: Study) -> None:

@@ -33,6 +33,8 @@ def report(study: Study, folder: Path, fixed: Sequence[str], space: Sequence[Par
     counts = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
     best = _best(study)
     mattered = {figure: _importances(study, place) for place, figure in enumerate(objectives)}
+    few = counts["complete"] < ENOUGH
+    unknown = f"{ENOUGH} finished trials say it, and there are {counts['complete']}" if few else "all trials are alike"
     commands = [_longer(trial, fixed, space, cfg) for trial in best]
     write_json(
         folder / "optuna.json",
@@ -46,6 +48,7 @@ def report(study: Study, folder: Path, fixed: Sequence[str], space: Sequence[Par
                 for trial, command in zip(best, commands, strict=True)
             ],
             "importances": mattered,
+            "no_importances": {figure: unknown for figure, shares in mattered.items() if not shares},
         },
     )
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
@@ -58,14 +61,22 @@ def report(study: Study, folder: Path, fixed: Sequence[str], space: Sequence[Par
         if shares:
             said = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
             lines.append(f"what mattered for {figure} (PED-ANOVA, {counts['complete']} trials): {said}")
+        elif best:
+            lines.append(f"what mattered for {figure} is not known: {unknown}")
+    if len(best) > 1 and len(objectives) == 1:
+        return [*lines, f"no winner: {len(best)} trials reached the same {objectives[0]}"]
     return [*lines, "the winner, trained longer:", f"  {commands[0]}"] if commands else lines
 
 
 def _best(study: Study) -> list[FrozenTrial]:
-    """The best trial, or those that no other beats in every objective, best in the first objective first."""
+    """Trials that no other beats, best in the first objective first: of one objective, those with the best value.
+
+    Of several with the same settings, the first.
+    """
     best = study.best_trials if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) else []
     sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
-    return sorted(best, key=lambda trial: sign * trial.values[0])[: None if len(study.directions) > 1 else 1]
+    different = {tuple(sorted(trial.params.items())): trial for trial in reversed(best)}
+    return sorted(different.values(), key=lambda trial: (sign * trial.values[0], trial.number))
 
 
 def _importances(study: Study, objective: int) -> dict[str, float]:

@@ -91,6 +91,32 @@ def test_every_combination_once(sweep):
     )
 
 
+def test_what_was_tried_is_not_tried_again_and_a_search_of_few_settings_ends(sweep):
+    ran = []
+
+    def once(cfg):
+        ran.append((cfg.width, cfg.seed))
+        return {"hole_psnr": float(cfg.width), "parameters": cfg.width, "ms": 1.0}
+
+    done = sweep(once, "+sweep=optuna", RANDOM, "width=choice(8,16)", "seed=choice(1,2)", "sweep.trials=60")
+    trials = study().trials
+    assert done.code == 0 and len(ran) == len({*ran}) == 4 and 4 < len(trials) < 60, len(trials)
+    assert all(trial.state == TrialState.COMPLETE and trial.value == float(trial.params["width"]) for trial in trials)
+    again = next(trial for trial in trials if "same_as" in trial.user_attrs["came_out"])
+    assert trials[again.user_attrs["came_out"]["same_as"]].params == again.params
+    assert f"trial {again.number}: the settings of trial" in done.out
+    assert "no winner: 2 trials reached the same hole_psnr" in done.out and "trained longer" not in done.out
+    assert len(json.loads(Path("sweep/optuna.json").read_text())["best"]) == 2
+
+
+def test_too_few_trials_for_importances_say_so(sweep):
+    done = sweep(quality, *SEARCH, "sweep.trials=2")
+    told = json.loads(Path("sweep/optuna.json").read_text())
+    assert told["importances"] == {"hole_psnr": {}}
+    assert told["no_importances"] == {"hole_psnr": "10 finished trials say it, and there are 2"}
+    assert "what mattered for hole_psnr is not known: 10 finished trials say it, and there are 2" in done.out
+
+
 def test_several_objectives(sweep):
     def trade(cfg):
         return {"hole_psnr": float(cfg.width), "parameters": cfg.width**2, "ms": 1.0}
