@@ -144,6 +144,7 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.pairs import Pairs, find_pairs, frozen_pairs
     from inpaint.evaluation.results import about_data
+    from inpaint.pictures.mask_files import MaskReader
 
     if not _paired(cfg):
         data = build_data(cfg)
@@ -154,13 +155,14 @@ def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pai
         (frozen_pairs(Path(cfg.frozen)), []) if cfg.frozen else find_pairs(Path(cfg.images), Path(cfg.holes))
     )
     results = {str(name): Path(folder) for name, folder in (cfg.results or {}).items()}
-    settings = (cfg.polarity, cfg.threshold, cfg.missing == "skip", cfg.data.batch_size)
-    pictures = Pairs(pairs, results, *settings, lacking=lacking)
+    reader = MaskReader(cfg.threshold, cfg.channel, cfg.polarity, prefix="")
+    pictures = Pairs(pairs, results, reader, cfg.missing == "skip", cfg.data.batch_size, lacking)
     if pictures.problems:
         left_out = f"{pictures.total - len(pictures)} of {pictures.total} pictures are left out for all methods alike"
         notes.append(f"missing=skip: {left_out}; {'; '.join(pictures.problems)}")
     written = without_environment(cfg)
-    given = {key: written[key] for key in ("images", "holes", "frozen", "polarity", "threshold") if written[key]}
+    keys = ("images", "holes", "frozen", "polarity", "threshold", "channel")
+    given = {key: written[key] for key in keys if written[key] not in (None, "auto")}
     missing = {"of": pictures.total, "left_out": pictures.total - len(pictures), "problems": pictures.problems}
     return pictures, given | {"results": written["results"] or {}, "missing": missing}
 

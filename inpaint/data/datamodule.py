@@ -21,11 +21,13 @@ from inpaint.data.augmentation import Augmentation
 from inpaint.data.automatic import AUTO
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
+from inpaint.data.paired import check_masks
 from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split, say
 from inpaint.data.store import SHARE
 from inpaint.data.tiles import Tiles
 from inpaint.masks import Masks
+from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.settings import Refused, choice, whole
 from inpaint.system import free_memory
 
@@ -138,6 +140,8 @@ class InpaintingData(L.LightningDataModule):
                 if self._keeps(split, sizes):
                     assert sizes is not None
                     self.tiles[split].keep(sizes)
+                if (self.masks if split == "train" else self.validation_masks) is None:
+                    check_masks(self.tiles[split], self.source.mask_reader.polarity)
         ranks = self.trainer.world_size if self.trainer is not None else 1
         if (crops := len(self.tiles["validation"])) < ranks:
             raise Refused(
@@ -309,7 +313,8 @@ class FolderData(InpaintingData):
 
     Args:
         masks: as there.
-        root, train, validation, masks_root, mask_threshold, label, caption, resize: as in `sources.Folder`.
+        root, train, validation, masks_root, mask_threshold, label, caption, resize, mask_channel,
+            mask_polarity: as in `sources.Folder`.
         settings: as there.
     """
 
@@ -320,13 +325,16 @@ class FolderData(InpaintingData):
         train: str | None = None,
         validation: float | str = 0.1,
         masks_root: str | None = None,
-        mask_threshold: int | None = None,
+        mask_threshold: Threshold = None,
         label: Literal["folder"] | None = None,
         caption: str | None = None,
         resize: int | None = None,
+        mask_channel: str = "auto",
+        mask_polarity: Polarity | None = None,
         **settings: Any,
     ) -> None:
-        source = Folder(root, train, validation, masks_root, mask_threshold, label, caption, resize)
+        of_masks = (mask_channel, mask_polarity)
+        source = Folder(root, train, validation, masks_root, mask_threshold, label, caption, resize, *of_masks)
         super().__init__(source, masks, **settings)
 
 
@@ -336,7 +344,7 @@ class HuggingFaceData(InpaintingData):
     Args:
         masks: as there.
         path, format, train, validation, image, mask, mask_threshold: as in `huggingface.HuggingFace`.
-        label, caption, resize, cache_dir: as there.
+        label, caption, resize, cache_dir, mask_channel, mask_polarity: as there.
         settings: as in `InpaintingData`.
     """
 
@@ -349,16 +357,19 @@ class HuggingFaceData(InpaintingData):
         validation: float | str | None = None,
         image: str = "image",
         mask: str | None = None,
-        mask_threshold: int | None = None,
+        mask_threshold: Threshold = None,
         label: str | None = None,
         caption: str | None = None,
         resize: int | None = None,
         cache_dir: str | None = None,
+        mask_channel: str = "auto",
+        mask_polarity: Polarity | None = None,
         **settings: Any,
     ) -> None:
         source = HuggingFace(
-            path, format, train, validation, image, mask, mask_threshold, label, caption, resize, cache_dir
-        )
+            path, format, train, validation, image, mask, mask_threshold, label, caption, resize, cache_dir,
+            mask_channel, mask_polarity,
+        )  # fmt: skip
         super().__init__(source, masks, **settings)
 
 
@@ -367,8 +378,8 @@ class ShardsData(InpaintingData):
 
     Args:
         masks: as there.
-        train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block: as in
-            `shards.Shards`.
+        train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block,
+            mask_channel, mask_polarity: as in `shards.Shards`.
         settings: as there.
     """
 
@@ -380,13 +391,18 @@ class ShardsData(InpaintingData):
         counts: str | None = None,
         image: Sequence[str] = ("jpg", "jpeg", "png", "webp"),
         mask: str | None = None,
-        mask_threshold: int | None = None,
+        mask_threshold: Threshold = None,
         label: str | None = None,
         caption: str | None = None,
         resize: int | None = None,
         streams: int = 8,
         block: int = 256,
+        mask_channel: str = "auto",
+        mask_polarity: Polarity | None = None,
         **settings: Any,
     ) -> None:
-        source = Shards(train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block)
+        source = Shards(
+            train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block,
+            mask_channel, mask_polarity,
+        )  # fmt: skip
         super().__init__(source, masks, **settings)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
-from inpaint.data.sources import Picture, Split, check_reading, check_share, place, read_picture
+from inpaint.data.sources import Picture, Split, check_share, mask_reader, place, read_picture
 from inpaint.folder import inside
+from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import BadImage, Encoded, File, fit, image_size, paired_size
 from inpaint.settings import Refused, choice, listed
@@ -33,12 +34,14 @@ class HuggingFace:
             of their names (their paths, or else the numbers of their rows); None takes ``validation`` or ``test``.
         image: column of the pictures.
         mask: column of the masks.
-        mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
+        mask_threshold: grey levels at or above it are hole, or auto; None demands masks of two levels.
         label: column of the classes (a ClassLabel, or whole numbers), whose names `classes` holds.
         caption: column of the texts.
         resize: the shorter side is shrunk to this many pixels on reading; None reads pictures as they are.
         cache_dir: folder for what `datasets` makes of image folders and parquet files (of the latter, a copy); None
             takes a temporary one that each process makes anew and removes at its end.
+        mask_channel: what of a mask is taken, as in `mask_files.MaskReader`, and `mask_polarity`.
+        mask_polarity: see there.
 
     Raises:
         Refused: the library is not installed, there is no such set, split or column, a column is of another kind or
@@ -53,15 +56,18 @@ class HuggingFace:
         validation: float | str | None = None,
         image: str = "image",
         mask: str | None = None,
-        mask_threshold: int | None = None,
+        mask_threshold: Threshold = None,
         label: str | None = None,
         caption: str | None = None,
         resize: int | None = None,
         cache_dir: str | None = None,
+        mask_channel: str = "auto",
+        mask_polarity: Polarity | None = None,
     ) -> None:
-        check_reading(resize, mask_threshold, mask is not None, "mask")
+        no_masks = "mask" if mask is None else None
+        self.mask_reader = mask_reader(resize, mask_threshold, mask_channel, mask_polarity, no_masks)
         choice("data.format", format, FORMATS)
-        self.root, self.resize, self.mask_threshold = Path(path).resolve(), resize, mask_threshold
+        self.root, self.resize = Path(path).resolve(), resize
         self.image, self.mask, self.label, self.caption = image, mask, label, caption
         self.masked = mask is not None
         if not self.root.exists():
@@ -195,7 +201,7 @@ class HuggingFace:
             BadImage: naming the file or the row, if it cannot be read.
         """
         mask = self._file(split, row, self.mask) if self.mask is not None else None
-        picture = read_picture(self._file(split, row, self.image), mask, self.mask_threshold, self.resize)
+        picture = read_picture(self._file(split, row, self.image), mask, self.mask_reader, self.resize)
         part, row = self.part[split], self.rows[split][row]
         if self.label is not None:
             picture["label"] = self._cell(part, self.label, row).as_py()

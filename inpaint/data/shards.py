@@ -9,8 +9,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from inpaint.data.sources import Picture, Split, check_reading, read_picture, say
+from inpaint.data.sources import Picture, Split, mask_reader, read_picture, say
 from inpaint.data.tar import Reader, Sample
+from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.pictures.reading import BadImage, Encoded
 from inpaint.progress import in_threads
 from inpaint.settings import Refused, listed
@@ -34,12 +35,14 @@ class Shards:
             counted and it is written. None counts them at every start.
         image: extensions of the picture, the first that a sample has.
         mask: extension of the mask.
-        mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
+        mask_threshold: grey levels at or above it are hole, or auto; None demands masks of two levels.
         label: extension of the number of the class, or ``json:KEY`` for a number in the sample's JSON.
         caption: extension of the text, or ``json:KEY``.
         resize: the shorter side is shrunk to this many pixels on reading; None reads pictures as they are.
         streams: places that each rank reads from in turn; best a multiple of the number of workers.
         block: successive samples that are shuffled, and held in memory by each stream.
+        mask_channel: what of a mask is taken, as in `mask_files.MaskReader`, and `mask_polarity`.
+        mask_polarity: see there.
 
     Raises:
         Refused: no such shards, none in a pattern, some twice or on both sides, broken ones, or wrong counts.
@@ -52,21 +55,24 @@ class Shards:
         counts: str | None = None,
         image: Sequence[str] = ("jpg", "jpeg", "png", "webp"),
         mask: str | None = None,
-        mask_threshold: int | None = None,
+        mask_threshold: Threshold = None,
         label: str | None = None,
         caption: str | None = None,
         resize: int | None = None,
         streams: int = 8,
         block: int = 256,
+        mask_channel: str = "auto",
+        mask_polarity: Polarity | None = None,
     ) -> None:
         for key, number in (("streams", streams), ("block", block)):
             if number < 1:
                 raise Refused(f"data.{key}: {number} is less than 1")
-        check_reading(resize, mask_threshold, mask is not None, "mask")
+        no_masks = "mask" if mask is None else None
+        self.mask_reader = mask_reader(resize, mask_threshold, mask_channel, mask_polarity, no_masks)
         self.masked = mask is not None
         self.image, self.mask = [_extension(name) for name in image], _extension(mask) if mask is not None else None
         self.label, self.caption = label, caption
-        self.resize, self.mask_threshold = resize, mask_threshold
+        self.resize = resize
         self.streams, self.block = streams, block
         self.wanted = {*self.image, *(_extension(name) for name in (mask, label, caption) if name is not None)}
         self.addresses: dict[Split, list[str]] = {
@@ -182,7 +188,7 @@ class Shards:
 
         image = next(extension for extension in self.image if extension in members)
         mask = member(self.mask) if self.mask is not None else None
-        picture = read_picture(member(image), mask, self.mask_threshold, self.resize)
+        picture = read_picture(member(image), mask, self.mask_reader, self.resize)
         if self.label is not None:
             text = _text(member(_extension(self.label)), self.label)
             try:

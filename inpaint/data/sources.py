@@ -13,9 +13,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from inpaint.data.lists import read_list
+from inpaint.pictures.mask_files import MaskReader, Polarity, Threshold
 from inpaint.pictures.names import composed
 from inpaint.pictures.pairing import find_images, pair_masks
-from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image, read_mask
+from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image
 from inpaint.settings import Refused, listed
 from inpaint.untrusted import read_text
 
@@ -42,9 +43,11 @@ class Source(Protocol):
     """What a data module asks of a collection.
 
     masked: whether its pictures come with masks.
+    mask_reader: how these are read.
     """
 
     masked: bool
+    mask_reader: MaskReader
 
     def count(self, split: Split) -> int:
         """How many pictures a split has."""
@@ -75,7 +78,7 @@ class Source(Protocol):
         ...
 
 
-def read_picture(file: File, mask: File | None, threshold: int | None, resize: int | None) -> Picture:
+def read_picture(file: File, mask: File | None, reader: MaskReader, resize: int | None) -> Picture:
     """A picture with its mask, if it has one.
 
     Raises:
@@ -84,7 +87,7 @@ def read_picture(file: File, mask: File | None, threshold: int | None, resize: i
     picture = Picture(image=read_image(file, resize))
     if mask is not None:
         paired_size(file, mask)
-        picture["mask"] = read_mask(mask, threshold, "data.mask_threshold", resize).to(torch.uint8)
+        picture["mask"] = reader(mask, resize).to(torch.uint8)
     return picture
 
 
@@ -94,18 +97,29 @@ def place(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
 
 
-def check_reading(resize: int | None, mask_threshold: int | None, masked: bool, masks_key: str) -> None:
-    """Refuse numbers that mean nothing.
+def mask_reader(
+    resize: int | None, threshold: Threshold, channel: str, polarity: Polarity | None, masks_key: str | None
+) -> MaskReader:
+    """How the masks of a source are read.
+
+    Args:
+        resize: of the source, checked here.
+        threshold: of the mask, as `channel` and `polarity`: as in `MaskReader`.
+        channel: see there.
+        polarity: see there.
+        masks_key: the setting that would give masks, where there are none.
 
     Raises:
-        Refused: naming the setting.
+        Refused: naming the setting, for a value that means nothing.
     """
     if resize is not None and resize < 1:
         raise Refused(f"data.resize: {resize} pixels is less than 1; null reads pictures as they are")
-    if mask_threshold is not None and not masked:
-        raise Refused(f"data.mask_threshold: there are no masks; give data.{masks_key} too")
-    if mask_threshold is not None and not 1 <= mask_threshold <= 255:
-        raise Refused(f"data.mask_threshold: {mask_threshold} is not a grey level from 1 to 255")
+    reader = MaskReader(threshold, channel, polarity, prefix="data.mask_")
+    if masks_key is not None and reader != MaskReader(prefix="data.mask_"):
+        settings = {"polarity": polarity, "channel": channel if channel != "auto" else None, "threshold": threshold}
+        changed = next(name for name, value in settings.items() if value is not None)
+        raise Refused(f"data.mask_{changed}: there are no masks; give data.{masks_key} too")
+    return reader
 
 
 def check_share(share: float, names: dict[Split, list], what: str) -> None:
@@ -149,6 +163,7 @@ class Photos:
         "validation": ["chelsea", "coffee", "grass", "rocket"],
     }
     masked = False
+    mask_reader = MaskReader()
 
     def count(self, split: Split) -> int:
         """Eleven and four."""
@@ -204,11 +219,13 @@ class Folder:
         validation: a share between 0 and 1, a sub-folder or a list file.
         masks_root: a folder with a mask for each picture, of the same relative name and size (`pairing.pair_masks`);
             a picture with several masks stands once for each.
-        mask_threshold: grey levels at or above it are hole; None demands masks of two levels.
+        mask_threshold: grey levels at or above it are hole, or auto; None demands masks of two levels.
         label: ``folder`` makes the first sub-folder (of the root, or of the split's own folder) the class; classes are
             numbered in the order of their names, which `classes` holds.
         caption: suffix of the text beside each picture: ``txt`` for NAME.txt beside NAME.jpg.
         resize: the shorter side is shrunk to this many pixels on reading; None reads pictures as they are.
+        mask_channel: what of a mask file is the mask, as in `mask_files.MaskReader`, and `mask_polarity`.
+        mask_polarity: see there.
 
     Raises:
         Refused: something is missing, contradictory, empty, on both sides of the split, or leads out of the folder;
@@ -221,14 +238,16 @@ class Folder:
         train: str | None = None,
         validation: float | str = 0.1,
         masks_root: str | None = None,
-        mask_threshold: int | None = None,
+        mask_threshold: Threshold = None,
         label: Literal["folder"] | None = None,
         caption: str | None = None,
         resize: int | None = None,
+        mask_channel: str = "auto",
+        mask_polarity: Polarity | None = None,
     ) -> None:
-        self.root, self.resize, self.mask_threshold = Path(root), resize, mask_threshold
-        self.masked = masks_root is not None
-        check_reading(resize, mask_threshold, self.masked, "masks_root")
+        self.root, self.resize, self.masked = Path(root), resize, masks_root is not None
+        no_masks = None if self.masked else "masks_root"
+        self.mask_reader = mask_reader(resize, mask_threshold, mask_channel, mask_polarity, no_masks)
         if train is None and isinstance(validation, str):
             raise Refused(f"data.train: {validation} validates; name a sub-folder or list of those that train, too")
 
@@ -327,7 +346,7 @@ class Folder:
         """
         name = self.names[split][row]
         mask = self.masks[split][row] if self.masked else None
-        picture = read_picture(self.root / name, mask, self.mask_threshold, self.resize)
+        picture = read_picture(self.root / name, mask, self.mask_reader, self.resize)
         if self.labels:
             picture["label"] = self.labels[split][row]
         if self.caption is not None:

@@ -138,6 +138,16 @@ class Tiles(Dataset):
             else:
                 return row, picture
 
+    def hole_share(self, row: int) -> float:
+        """How much of a photograph its mask covers, 0..1, or of the next one that can be read.
+
+        Raises:
+            Refused: it cannot be read, and no more of them may be left out.
+        """
+        if self.store is not None:
+            return float(self.store.picture(self.usable(row))[3].float().mean())
+        return float(self._read(row)[1]["mask"].float().mean())
+
     def keep(self, sizes: list[tuple[int, int]]) -> None:
         """Decode all photographs now, and cut tiles out of memory from now on."""
 

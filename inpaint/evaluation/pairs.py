@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from inpaint.batch import Batch, from_uint8
 from inpaint.masks.frozen import Frozen, digest
+from inpaint.pictures.mask_files import MOSTLY, MaskReader, check_shares
 from inpaint.pictures.names import called
 from inpaint.pictures.pairing import (
     Problem,
@@ -26,14 +27,15 @@ from inpaint.pictures.pairing import (
     refusal,
     unmatched,
 )
-from inpaint.pictures.reading import BadImage, read_image, read_mask
+from inpaint.pictures.reading import BadImage, read_image
 from inpaint.progress import in_threads
 from inpaint.settings import Refused
 
-Polarity = Literal["white", "black"]
-MOSTLY = 0.6  # mean share of white above which white may well be what is known
 AT_ONCE = 2**21  # pixels of the pictures that are measured together, at most
 THREADS = 4
+NOISE = 12.0  # levels, root mean square, by which pictures that are the same may differ where one was a JPEG
+ROUNDING = 2.0  # likewise where both are lossless
+READER = MaskReader(prefix="")
 
 
 @dataclass(frozen=True)
@@ -57,35 +59,48 @@ class Pair:
     mask: str = ""
 
 
+class Look(NamedTuple):
+    """What is seen of one picture's files.
+
+    problems: what is wrong with them.
+    size: height and width.
+    white: the share of the mask that is white; None where it cannot be read.
+    swapped: of each result, whether the truth stands in the hole and not around it.
+    """
+
+    problems: list[Problem]
+    size: tuple[int, int] = (0, 0)
+    white: float | None = None
+    swapped: Sequence[bool] = ()
+
+
 class Pairs:
     """Pictures of any sizes with their holes, and the results of other tools.
 
     Args:
         pairs: the pictures.
         results: method to folder.
-        polarity: what the hole is in the masks; None is white, unless it covers most of them, which is refused.
-        threshold: grey levels at or above it are white, 1..255; None demands masks of two levels.
+        reader: how masks are read; without a polarity, white is the hole unless it covers most of them, which is
+            refused.
         skip: leave out, for all methods alike, pictures that do not fit or that a method lacks; else they are refused.
         batch_size: pictures of one size that are measured together, at most.
         lacking: problems that are known before.
 
     Raises:
-        Refused: files that do not fit, by setting and kind, with counts and the first names.
+        Refused: files that do not fit, by setting and kind, with counts and the first names; or masks without a hole,
+            or of the other polarity than the results were made with.
     """
 
     def __init__(
         self,
         pairs: Sequence[Pair],
         results: Mapping[str, Path],
-        polarity: Polarity | None = None,
-        threshold: int | None = None,
+        reader: MaskReader = READER,
         skip: bool = False,
         batch_size: int = 16,
         lacking: Sequence[Problem] = (),
     ) -> None:
-        if polarity not in (None, "white", "black"):
-            raise Refused(f"polarity: give white or black, what the hole is in the masks; got {polarity!r}")
-        self.polarity, self.threshold, self.batch_size = polarity, threshold, batch_size
+        self.reader, self.batch_size = reader, batch_size
         problems = list(lacking)
         self.results = {name: _results(name, folder, pairs, problems) for name, folder in results.items()}
         found, self.sizes = self._check(pairs)
@@ -100,54 +115,70 @@ class Pairs:
         """Decode everything; what does not fit, and height and width of each picture that does, by its number.
 
         Raises:
-            Refused: white covers most of the masks.
+            Refused: the masks have no hole, white covers most of them, or the results were made with the others.
         """
         problems: list[Problem] = []
         sizes, white = {}, []
-        for pair, found in zip(pairs, in_threads(self._look, pairs, THREADS, "checking", "pictures"), strict=True):
-            wrong, size, share = found
-            problems += wrong
-            if not wrong and all(pair.name in files for files in self.results.values()):
-                sizes[pair.index] = size
-            if share is not None:
-                white.append(share)
-        if white and self.polarity is None and (mean := sum(white) / len(white)) > MOSTLY:
+        swapped: list[bool] = []
+        for pair, seen in zip(pairs, in_threads(self._look, pairs, THREADS, "checking", "pictures"), strict=True):
+            problems += seen.problems
+            swapped += seen.swapped
+            if not seen.problems and all(pair.name in files for files in self.results.values()):
+                sizes[pair.index] = seen.size
+            if seen.white is not None:
+                white.append(seen.white)
+        polarity = self.reader.polarity or "white"
+        other = "white" if polarity == "black" else "black"
+        if swapped and all(swapped):
+            raise Refused(
+                f"polarity: every result ({len(swapped)}) equals the truth where the masks are {polarity} and differs "
+                f"from it where they are {other}, so {other} is the hole here; give polarity={other}"
+            )
+        if white and self.reader.polarity is None and (mean := sum(white) / len(white)) > MOSTLY:
             raise Refused(
                 f"polarity: white covers {mean:.0%} of the masks, and white is the hole here; give polarity=black if "
                 "black is the hole in these files, or polarity=white if the holes are that large"
             )
+        holes = [1 - share if polarity == "black" else share for share in white]
+        check_shares(holes, "holes", True, f"{polarity} is the hole; polarity={other} where {other} is")
         return problems, sizes
 
-    def _look(self, pair: Pair) -> tuple[list[Problem], tuple[int, int], float | None]:
-        """What is wrong with one picture's files, its height and width, and the share of its mask that is white."""
-        problems = []
-        size, share = (0, 0), None
+    def _look(self, pair: Pair) -> Look:
+        """One picture with its mask and its results."""
+        problems, swapped = [], []
         try:
             image = read_image(pair.image)
             size = (image.shape[1], image.shape[2])
             if pair.digests is not None and digest(image) != pair.digests[0]:
                 problems.append(Problem("frozen", "not as they were frozen", pair.image.name))
         except BadImage as error:
-            return [Problem("images", "unreadable", pair.name, str(error))], size, share
+            return Look([Problem("images", "unreadable", pair.name, str(error))])
+        mask, white = None, None
         try:
-            mask = read_mask(pair.hole, self.threshold, "threshold")
-            share = mask.mean().item()
-            if pair.digests is not None and digest(mask.mul(255).byte()) != pair.digests[1]:
+            marked = self.reader.look(pair.hole)
+            mask, white = self.reader.holes(marked), float(marked.white.mean())
+            if (
+                pair.digests is not None
+                and digest(torch.from_numpy(marked.white)[None].byte() * 255) != pair.digests[1]
+            ):
                 problems.append(Problem("frozen", "not as they were frozen", pair.hole.name))
             if tuple(mask.shape[1:]) != size:
                 problems.append(Problem("holes", "of another size", pair.name, _sizes(mask.shape[1:], size)))
+                mask = None
         except BadImage as error:
             problems.append(Problem("holes", "unusable", pair.name, str(error)))
         for method, files in self.results.items():
             if (path := files.get(pair.name)) is None:
                 continue
             try:
-                shape = read_image(path).shape[1:]
-                if tuple(shape) != size:
+                result = read_image(path)
+                if (shape := tuple(result.shape[1:])) != size:
                     problems.append(Problem(f"results.{method}", "of another size", pair.name, _sizes(shape, size)))
+                elif mask is not None:
+                    swapped.append(is_swapped(image, result, mask[0] > 0.5))
             except BadImage as error:
                 problems.append(Problem(f"results.{method}", "unreadable", pair.name, str(error)))
-        return problems, size, share
+        return Look(problems, size, white, swapped)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -177,8 +208,7 @@ class Pairs:
         pairs = [self.pairs[index] for index in part]
         with ThreadPoolExecutor(THREADS) as pool:
             image = torch.stack(list(pool.map(lambda pair: read_image(pair.image), pairs)))
-            mask = torch.stack(list(pool.map(lambda pair: read_mask(pair.hole, self.threshold), pairs)))
-        mask = 1 - mask if self.polarity == "black" else mask
+            mask = torch.stack(list(pool.map(lambda pair: self.reader(pair.hole), pairs)))
         return Batch(image=from_uint8(image.to(device)), mask=mask.to(device), index=torch.tensor(part))
 
     def result(self, method: str, part: Sequence[int], device: str) -> Tensor:
@@ -186,6 +216,21 @@ class Pairs:
         paths = [self.results[method][self.name(index)] for index in part]
         with ThreadPoolExecutor(THREADS) as pool:
             return from_uint8(torch.stack(list(pool.map(read_image, paths))).to(device))
+
+
+def is_swapped(image: Tensor, result: Tensor, hole: Tensor) -> bool:
+    """Whether a result has the truth in its hole and something else around it: what was painted is the other side.
+
+    Args:
+        image: the truth, uint8 ``(3, H, W)``.
+        result: of the same shape.
+        hole: bool ``(H, W)``.
+    """
+    squares = (image.float() - result.float()).square().mean(dim=0)
+    if not hole.any() or hole.all():
+        return False
+    inside, around = (squares[part].mean().sqrt().item() for part in (hole, ~hole))
+    return inside <= NOISE and around > 2 * inside + ROUNDING
 
 
 def find_pairs(images: Path, holes: Path) -> tuple[list[Pair], list[Problem]]:

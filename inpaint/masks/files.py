@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,14 +15,14 @@ from inpaint.masks.frozen import MANIFEST, Frozen
 from inpaint.masks.kind import EVERY_AREA, Masks, between, sine, span, whole
 from inpaint.masks.pool import Pool, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
+from inpaint.pictures.mask_files import MaskReader, Polarity, Threshold, check_shares
 from inpaint.pictures.pairing import find_images
-from inpaint.pictures.reading import BadImage, read_mask
+from inpaint.pictures.reading import BadImage
 from inpaint.progress import track
 from inpaint.settings import Refused
 
 log = logging.getLogger(__name__)
 
-Polarity = Literal["auto", "white", "black"]
 UNCLEAR = (0.4, 0.6)  # mean white shares that do not tell whether white is the hole
 
 
@@ -38,36 +39,37 @@ class Files(Masks):
     Args:
         root: the folder, searched with its sub-folders; jpg, png, webp, tif, bmp.
         polarity: "white" or "black": what the hole is in the files. "auto": what covers less of them all.
-        threshold: grey levels at or above it are white, 1..255; null demands files of two levels.
+        threshold: grey levels at or above it are white, 1..255, or "auto"; null demands files of two levels.
         side: files whose shorter side has more pixels than this are reduced to it.
         flip: mirror half of the masks left to right, and half of them top to bottom.
         rotate: least and most turn about the picture's centre, degrees, -360..360.
         scale: smallest and largest size, 1 covers the picture, 0.1..10.
         dilate: least and most growth of the hole, in all directions, a fraction of the picture's shorter side, 0..0.25.
         area: least and greatest share of the picture that a hole may cover, see `Masks`.
+        channel: what of a file is its mask, see `pictures.mask_files.MaskReader`.
 
     Raises:
-        Refused: the folder is missing or empty, a file is unreadable, not binary, or a link to elsewhere, or the
-            polarity cannot be told.
+        Refused: the folder is missing or empty, a file is unreadable, not binary, or a link to elsewhere, no file has a
+            hole, or the polarity cannot be told.
     """
 
     def __init__(
         self,
         root: str,
-        polarity: Polarity = "auto",
-        threshold: int | None = None,
+        polarity: Polarity | Literal["auto"] = "auto",
+        threshold: Threshold = None,
         side: int = 512,
         flip: bool = False,
         rotate: Sequence[float] = (0.0, 0.0),
         scale: Sequence[float] = (1.0, 1.0),
         dilate: Sequence[float] = (0.0, 0.0),
         area: Sequence[float] = EVERY_AREA,
+        channel: str = "auto",
     ) -> None:
         super().__init__(area)
         if polarity not in ("auto", "white", "black"):
             raise Refused(f"masks.polarity: give auto, white or black, what the hole is; got {polarity!r}")
-        if threshold is not None and not (isinstance(threshold, int) and 1 <= threshold <= 255):
-            raise Refused(f"masks.threshold: give a grey level, 1..255, or null; got {threshold!r}")
+        reader = MaskReader(threshold, channel, prefix="masks.")
         if not (isinstance(side, int) and side >= 1):
             raise Refused(f"masks.side: give a number of pixels from 1 up; got {side!r}")
         self.root, self.flip = Path(root), flip
@@ -76,17 +78,18 @@ class Files(Masks):
         self.dilate = span("dilate", dilate, 0, 0.25, "two fractions of the shorter side")
         self.frozen = Frozen(self.root) if (self.root / MANIFEST).is_file() else None
         if self.frozen is not None:
-            self._refuse_changes(polarity, threshold)
+            self._refuse_changes(polarity, reader)
             self.pool = Pool(self.frozen.pictures())
             log.info("masks: %d frozen masks in %s, their digests verified", len(self.pool), root)
         else:
-            self.pool = self._read(polarity, threshold, side)
+            self.pool = self._read(polarity, reader, side)
 
-    def _refuse_changes(self, polarity: Polarity, threshold: int | None) -> None:
+    def _refuse_changes(self, polarity: str, reader: MaskReader) -> None:
         """Nothing may change the masks of a frozen set, or they would not be those that were frozen."""
         neutral = {
             "polarity": polarity != "black",
-            "threshold": threshold is None,
+            "threshold": reader.threshold is None,
+            "channel": reader.channel == "auto",
             "flip": not self.flip,
             "rotate": self.rotate == (0, 0),
             "scale": self.scale == (1, 1),
@@ -99,19 +102,22 @@ class Files(Masks):
                 f"{', '.join(changed)} at the default, or give masks.root={self.root / 'masks'} to draw from them"
             )
 
-    def _read(self, polarity: Polarity, threshold: int | None, side: int) -> Pool:
+    def _read(self, polarity: str, reader: MaskReader, side: int) -> Pool:
         """All files as one pool, 1 = hole; says what was found and decided."""
         paths = find_images(self.root, "masks.root")
         sizes, white = [], []  # of each file: (height, width), and the share of it that is white
+        remarks: Counter[str] = Counter()  # what was taken of files that are not plainly black and white
 
         def pictures() -> Iterator[np.ndarray]:
             for path in track(paths, "reading masks", "files"):
                 try:
-                    picture = read_mask(path, threshold, "masks.threshold")[0].numpy() > 0.5
+                    marked = reader.look(path)
                 except BadImage as error:
                     raise Refused(f"masks.root: {error}") from None
+                picture = marked.white
                 sizes.append(picture.shape)
                 white.append(picture.mean())
+                remarks.update([marked.remark] if marked.remark else [])
                 factor = min(1, side / min(picture.shape))
                 height, width = (max(1, round(extent * factor)) for extent in picture.shape)
                 yield reduced(picture, (height, width))
@@ -122,6 +128,7 @@ class Files(Masks):
         if hole == "black":
             pool.invert()
             share = 1 - share
+        check_shares(share, "masks.root", True, f"{hole} is the hole in {self.root}, {reason}")
         sizes.sort(key=math.prod)
         extents = list(dict.fromkeys(f"{width} x {height}" for height, width in (sizes[0], sizes[-1])))
         special = {
@@ -129,6 +136,7 @@ class Files(Masks):
             "without a hole": int((share == 0).sum()),
             "all hole": int((share == 1).sum()),
         }
+        special |= {f"read by their {remark}": number for remark, number in remarks.most_common(3)}
         notes = "".join(f"; {number} {what}" for what, number in special.items() if number)
         log.info(
             f"masks: {len(pool)} files in {self.root}, {' to '.join(extents)} pixels; {hole} is the hole, {reason} "
@@ -136,7 +144,7 @@ class Files(Masks):
         )
         return pool
 
-    def _decide(self, polarity: Polarity, white: float) -> tuple[str, str]:
+    def _decide(self, polarity: str, white: float) -> tuple[str, str]:
         """What the hole is, and why: `white` is the share of all files that is white."""
         if polarity != "auto":
             return polarity, "as masks.polarity says"

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from inpaint.folder import inside, replacing
 from inpaint.masks.shapes import Size
-from inpaint.pictures.reading import BadImage, read_mask
+from inpaint.pictures.mask_files import MaskReader
+from inpaint.pictures.reading import BadImage
 from inpaint.settings import Refused
 from inpaint.untrusted import read_table
 from inpaint.writing import write_table
@@ -190,9 +191,10 @@ class Frozen:
         Raises:
             Refused: a file is missing, unreadable, or not the one that was frozen.
         """
+        read = MaskReader()
         for path, expected in self.files:
             try:
-                mask = read_mask(path)
+                mask = read(path)
             except BadImage as error:
                 raise Refused(f"masks.root: {error}") from None
             if tuple(mask.shape[1:]) != self.size or digest(mask.mul(255).byte()) != expected:

@@ -1,4 +1,4 @@
-"""Pictures and masks: checked by their header, read as 8-bit RGB or refused by name."""
+"""Pictures: checked by their header, read as 8-bit RGB or refused by name. `mask_files` reads masks."""
 
 import re
 import struct
@@ -253,33 +253,3 @@ def _broken_is_refused(picture: Image.Image) -> Iterator[None]:
         yield
     except Exception as error:
         raise BadImage(f"{getattr(picture, 'filename', 'picture')}: broken picture ({error})") from None
-
-
-def read_mask(
-    file: File, threshold: int | None = None, setting: str = "mask_threshold", resize: int | None = None
-) -> Tensor:
-    """float32 ``(1, H, W)``, exactly 0 or 1, 1 = hole, from a picture that is white (255, or 1) where the hole is.
-
-    Args:
-        file: the mask.
-        threshold: grey levels at or above it are hole; None demands a mask of two levels.
-        setting: what the threshold is called where the user sets it.
-        resize: the shorter side is shrunk to this many pixels, taking the nearest of the mask's own.
-
-    Raises:
-        BadImage: naming the file and what was found in it, if it has more than two levels or cannot be read.
-    """
-    with open_image(file) as picture:
-        levels = decode(picture, "L", resize, Resampling.NEAREST)
-    if threshold is not None:
-        hole = levels >= threshold
-    else:
-        found = np.unique(levels)
-        top = 255 if found[-1] > 1 else 1
-        if not np.isin(found, (0, top)).all():
-            raise BadImage(
-                f"{file}: not a binary mask, it has {len(found)} grey levels from {found[0]} to {found[-1]}; a mask is "
-                f"0 (known) and 255 (hole), saved without JPEG; {setting}=128 makes one of it"
-            )
-        hole = levels == top
-    return torch.from_numpy(hole.astype(np.float32))[None]

@@ -44,15 +44,15 @@ MOST_LINES = 20  # of pictures that are not written
 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
-    from inpaint.pictures.reading import read_mask
+    from inpaint.predict.holes import look
 
     check(cfg)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
     jobs = plan(cfg.images, Path(cfg.holes), output, cfg.format, samples, extras, cfg.overwrite)
-    for mask in dict.fromkeys(job.mask for job in jobs):
-        read_mask(mask, cfg.mask_threshold)
+    read_mask, line = look([job.mask for job in jobs], cfg)
+    print(line)
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
     settings = {name: cfg[name] for name in SETTINGS}
     predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths, **settings)
@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> None:
         truths = find_truths(Path(cfg.truth), jobs)
 
     def read_hole(job: Job) -> "Tensor":
-        return read_mask(job.mask, cfg.mask_threshold)
+        return read_mask(job.mask)
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):

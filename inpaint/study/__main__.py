@@ -39,6 +39,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=expanded, required=True, metavar="STUDY", help="folder to make")
     parser.add_argument("--original", type=expanded, metavar="DIR", help="true pictures, as one more contestant")
     parser.add_argument("--masks", type=expanded, metavar="DIR", help="lets participants see the damaged picture")
+    parser.add_argument("--polarity", choices=("white", "black"), help="what the hole is in the masks (default: white)")
     parser.add_argument("--against", metavar="NAME", help="only pairs with this contestant, as `original`")
     parser.add_argument("--trials", type=int, metavar="N", help="comparisons a participant (default: 40, or all)")
     parser.add_argument("--catch", type=int, default=6, metavar="N", help="catch trials beside them: %(default)s")
@@ -67,6 +68,7 @@ def _build(arguments: argparse.Namespace) -> None:
         arguments.output, methods, arguments.original, arguments.masks,
         against=arguments.against, trials=arguments.trials, catch=arguments.catch, participants=arguments.participants,
         seed=arguments.seed, title=arguments.title, question=arguments.question, skip=arguments.missing == "skip",
+        polarity=arguments.polarity,
     )  # fmt: skip
     catch = sum(trial.is_catch for trial in study.schedules[0])
     print(printable(f"{len(sources.pictures)} pictures by {', '.join(study.contestants)}"))

@@ -21,8 +21,9 @@ import torch
 from PIL import Image
 
 from inpaint import rng
+from inpaint.pictures.mask_files import MaskReader, Polarity, check_shares
 from inpaint.pictures.pairing import Problem, find_by_name, find_results, grouped, masks_of, refusal, unmatched
-from inpaint.pictures.reading import BadImage, decode, open_image, read_mask
+from inpaint.pictures.reading import BadImage, decode, open_image
 from inpaint.progress import track
 from inpaint.settings import Refused, choice
 from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, Trial, image_file, refuse_unsayable
@@ -30,6 +31,8 @@ from inpaint.study.trials import DAMAGED, DESTROYED, ORIGINAL, RESERVED, Study, 
 BOARD = 8  # squares on a side of the board that destroys a picture; every second one is painted over
 TILE = 8  # pixels on a side of the two-grey tiles that show a hole
 GREYS = (112, 144)
+
+READER = MaskReader()
 
 Pair = tuple[str, str]
 Digests = dict[str, dict[str, str]]  # contestant -> picture -> digest of its pixels
@@ -50,13 +53,16 @@ class Sources:
         return sorted(next(iter(self.files.values())))
 
 
-def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: bool = False) -> Sources:
+def collect(
+    folders: Mapping[str, Path], masks: Path | None = None, reader: MaskReader = READER, *, skip: bool = False
+) -> Sources:
     """Pair the pictures of all contestants by their relative name without suffix, and decode every one.
 
     Args:
         folders: contestant to folder; of `ORIGINAL`, if it is there, the pictures that must be, otherwise those of all
             folders together.
         masks: a folder of masks of the same names, or with `_mask` behind; others in it are ignored.
+        reader: how these are read.
         skip: leave out the pictures that do not fit, and other files, instead of refusing all.
 
     Raises:
@@ -93,7 +99,7 @@ def collect(folders: Mapping[str, Path], masks: Path | None = None, *, skip: boo
         for name, shape in of.items()
         if shape != shapes[picture]
     ]
-    paired = _pair_masks(masks, shapes, problems) if masks else {}
+    paired = _pair_masks(masks, shapes, reader, problems) if masks else {}
 
     if problems and not skip:
         raise refusal(problems, "--missing: refuse; --missing skip leaves these pictures out, for all alike")
@@ -118,17 +124,20 @@ def _size(shape: Sequence[int]) -> str:
     return f"{shape[1]} x {shape[0]} pixels"
 
 
-def _pair_masks(folder: Path, shapes: Mapping[str, tuple[int, ...]], problems: list[Problem]) -> dict[str, Path]:
+def _pair_masks(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], reader: MaskReader, problems: list[Problem]
+) -> dict[str, Path]:
     by_name = find_by_name(folder, "masks")
     names = masks_of(shapes, by_name, "masks")
     paired = {}
+    shares = []
     for picture, shape in shapes.items():
         if len(names[picture]) != 1:
             problems.append(Problem("masks", "several" if names[picture] else "missing", picture))
             continue
         path = by_name[names[picture][0]]
         try:
-            mask = read_mask(path)
+            mask = reader(path)
         except BadImage as error:
             problems.append(Problem("masks", "unusable", picture, str(error)))
             continue
@@ -136,6 +145,11 @@ def _pair_masks(folder: Path, shapes: Mapping[str, tuple[int, ...]], problems: l
             text = f"{_size(mask.shape[1:])}, its picture has {_size(shape)}"
             problems.append(Problem("masks", "of another size", picture, text))
         paired[picture] = path
+        shares.append(mask.mean().item())
+    hole, other = ("black", "white") if reader.polarity == "black" else ("white", "black")
+    remedy = f"{hole} is taken for the hole; --polarity {other} where {other} is"
+    if doubt := check_shares(shares, "--masks", reader.polarity is not None, remedy):
+        raise Refused(f"{doubt}, or --polarity {hole}")
     return paired
 
 
@@ -221,6 +235,7 @@ def build(
     output: Path, methods: Mapping[str, Path], original: Path | None = None, masks: Path | None = None, *,
     against: str | None = None, trials: int | None = None, catch: int = 6, participants: int = 100, seed: int = 0,
     title: str = "Comparing pictures", question: str = "Which picture looks more natural?", skip: bool = False,
+    polarity: Polarity | None = None,
 ) -> tuple[Study, Sources]:  # fmt: skip
     """Make a study in the folder `output`; all of it or nothing.
 
@@ -237,6 +252,7 @@ def build(
         title: shown to participants, as is `question`.
         question: what they answer by choosing.
         skip: as of `collect`.
+        polarity: what the hole is in the masks; None is white, unless it covers most of them, which is refused.
 
     Raises:
         Refused: bad input, beginning with what to change.
@@ -258,7 +274,8 @@ def build(
     for setting, text in [("--title", title), ("--question", question), *(("METHOD", name) for name in methods)]:
         refuse_unsayable(setting, text)
 
-    sources = collect(folders, masks, skip=skip)
+    reader = MaskReader(polarity=polarity)
+    sources = collect(folders, masks, reader, skip=skip)
     pairs = [pair for pair in combinations(folders, 2) if against is None or against in pair]
     comparisons = deck(sources.pictures, pairs, sources.digests, seed)
     if not comparisons:
@@ -274,7 +291,7 @@ def build(
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        files = _store(partial, sources, schedules, intact, seed)
+        files = _store(partial, sources, schedules, intact, seed, reader)
         study = Study(title, question, seed, list(folders), files, schedules)
         (partial / "study.json").write_text(study.text(), encoding="utf-8")
         if output.exists():
@@ -286,7 +303,7 @@ def build(
 
 
 def _store(
-    folder: Path, sources: Sources, schedules: Sequence[Sequence[Trial]], intact: str, seed: int
+    folder: Path, sources: Sources, schedules: Sequence[Sequence[Trial]], intact: str, seed: int, reader: MaskReader
 ) -> dict[str, dict[str, str]]:
     """Write the pictures that the schedules use as bare PNGs; their names by contestant and picture."""
     (folder / "images").mkdir(parents=True)
@@ -299,7 +316,7 @@ def _store(
         if side == DESTROYED:
             pixels = destroy(pixels, rng.key(seed, DESTROYED, picture))
         elif side == DAMAGED:
-            pixels = damage(pixels, read_mask(sources.masks[picture])[0].bool().numpy())
+            pixels = damage(pixels, reader(sources.masks[picture])[0].bool().numpy())
         name = _digest(pixels)
         files.setdefault(side, {})[picture] = name
         if not image_file(folder, name).exists():

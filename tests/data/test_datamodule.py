@@ -1,4 +1,5 @@
 import logging
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,9 @@ from PIL import Image
 from inpaint.batch import from_uint8
 from inpaint.data.augmentation import Augmentation
 from inpaint.data.datamodule import FolderData, InpaintingData, PhotosData
+from inpaint.data.paired import LOOKED_AT
 from inpaint.masks import Boxes
+from inpaint.pictures.mask_files import MaskReader
 from inpaint.pictures.reading import BadImage
 from inpaint.system import free_memory
 
@@ -331,10 +334,11 @@ def test_photographs_that_are_all_too_small(tmp_path):
 class Masked(Ramp):
     """A ramp whose left part is a hole."""
 
-    masked = True
+    masked, mask_reader = True, MaskReader()
+    least = 45  # the red from which on a pixel is known
 
     def read(self, split, row):
-        return {"image": self.picture, "mask": (self.picture[:1] < 45).to(torch.uint8)}
+        return {"image": self.picture, "mask": (self.picture[:1] < self.least).to(torch.uint8)}
 
 
 @pytest.mark.parametrize("cache", ["none", "ram"])
@@ -347,6 +351,48 @@ def test_masks_beside_the_photographs_are_cut_with_them(cache):
             left = (batch["image"][:, :1] + 1) * 127.5 < 44.5
             assert (left != (batch["mask"] > 0.5)).float().mean() < 0.02
             assert set(batch["mask"].unique().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_the_share_of_the_holes_is_said_and_doubted(cache, caplog):
+    with caplog.at_level("INFO"):
+        InpaintingData(Masked(60, 90), None, crop=32, cache=cache).setup("fit")
+    lines = [message for message in caplog.messages if message.startswith("masks: holes")]
+    assert lines == [
+        f"masks: holes cover 50.0% of the {split} photographs, 50.0% to 50.0% of each"
+        for split in ("train", "validation")
+    ]
+
+    caplog.clear()
+    source = Masked(60, 90)
+    source.least = 72
+    InpaintingData(source, None, crop=32, cache=cache).setup("validate")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "masks of the validation photographs: the holes cover 80% of the pictures; white is taken for the hole; "
+        "data.mask_polarity=black where black is"
+    ]
+    caplog.clear()
+    source.mask_reader = MaskReader(polarity="white")
+    InpaintingData(source, None, crop=32, cache=cache).setup("validate")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+    source.least = 0
+    with pytest.raises(ValueError, match=r"^masks of the train photographs: the mask has no hole.*data\.mask_polarity"):
+        InpaintingData(source, None, crop=32, cache=cache).setup("fit")
+    InpaintingData(source, Boxes(), crop=32, cache=cache).setup("fit")  # masks that are drawn do not mind
+
+
+def test_a_hole_in_one_of_many_masks_is_enough():
+    class Rare(Masked):
+        def count(self, split):
+            return 300
+
+        def read(self, split, row):
+            return super().read(split, row) if row == 7 else {"image": self.picture, "mask": 0 * self.picture[:1]}
+
+    data = InpaintingData(Rare(60, 90), None, crop=32, cache="none")
+    assert 7 % math.ceil(300 / LOOKED_AT)  # is not among those that are looked at
+    data.setup("validate")
 
 
 def test_masks_may_be_drawn_although_photographs_have_some(caplog):

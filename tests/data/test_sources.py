@@ -21,10 +21,12 @@ def make(root, *paths, size=(12, 10)):
     return root
 
 
-def make_mask(path, size=(12, 10), levels=(0, 255)):
+def make_mask(path, size=(12, 10), levels=(0, 255), edge=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     hole = np.full(size[::-1], levels[0], np.uint8)
     hole[2:5, 3:7] = levels[1]
+    if edge is not None:
+        hole[2, 3] = edge
     Image.fromarray(hole).save(path)
 
 
@@ -213,7 +215,7 @@ def test_only_pictures_of_the_split_need_masks(sorted_folder, tmp_path):
 def test_masks_that_do_not_fit_are_named_by_their_headers(tmp_path):
     make(tmp_path / "p", "a.png", "b.png", "c.png")
     make_mask(tmp_path / "m" / "a.png", size=(12, 9))
-    make_mask(tmp_path / "m" / "b.png", levels=(3, 200))
+    make_mask(tmp_path / "m" / "b.png", levels=(3, 200), edge=150)
     make_mask(tmp_path / "m" / "c.png")
     (tmp_path / "all.txt").write_text("a.png\nb.png\n")
     (tmp_path / "c.txt").write_text("c.png\n")
@@ -224,14 +226,25 @@ def test_masks_that_do_not_fit_are_named_by_their_headers(tmp_path):
     with pytest.raises(BadImage, match=r"the mask has 12 x 9 pixels"):
         folder.read("train", 0)
     assert folder.size("train", 1) == (10, 12)
-    with pytest.raises(BadImage, match=r"b\.png: not a binary mask.*data\.mask_threshold=128"):
+    with pytest.raises(BadImage, match=r"b\.png: not a binary mask.*data\.mask_threshold=auto"):
         folder.read("train", 1)
-    assert Folder(*settings, mask_threshold=128).read("train", 1)["mask"].sum() == 12
+    for threshold in (128, "auto"):
+        assert Folder(*settings, mask_threshold=threshold).read("train", 1)["mask"].sum() == 12
+    inverted = Folder(*settings, mask_threshold=128, mask_polarity="black")
+    assert inverted.read("train", 1)["mask"].sum() == 120 - 12
 
 
-@pytest.mark.parametrize("settings", [{"mask_threshold": 128}, {"mask_threshold": 0, "masks_root": "masks"}])
-def test_thresholds_without_effect(sorted_folder, settings):
-    with pytest.raises(ValueError, match=r"data\.mask_threshold"):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mask_threshold": 128}, r"mask_threshold: there are no masks; give data\.masks_root too"),
+        ({"mask_polarity": "black"}, r"mask_polarity: there are no masks"),
+        ({"mask_channel": "alpha"}, r"mask_channel: there are no masks"),
+        ({"mask_threshold": 0, "masks_root": "masks"}, r"mask_threshold: give a grey level"),
+    ],
+)
+def test_thresholds_without_effect(sorted_folder, settings, message):
+    with pytest.raises(ValueError, match=rf"^data\.{message}"):
         Folder(str(sorted_folder), **settings)
 
 

@@ -21,6 +21,7 @@ from inpaint.evaluation.shown import GIVEN
 from inpaint.masks import Strokes
 from inpaint.masks.frozen import described
 from inpaint.metrics.image import MEASURES
+from inpaint.pictures import mask_files
 from tests.evaluation.pictures import Grey, Pictures
 
 
@@ -166,10 +167,10 @@ def test_the_files_of_a_pair_are_read_once_after_the_check(tmp_path, monkeypatch
             Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
     pairs, _ = find_pairs(tmp_path / "images", tmp_path / "holes")
     pictures, read = Pairs(pairs, {"tool": tmp_path / "tool"}), []
-    for name in ("read_image", "read_mask"):
-        original = getattr(module_of_pairs, name)
+    for where, name in ((module_of_pairs, "read_image"), (mask_files, "open_image")):
+        original = getattr(where, name)
         monkeypatch.setattr(
-            module_of_pairs, name, lambda path, *more, original=original: (read.append(path), original(path, *more))[1]
+            where, name, lambda path, *more, original=original: (read.append(path), original(path, *more))[1]
         )
     evaluate({"one": Grey(), "tool": None, "two": Grey()}, pictures, shown=2)
     assert sorted(read) == sorted(path for path in tmp_path.rglob("*.png"))

@@ -13,6 +13,7 @@ from inpaint.batch import to_uint8
 from inpaint.evaluation.measuring import evaluate
 from inpaint.evaluation.pairs import Pairs, find_pairs, frozen_pairs
 from inpaint.masks.frozen import Crop, digest, write_frozen
+from inpaint.pictures.mask_files import MaskReader, Polarity
 from tests.conftest import smooth_picture
 
 NAMES = ("a", "deep/b", "deep/c", "d", "e")
@@ -161,7 +162,7 @@ UNFIT = {
     sixteen_bits: (r"results\.lama: 1 unreadable: a \(.*more than 8 bits", 4),
     no_mask: (r"holes: 1 missing: deep/c", 4),
     mask_of_another_size: (r"holes: 1 of another size: a \(51 x 40 pixels, its picture 50 x 40\)", 4),
-    three_levels: (r"holes: 1 unusable: a \(.*not a binary mask, it has 3 grey levels .*threshold=128", 4),
+    three_levels: (r"holes: 1 unusable: a \(.*not a binary mask, it has 3 grey levels .*threshold=auto", 4),
     broken_image: (r"images: 1 unreadable: a \(", 4),
 }
 
@@ -205,11 +206,38 @@ def test_white_that_covers_most_is_asked_about(folders: Path) -> None:
     for path in (folders / "holes").rglob("*.png"):
         Image.fromarray(255 - np.array(Image.open(path))).save(path)
     with pytest.raises(ValueError, match=r"^polarity: white covers 9\d% of the masks.*polarity=black"):
-        pair(folders)
-    inverted, meant = (pair(folders, polarity=polarity).batch([0], "cpu")["mask"] for polarity in ("black", "white"))
+        pair(folders, ())
+    readers = [MaskReader(polarity=polarity, prefix="") for polarity in ("black", "white")]
+    inverted, meant = (pair(folders, (), reader=reader).batch([0], "cpu")["mask"] for reader in readers)
     assert torch.equal(inverted, 1 - meant) and inverted.mean() < 0.1
     with pytest.raises(ValueError, match=r"^polarity: give white or black"):
-        pair(folders, polarity="grey")
+        MaskReader(polarity="grey", prefix="")
+
+
+@pytest.mark.parametrize("polarity", [None, "white"])
+def test_results_that_are_the_truth_in_every_hole_and_not_around_it_were_made_with_the_other_masks(
+    polarity: Polarity | None, folders: Path
+) -> None:
+    pair(folders, reader=MaskReader(polarity=polarity, prefix=""))
+    for path in (folders / "holes").rglob("*.png"):
+        Image.fromarray(255 - np.array(Image.open(path))).save(path)
+    expected = (
+        r"^polarity: every result \(10\) equals the truth where the masks are white and differs from it where they are "
+        r"black, so black is the hole here; give polarity=black$"
+    )
+    with pytest.raises(ValueError, match=expected):
+        pair(folders, reader=MaskReader(polarity=polarity, prefix=""))
+    assert len(pair(folders, reader=MaskReader(polarity="black", prefix=""))) == 5
+    # One result that was painted elsewhere, or is the truth everywhere, leaves it open.
+    shutil.copy(folders / "images" / "a.png", folders / "lama" / "a.png")
+    assert len(pair(folders, reader=MaskReader(polarity="white", prefix=""))) == 5
+
+
+def test_masks_without_a_hole_measure_nothing(folders: Path) -> None:
+    for path in (folders / "holes").rglob("*.png"):
+        Image.fromarray(0 * np.array(Image.open(path))).save(path)
+    with pytest.raises(ValueError, match=r"^holes: none of the 5 masks has a hole.*polarity=black where black is"):
+        pair(folders)
 
 
 @pytest.mark.parametrize("place", ["images", "holes", "lama"])

@@ -240,9 +240,29 @@ def test_large_files_are_reduced_and_it_is_said(tmp_path, caplog):
 def test_grey_files_need_a_threshold(tmp_path):
     hole = blobs(1, 32, 32)[0]
     Image.fromarray(np.where(hole, 250, 3).astype(np.uint8)).save(tmp_path / "m.jpg", quality=60)
-    with pytest.raises(ValueError, match=r"^masks\.root: .*m\.jpg: not a binary mask.* masks\.threshold=128 makes"):
+    with pytest.raises(ValueError, match=r"^masks\.root: .*m\.jpg: not a binary mask.* masks\.threshold=auto takes"):
         Files(str(tmp_path))
-    assert (taken(Files(str(tmp_path), threshold=128)(keys(3), (32, 32)), hole[None]) >= 0).all()
+    for threshold in (128, "auto"):
+        assert (taken(Files(str(tmp_path), threshold=threshold)(keys(3), (32, 32)), hole[None]) >= 0).all()
+
+
+def test_layers_and_two_levels_of_any_kind_are_masks_and_it_is_said(tmp_path, caplog):
+    hole = blobs(1, 32, 32)[0]
+    layer = np.zeros((32, 32, 4), np.uint8)
+    layer[..., 3] = np.where(hole, 255, 0)
+    Image.fromarray(layer).save(tmp_path / "a.png")
+    Image.fromarray(np.where(hole, 76, 0).astype(np.uint8)).save(tmp_path / "b.png")
+    kind = Files(str(tmp_path))
+    assert (taken(kind(keys(9), (32, 32)), hole[None]) >= 0).all()
+    assert "1 read by their alpha; 1 read by their grey levels from 38 up" in said(caplog)
+
+
+@pytest.mark.parametrize(("level", "polarity"), [(0, "auto"), (0, "white"), (255, "black")])
+def test_files_of_which_none_has_a_hole_are_refused(tmp_path, level, polarity):
+    for name in "ab":
+        Image.new("L", (9, 9), level).save(tmp_path / f"{name}.png")
+    with pytest.raises(ValueError, match=r"^masks\.root: none of the 2 masks has a hole"):
+        Files(str(tmp_path), polarity=polarity)
 
 
 def nothing(root):

@@ -16,7 +16,6 @@ from inpaint.pictures.reading import (
     image_size,
     open_image,
     read_image,
-    read_mask,
 )
 
 
@@ -313,44 +312,6 @@ def test_shrinking_is_antialiased(tmp_path, suffix, resize):
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
     if resize == 60:
         assert np.abs(pixels(tmp_path / "stripes.png", resize=resize)[:, 2:-2].astype(int) - 127.5).max() < 3
-
-
-# ---- masks
-
-
-@pytest.mark.parametrize(("levels", "top"), [((0, 255), 255), ((0, 1), 1)])
-def test_masks_of_two_levels(tmp_path, levels, top):
-    hole = np.random.default_rng(0).integers(0, 2, (5, 7)).astype(np.uint8)
-    Image.fromarray(np.where(hole, levels[1], levels[0]).astype(np.uint8)).save(tmp_path / "m.png")
-    mask = read_mask(tmp_path / "m.png")
-    assert mask.dtype == torch.float32 and mask.shape == (1, 5, 7)
-    assert np.array_equal(mask[0], hole)
-
-
-@pytest.mark.parametrize("threshold", [None, 128])
-def test_a_mask_of_one_bit_and_an_empty_one(tmp_path, threshold):
-    Image.fromarray(np.eye(6, dtype=bool)).save(tmp_path / "bit.png")
-    assert np.array_equal(read_mask(tmp_path / "bit.png", threshold)[0], np.eye(6))
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "none.png")
-    assert read_mask(tmp_path / "none.png", threshold).sum() == 0
-
-
-def test_a_grey_mask_says_what_was_found_and_a_threshold_takes_it(tmp_path):
-    path = tmp_path / "grey.png"
-    Image.fromarray(np.array([[0, 127, 128, 250]], dtype=np.uint8)).save(path)
-    with pytest.raises(BadImage, match=r"grey\.png: not a binary mask, it has 4 grey levels from 0 to 250"):
-        read_mask(path)
-    assert read_mask(path, threshold=128).tolist() == [[[0, 0, 1, 1]]]
-
-
-def test_a_mask_is_shrunk_with_its_picture_and_stays_binary(tmp_path):
-    hole = np.zeros((60, 90), np.uint8)
-    hole[:, 45:] = 255
-    Image.fromarray(hole).save(tmp_path / "m.png")
-    Image.fromarray(picture(60, 90)).save(tmp_path / "p.png")
-    mask = read_mask(tmp_path / "m.png", resize=20)
-    assert mask.shape[1:] == read_image(tmp_path / "p.png", resize=20).shape[1:] == (20, 30)
-    assert mask[0, :, :15].sum() == 0 and mask[0, :, 15:].min() == 1
 
 
 def test_largest_is_below_where_pillow_warns():

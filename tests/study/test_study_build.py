@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inpaint.pictures.mask_files import MaskReader
 from inpaint.settings import Refused
 from inpaint.study.__main__ import main
 from inpaint.study.build import build, collect, damage, deck, destroy, schedule
@@ -241,6 +242,22 @@ def test_masks_must_fit_too(folders: Path) -> None:
     ):
         assert said in str(error.value)
     assert collect(methods, folders / "masks", skip=True).pictures == ["fünf & <b>", "hall/two"]
+
+
+def test_masks_that_have_no_hole_or_nearly_nothing_else_are_no_masks(folders: Path) -> None:
+    methods, masks = {"lama": folders / "lama", "ours": folders / "ours"}, folders / "masks"
+    for line, level, message in (
+        (slice(0), 0, r"^--masks: none of the 5 masks has a hole.*--polarity black where black is"),
+        (slice(36), 255, r"^--masks: the holes cover 90% of the pictures; white is taken.*or --polarity white"),
+    ):
+        for path in masks.rglob("*.png"):
+            mask = np.zeros((40, 56), np.uint8)
+            mask[line] = level
+            Image.fromarray(mask).save(path)
+        with pytest.raises(Refused, match=message):
+            collect(methods, masks)
+    for polarity in ("white", "black"):
+        assert len(collect(methods, masks, MaskReader(polarity=polarity)).masks) == 5
 
 
 @pytest.mark.parametrize("place", ["lama", "original", "masks"])

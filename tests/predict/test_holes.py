@@ -1,0 +1,92 @@
+"""Whatever masks people have, the pixels that are repaired are those that they mean, or nothing is repaired."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inpaint import predict
+from inpaint.predict.holes import decide
+from inpaint.settings import Refused
+from tests.pictures.test_mask_files import HOLE, INVERTED, LEVELS, NOISE, PLAIN, antialiased, layer, stroke, two
+
+
+@pytest.fixture
+def repaired(command, tmp_path):
+    """Repairs `NOISE` under one mask with a fill; which pixels have changed, and what was printed."""
+    Image.fromarray(NOISE).save(tmp_path / "p.png")
+
+    def repair(mask, *arguments, code=0, **settings):
+        mask.save(tmp_path / "mask.png", **settings)
+        printed = command(
+            predict, "generator=mean", "images=p.png", "holes=mask.png", "output=out", *arguments, code=code
+        )
+        if code:
+            assert not (tmp_path / "out").exists()
+            return None, printed
+        with Image.open(tmp_path / "out" / "p.png") as picture:
+            return (np.array(picture) != NOISE).any(axis=2), printed
+
+    return repair
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_same_200_pixels_are_repaired_whatever_the_mask(name, repaired):
+    image, settings, remark = PLAIN[name]
+    changed, printed = repaired(image, **settings)
+    assert np.array_equal(changed, HOLE)
+    assert printed.startswith("holes: 6.5% of the pictures, 6.5% to 6.5% of each; ")
+    assert ("black is the hole, as white covers 93% of the masks" in printed) == (name in INVERTED)
+    assert remark in printed
+
+
+def test_a_smooth_mask_is_taken_and_it_is_said_how(repaired):
+    changed, printed = repaired(antialiased(), "mask_threshold=auto")
+    assert (changed != HOLE).sum() <= 4 and "1 read by their grey levels from " in printed
+
+
+@pytest.mark.parametrize("polarity", ["white", "black"])
+def test_polarity_that_is_said_is_taken(polarity, repaired):
+    changed, printed = repaired(two(255, 0), f"polarity={polarity}")
+    assert np.array_equal(changed, ~HOLE if polarity == "white" else HOLE)
+    assert f"{polarity} is the hole, as polarity says" in printed
+
+
+UNCLEAR = Image.fromarray(np.tile([0] * 19 + [255] * 45, (48, 1)).astype(np.uint8))
+WRONG = {
+    "empty": (two(0, 0), [], "holes: the mask has no hole, so there is nothing to paint"),
+    "all of it": (two(255, 255), [], "holes: the mask has no hole"),
+    "a photograph": (Image.fromarray(NOISE), [], "mask.png: a colour picture, not a mask; mask_colour='#ff0000' takes"),
+    "a red stroke": (stroke(), ["mask_threshold=128"], "mask.png: a colour picture, not a mask"),
+    "smooth": (antialiased(), [], "mask_threshold=auto takes it from"),
+    "a threshold above": (two(0, 76), ["mask_threshold=128"], "would be empty with mask_threshold=128"),
+    "colour and alpha": (layer(NOISE), [], "give mask_channel=alpha"),
+    "unclear": (UNCLEAR, [], "polarity: white covers 70% of the masks, which does not tell"),
+    "colour": (stroke(), ["mask_colour=reddish"], "mask_colour: give a colour, \"mask_colour='#ff0000'\" or"),
+    "another colour": (stroke(), ["mask_colour=lime"], "mask.png: no pixel has the colour #00ff00 within 10 levels"),
+    "polarity": (two(0, 255), ["polarity=wite"], "polarity: give one of auto, white, black; got 'wite'; did you mean"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_may_be_the_wrong_pixels_is_refused_before_any_work(name, repaired):
+    mask, arguments, message = WRONG[name]
+    assert message in repaired(mask, *arguments, code=2)[1]
+
+
+@pytest.mark.parametrize("colour", ["red", "ff0000", "'#ff0000'", "'#f00'"])
+def test_a_red_stroke_over_the_photograph_is_the_hole_where_the_colour_is_named(colour, repaired):
+    changed, printed = repaired(stroke(), f"mask_colour={colour}")
+    assert np.array_equal(changed, HOLE) and "1 read by their #ff0000" in printed
+
+
+def test_what_the_hole_is():
+    assert [decide(white, "auto")[0] for white in (0.01, 0.5, 0.6, 0.81, 1)] == ["white"] * 3 + ["black"] * 2
+    for white in (0.61, 0.7, 0.8):
+        with pytest.raises(Refused, match=r"polarity=white, or polarity=black"):
+            decide(white, "auto")
+        assert decide(white, "white")[0] == "white" and decide(white, "black")[0] == "black"
+
+
+def test_levels_of_a_channel_are_the_mask_where_one_is_named(repaired):
+    changed, _ = repaired(layer(NOISE, LEVELS), "mask_channel=alpha")
+    assert np.array_equal(changed, HOLE)
