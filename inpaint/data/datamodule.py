@@ -366,10 +366,8 @@ class HuggingFaceData(InpaintingData):
         mask_polarity: Polarity | None = None,
         **settings: Any,
     ) -> None:
-        source = HuggingFace(
-            path, format, train, validation, image, mask, mask_threshold, label, caption, resize, cache_dir,
-            mask_channel, mask_polarity,
-        )  # fmt: skip
+        read = (image, mask, mask_threshold, label, caption, resize, cache_dir, mask_channel, mask_polarity)
+        source = HuggingFace(path, format, train, validation, *read)
         super().__init__(source, masks, **settings)
 
 
@@ -401,8 +399,6 @@ class ShardsData(InpaintingData):
         mask_polarity: Polarity | None = None,
         **settings: Any,
     ) -> None:
-        source = Shards(
-            train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block,
-            mask_channel, mask_polarity,
-        )  # fmt: skip
+        read = (image, mask, mask_threshold, label, caption, resize, streams, block, mask_channel, mask_polarity)
+        source = Shards(train, validation, counts, *read)
         super().__init__(source, masks, **settings)
