@@ -8,6 +8,7 @@ host wait for a GPU to count the samples that a step applies to.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -157,3 +158,17 @@ class Augmentation:
         if self.hue:
             image = adjust_hue(image, 2 * math.pi * self.hue * hue)
         return 2 * image - 1
+
+
+def checked_ramp(ramp: Sequence[tuple[int, int]], crop: int) -> list[tuple[int, int]]:
+    """Pairs [until which update, side in pixels], if they mean something.
+
+    Raises:
+        Refused: they are no pairs, do not rise, or are larger than the crop.
+    """
+    pairs = [tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in ramp]
+    valid = all(len(pair) == 2 and all(isinstance(number, int) for number in pair) for pair in pairs)
+    steps = [(0, 1), *(pairs if valid else []), (1 << 62, crop + 1)]
+    if not valid or any(a >= c or b >= d for (a, b), (c, d) in pairwise(steps)):
+        raise Refused(f"data.ramp: {list(ramp)} is not [[until update, side], ...], both rising, side <= crop")
+    return [(until, side) for until, side in steps[1:-1]]

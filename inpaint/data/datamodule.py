@@ -6,7 +6,6 @@ it is keyed by (seed, epoch, index).
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import lightning as L
@@ -17,7 +16,7 @@ from torch.utils.data import default_collate
 from inpaint import rng
 from inpaint.batch import Batch, from_uint8
 from inpaint.data import automatic
-from inpaint.data.augmentation import Augmentation
+from inpaint.data.augmentation import Augmentation, checked_ramp
 from inpaint.data.automatic import AUTO
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
@@ -100,18 +99,13 @@ class InpaintingData(L.LightningDataModule):
         choice("data.on_small_image", on_small_image, ("raise", "skip"))
         if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):
             raise Refused(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
-        pairs = [tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in ramp]
-        valid = all(len(pair) == 2 and all(isinstance(number, int) for number in pair) for pair in pairs)
-        steps = [(0, 1), *(pairs if valid else []), (1 << 62, crop + 1)]
-        if not valid or any(a >= c or b >= d for (a, b), (c, d) in pairwise(steps)):
-            raise Refused(f"data.ramp: {list(ramp)} is not [[until update, side], ...], both rising, side <= crop")
         if masks is None and not source.masked:
             raise Refused("masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)")
         if masks is not None and source.masked:
             say("masks: drawn, not those that the photographs come with; masks=paired takes those")
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
         self.crops_per_image, self.validation_crops = crops_per_image, validation_crops
-        self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), steps[1:-1]
+        self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), checked_ramp(ramp, crop)
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
         self.checked: set[Split] = set()
         left_out = max_bad_fraction if on_bad_image == "skip" else None, on_small_image == "skip"

@@ -69,7 +69,7 @@ def run(cfg: DictConfig) -> None:
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
-        records = Records(output, _settings(cfg))
+        records = Records(output, [*_settings(cfg), read_mask.polarity])
         if not (cfg.overwrite or fresh):
             records.refuse_others(jobs)
         sweep(jobs)
