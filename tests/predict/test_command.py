@@ -325,7 +325,7 @@ def test_a_pixel_and_20000_of_them(place, repair):
         mask = np.zeros(size[::-1], np.uint8)
         mask[:, size[0] // 2 :] = 255
         Image.fromarray(mask).save(place / "mask.png")
-        repair("images=odd.png", "overwrite=true")
+        repair("images=odd.png", "overwrite=true", "polarity=white")
         assert Image.open(place / "out/odd.png").size == size
 
 
