@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from inpaint import portable
 from inpaint.batch import Outputs, compose, from_uint8, to_uint8
 from inpaint.settings import Refused, whole
 
@@ -243,6 +244,8 @@ def harmonic(image: Tensor, mask: Tensor, cycles: int = 2, sweeps: int = 2) -> T
     tensor([[[[0.0000, 0.2500, 0.5000, 0.7500]]]])
     """
     known = _clear(image, mask).contiguous()
+    if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        return portable.fill(known, mask.to(image.dtype), cycles, _chebyshev(2 * sweeps, 0.2), _chebyshev(sweeps, 0.5))
     return _Laplace.apply(known, mask.to(image.dtype), cycles, sweeps)
 
 

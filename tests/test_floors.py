@@ -16,7 +16,7 @@ ROOT = Path(inpaint.__file__).parents[1]
 FLOORS = [
     [
         *("batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance", "writing"),
-        *("system", "untrusted", "tensors", "checkpoint", "groups", "parts"),
+        *("system", "untrusted", "tensors", "checkpoint", "groups", "parts", "portable"),
     ],
     ["pictures", "fills"],
     ["networks", "masks"],

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from inpaint import rng
+from inpaint import portable, rng
 
 LEAST_CONTRAST = 0.01  # of the range [-1, 1]
 MEAN_COLOUR = (123.0, 117.0, 104.0)  # of ImageNet, 8-bit RGB
@@ -25,14 +25,30 @@ def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1
 
     The mask is extended with the image, so a hole at the border stays a hole and no invented pixel counts as known.
 
-    image ``(B, C, H, W)``, mask ``(B, 1, H, W)``; returns both at ``(H', W')``. Crop the result with ``[..., :H, :W]``.
+    image ``(B, C, H, W)``, mask ``(B, 1, H, W)``; returns both at ``(H', W')``. `crop` takes it off the result.
     """
-    height, width = image.shape[-2:]
-    below = max(-height % multiple, minimum - height)
-    right = max(-width % multiple, minimum - width)
-    if below == 0 and right == 0:
-        return image, mask
-    border = (0, right, 0, below)
+    if torch.jit.is_tracing():  # a trace would keep the border of one size
+        return torch.jit.script(_pad_to_multiple)(image, mask, multiple, minimum)
+    if torch.compiler.is_exporting():
+        return portable.extended(image, multiple, minimum), portable.extended(mask, multiple, minimum)
+    if any(side % multiple or side < minimum for side in image.shape[-2:]):
+        return _pad_to_multiple(image, mask, multiple, minimum)
+    return image, mask
+
+
+def crop(x: Tensor, like: Tensor) -> Tensor:
+    """The upper left of ``(B, C, H', W')`` in the size of `like`: what `pad_to_multiple` added is off."""
+    height, width = like.shape[-2:]
+    if torch.compiler.is_exporting():
+        return portable.cropped(x, height, width)
+    return x[..., :height, :width]
+
+
+def _pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int) -> tuple[Tensor, Tensor]:
+    height, width = image.shape[2], image.shape[3]
+    below = max((multiple - height % multiple) % multiple, minimum - height)
+    right = max((multiple - width % multiple) % multiple, minimum - width)
+    border = [0, right, 0, below]
     return F.pad(image, border, mode="replicate"), F.pad(mask, border, mode="replicate")
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
-from inpaint.networks.layers import pad_to_multiple
+from inpaint.networks.layers import crop, pad_to_multiple
 from inpaint.settings import whole_numbers
 
 
@@ -87,9 +87,8 @@ class UNet(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Verdict:
         """Judge the picture and its pixels."""
-        height, width = image.shape[-2:]
-        image, mask = pad_to_multiple(image, mask, self.multiple)
-        x = torch.cat([image, mask], dim=1) if self.sees_mask else image
+        x, hole = pad_to_multiple(image, mask, self.multiple)
+        x = torch.cat([x, hole], dim=1) if self.sees_mask else x
         encoded = []
         for block in self.down:
             x = block(x)
@@ -100,5 +99,5 @@ class UNet(nn.Module):
             x = block(x)
             decoded.append(x)
             x = x if skip is None else torch.cat([x, skip], dim=1)
-        pixels = self.of_pixel(F.relu(x))[..., :height, :width]
+        pixels = crop(self.of_pixel(F.relu(x)), image)
         return Verdict((picture, pixels), (tuple(encoded), tuple(decoded)))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import normal_init, pad_to_multiple
+from inpaint.networks.layers import crop, normal_init, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 LEAST_VARIANCE = 1e-12  # of the gate's map
@@ -97,9 +97,8 @@ class AOT(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        height, width = image.shape[-2:]
         output = self.decoder(self.features(image, mask))
-        return compose(output[..., :height, :width], image, mask)
+        return compose(crop(output, image), image, mask)
 
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the decoder paints from: ``(B, 4 * width, h, w)`` at a quarter of the resolution."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from inpaint import rng
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import ChannelwiseLinear, he_init, mean_colour, normal_init, pad_to_multiple
+from inpaint.networks.layers import ChannelwiseLinear, crop, he_init, mean_colour, normal_init, pad_to_multiple
 from inpaint.settings import Refused, choice, whole, whole_numbers
 
 
@@ -85,7 +85,7 @@ class ContextEncoder(nn.Module):
         height, width = image.shape[-2:]
         if self.paints == "picture":
             known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
-            return compose(self._paint(known, hole)[..., :height, :width], image, mask)
+            return compose(crop(self._paint(known, hole), image), image, mask)
         rows, columns = self._window(height, image), self._window(width, image)
         patch = self._paint(image[..., rows[:, None], columns], mask[..., rows[:, None], columns])
         border = self._border(width) + self._border(height)

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Outputs, compose
 from inpaint.fills import harmonic
-from inpaint.networks.layers import normal_init, pad_to_multiple
+from inpaint.networks.layers import crop, normal_init, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 MULTIPLE, MINIMUM = 4, 12  # reflect padding of 2 needs three positions at a quarter of the resolution
@@ -32,12 +32,11 @@ def edges_of(grey: Tensor, sigma: float = 2.0) -> Tensor:
     Thresholds 0.1 and 0.2 on the magnitude of the Sobel gradient, as scikit-image's; `sigma`, in pixels, of the
     Gaussian before it. In float32 whatever the autocast.
     """
-    height, width = grey.shape[-2:]
     reach = math.ceil(3 * sigma)
-    grey, _ = pad_to_multiple(grey.float(), grey, 1, reach + 1)  # the blur reflects the picture
+    padded, _ = pad_to_multiple(grey.float(), grey, 1, reach + 1)  # the blur reflects the picture
     with torch.autocast(grey.device.type, enabled=False):
-        _, edges = canny(grey, kernel_size=2 * reach + 1, sigma=(sigma, sigma))
-    return edges[..., :height, :width]
+        _, edges = canny(padded, kernel_size=2 * reach + 1, sigma=(sigma, sigma))
+    return crop(edges, grey)
 
 
 class _Block(nn.Module):
@@ -102,12 +101,10 @@ class EdgeGenerator(nn.Module):
 
     def forward(self, grey: Tensor, edges: Tensor, mask: Tensor) -> Tensor:
         """Draw the edges: what `grey` and `edges` hold inside the hole is not read."""
-        height, width = grey.shape[-2:]
         both, hole = pad_to_multiple(torch.cat([grey, edges], dim=1), mask, MULTIPLE, MINIMUM)
-        grey, edges = both.chunk(2, dim=1)
         missing = hole > 0.5
-        seen = torch.cat([torch.where(missing, 1, grey), torch.where(missing, 0, edges), hole], dim=1)
-        return torch.sigmoid(self.network(seen))[..., :height, :width]
+        seen = torch.cat([torch.where(missing, 1, both[:, :1]), torch.where(missing, 0, both[:, 1:]), hole], dim=1)
+        return crop(torch.sigmoid(self.network(seen)), grey)
 
 
 class EdgeConnect(nn.Module):
@@ -159,8 +156,7 @@ class EdgeConnect(nn.Module):
 
     def paint(self, image: Tensor, mask: Tensor, edges: Tensor) -> Outputs:
         """Paint along `edges`, ``(B, 1, H, W)`` in [0, 1], of the known part and of the hole."""
-        height, width = image.shape[-2:]
         both, hole = pad_to_multiple(torch.cat([image, edges], dim=1), mask, self.multiple, self.minimum)
         white = torch.where(hole > 0.5, 1, (both[:, :3] + 1) / 2)
         output = self.painter(torch.cat([white, both[:, 3:]], dim=1))
-        return compose(output[..., :height, :width], image, mask)
+        return compose(crop(output, image), image, mask)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import pad_to_multiple
+from inpaint.networks.layers import crop, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 PATCH = 3  # side of the patches that attention compares, at half the resolution of the features
@@ -79,7 +79,6 @@ class DeepFillV2(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture twice: the pixels of `image` inside the hole are not read."""
-        height, width = image.shape[-2:]
         known, hole = pad_to_multiple(image, mask, self.multiple)
         known = torch.where(hole > 0.5, 0.0, known)
         coarse = self.coarse(torch.cat([known, torch.ones_like(hole), hole], dim=1))
@@ -88,7 +87,7 @@ class DeepFillV2(nn.Module):
         attended = self.attention(self.before_attention(pasted), F.max_pool2d(hole, 4))
         branches = [self.dilated_branch(pasted), self.after_attention(attended)]
         output = self.decoder(torch.cat(branches, dim=1))
-        return compose(output[..., :height, :width], image, mask, coarse[..., :height, :width])
+        return compose(crop(output, image), image, mask, crop(coarse, image))
 
 
 class GatedConv(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import he_init, mean_colour, pad_to_multiple
+from inpaint.networks.layers import crop, he_init, mean_colour, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 
@@ -55,11 +55,10 @@ class CompletionNetwork(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        height, width = image.shape[-2:]
         known, hole = pad_to_multiple(image, mask, self.multiple)
         filled = torch.where(hole > 0.5, self.hole_colour, known)
         output = self.layers(torch.cat([filled, hole], dim=1)).sigmoid() * 2 - 1
-        return compose(output[..., :height, :width], image, mask)
+        return compose(crop(output, image), image, mask)
 
 
 def _dilated(channels: int, rate: int) -> nn.Conv2d:

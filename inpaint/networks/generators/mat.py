@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from inpaint import rng
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import pad_to_multiple
+from inpaint.networks.layers import crop, pad_to_multiple
 from inpaint.networks.mat_layers import (
     EqualConv,
     EqualLinear,
@@ -216,7 +216,6 @@ class MAT(nn.Module):
 
         latent ``(B, latent)``, standard normal, chooses one of the many ways to fill a hole.
         """
-        height, width = image.shape[-2:]
         known, hole = pad_to_multiple(image, mask, self.multiple)
         valid, known = 1 - hole, torch.where(hole > 0.5, 0, known)
         code = self._code(known, latent)
@@ -227,7 +226,7 @@ class MAT(nn.Module):
             maps.append(layer(maps[-1]))
         lowest, style = self.fine_style(maps[-1], code)
         fine = self.fine_decoder(lowest, maps[-2:0:-1], style)
-        return compose(fine[..., :height, :width], image, mask, coarse[..., :height, :width])
+        return compose(crop(fine, image), image, mask, crop(coarse, image))
 
     def _first_stage(self, known: Tensor, valid: Tensor, code: Tensor) -> Tensor:
         x, seen, maps = torch.cat([valid - 0.5, known], dim=1), valid, []

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import PartialConv, he_init, pad_to_multiple
+from inpaint.networks.layers import PartialConv, crop, he_init, pad_to_multiple
 from inpaint.settings import whole_numbers
 
 
@@ -73,13 +73,12 @@ class PartialConvUNet(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        height, width = image.shape[-2:]
         *skips, (x, valid) = self._down(image, mask)
         for block, (skip, skip_valid) in zip(self.decoder, reversed(skips), strict=True):
             x, valid = _doubled(x), _doubled(valid.float()) > 0.5
             both = torch.cat([valid.expand_as(x), skip_valid.expand_as(skip)], dim=1)
             x, valid = block(torch.cat([x, skip], dim=1), both)
-        return compose(x[..., :height, :width], image, mask)
+        return compose(crop(x, image), image, mask)
 
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the encoder ends with: ``(B, C, h, w)`` at the lowest resolution."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import INITS, NORMS, pad_to_multiple, picture_decoder
+from inpaint.networks.layers import INITS, NORMS, crop, pad_to_multiple, picture_decoder
 from inpaint.settings import choice, whole_numbers
 
 MOST_CHANNELS = 1024
@@ -73,9 +73,8 @@ class Pix2PixHDGlobal(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        height, width = image.shape[-2:]
         output = 2 * self.decoder(self.features(image, mask)) - 1
-        return compose(output[..., :height, :width], image, mask)
+        return compose(crop(output, image), image, mask)
 
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the decoder paints from: ``(B, C, h, w)`` at the lowest resolution."""

@@ -12,6 +12,7 @@ from inpaint.networks.layers import (
     ACTIVATIONS,
     NORMS,
     SelfAttention,
+    crop,
     pad_to_multiple,
     standardise,
     white_noise,
@@ -93,7 +94,10 @@ class ResidualUNet(nn.Module):
         self.minimum = self.multiple * (2 if norm == "instance" else 1)  # one position has no variance
         widths = [width * 2 ** min(level, 2) for level in range(levels + 1)]
 
-        self.stem = nn.Sequential(nn.PixelUnshuffle(shuffle), nn.Conv2d(5 * shuffle**2, width, 3, padding=1))
+        # Of blocks of one pixel nothing is shuffled, and an exported graph would hold a reshape that fixes sizes.
+        down = nn.PixelUnshuffle(shuffle) if shuffle > 1 else nn.Identity()
+        up = nn.PixelShuffle(shuffle) if shuffle > 1 else nn.Identity()
+        self.stem = nn.Sequential(down, nn.Conv2d(5 * shuffle**2, width, 3, padding=1))
         self.down = nn.ModuleList()
         self.encode = nn.ModuleList()
         for level, channels in enumerate(widths):
@@ -109,9 +113,7 @@ class ResidualUNet(nn.Module):
         last = nn.Conv2d(width, 3 * shuffle**2, 3, padding=1)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
-        self.head = nn.Sequential(
-            ACTIVATIONS[choice("generator.activation", activation, ACTIVATIONS)](), last, nn.PixelShuffle(shuffle)
-        )
+        self.head = nn.Sequential(ACTIVATIONS[choice("generator.activation", activation, ACTIVATIONS)](), last, up)
         # After everything else, so that with and without it the other weights start alike.
         if attention is not None:
             on_the_way_up = [self.encode[-1], *self.decode][levels - attention]
@@ -119,7 +121,6 @@ class ResidualUNet(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        height, width = image.shape[-2:]
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         fill = harmonic(known, hole)
         standard, contrast = standardise(fill)
@@ -129,7 +130,7 @@ class ResidualUNet(nn.Module):
             x = blocks(merge(torch.cat([x, skip], dim=1)))
 
         output = fill + hole * contrast * self.head(x)
-        return compose(output[..., :height, :width], image, mask)
+        return compose(crop(output, image), image, mask)
 
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
         """What it paints before anything is learnt, ``(B, 3, H, W)``: the harmonic fill."""
