@@ -51,7 +51,7 @@ def run(cfg: DictConfig) -> None:
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
     jobs = plan(cfg.images, Path(cfg.holes), output, cfg.format, samples, extras, cfg.overwrite)
-    read_mask, line = look([job.mask for job in jobs], cfg)
+    holes, line = look([job.mask for job in jobs], cfg)
     print(line)
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
     settings = {name: cfg[name] for name in SETTINGS}
@@ -65,11 +65,11 @@ def run(cfg: DictConfig) -> None:
         truths = find_truths(Path(cfg.truth), jobs)
 
     def read_hole(job: Job) -> "Tensor":
-        return read_mask(job.mask)
+        return holes(job.mask)
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
-        records = Records(output, [*_settings(cfg), read_mask.polarity])
+        records = Records(output, [*_settings(cfg), holes.reader.polarity])
         if not (cfg.overwrite or fresh):
             records.refuse_others(jobs)
         sweep(jobs)

@@ -63,6 +63,7 @@ WRONG = {
     "unclear": (UNCLEAR, [], "polarity: white covers 70% of the masks, which does not tell"),
     "colour": (stroke(), ["mask_colour=reddish"], "mask_colour: give a colour, \"mask_colour='#ff0000'\" or"),
     "another colour": (stroke(), ["mask_colour=lime"], "mask.png: no pixel has the colour #00ff00 within 10 levels"),
+    "dilate": (two(0, 255), ["dilate=-1"], "dilate: -1 is no whole number from 0 up"),
     "polarity": (two(0, 255), ["polarity=wite"], "polarity: give one of auto, white, black; got 'wite'; did you mean"),
 }
 
@@ -77,6 +78,15 @@ def test_what_may_be_the_wrong_pixels_is_refused_before_any_work(name, repaired)
 def test_a_red_stroke_over_the_photograph_is_the_hole_where_the_colour_is_named(colour, repaired):
     changed, printed = repaired(stroke(), f"mask_colour={colour}")
     assert np.array_equal(changed, HOLE) and "1 read by their #ff0000" in printed
+
+
+@pytest.mark.parametrize("polarity", ["white", "black"])
+def test_holes_grow_by_pixels_in_all_directions(polarity, repaired):
+    y, x = np.mgrid[:48, :64]
+    beside = np.maximum(0, np.maximum(20 - x, x - 39)), np.maximum(0, np.maximum(10 - y, y - 19))
+    image = two(0, 255) if polarity == "white" else two(255, 0)
+    changed, printed = repaired(image, "dilate=3", f"polarity={polarity}")
+    assert np.array_equal(changed, np.hypot(*beside) <= 3) and "then grown by 3 pixels" in printed
 
 
 def test_what_the_hole_is():
