@@ -119,17 +119,23 @@ class MaskReader:
                 tell which of colour and alpha is the mask, or has other levels than the threshold asks for.
         """
         with open_image(file) as picture:
-            if self.colour is not None:
-                return self._painted(file, decode(picture, "RGB", resize, Resampling.NEAREST))
-            if picture.mode in ("1", "L") and "transparency" not in picture.info:
-                if self.channel == "alpha":
-                    raise BadImage(f"{file}: has no alpha channel, which {self.prefix}channel asks for")
-                return self._binary(file, decode(picture, "L", resize, Resampling.NEAREST), "grey")
-            mode = "RGBA" if has_alpha(picture) else "RGB"
-            bands = decode(picture, mode, resize, Resampling.NEAREST)
-        return self._chosen(file, bands) if self.channel != "auto" else self._found(file, bands)
+            return self.of_pixels(decode(picture, mode_of(picture), resize, Resampling.NEAREST), str(file))
 
-    def _painted(self, file: File, pixels: np.ndarray) -> Marked:
+    def of_pixels(self, pixels: np.ndarray, name: str) -> Marked:
+        """What pixels mark, uint8 ``(H, W)`` or with 3 or 4 channels ``(H, W, C)``, as Pillow's `mode_of` gives them.
+
+        Raises:
+            BadImage: as `look`, naming `name`.
+        """
+        if self.colour is not None:
+            return self._painted(name, pixels[..., :3] if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2))
+        if self.channel == "alpha" and (pixels.ndim == 2 or pixels.shape[2] < 4):
+            raise BadImage(f"{name}: has no alpha channel, which {self.prefix}channel asks for")
+        if pixels.ndim == 2:
+            return self._binary(name, pixels, "grey")
+        return self._chosen(name, pixels) if self.channel != "auto" else self._found(name, pixels)
+
+    def _painted(self, name: str, pixels: np.ndarray) -> Marked:
         """What has the colour that was painted."""
         assert self.colour is not None
         distance = np.abs(pixels.astype(np.int16) - np.array(self.colour, np.int16)).max(axis=2)
@@ -137,77 +143,75 @@ class MaskReader:
         if not white.any():
             nearest = pixels.reshape(-1, 3)[distance.argmin()]
             raise BadImage(
-                f"{file}: no pixel has the colour {_name(self.colour)} within {self.tolerance} levels; the nearest has "
+                f"{name}: no pixel has the colour {_name(self.colour)} within {self.tolerance} levels; the nearest has "
                 f"{_name(nearest.tolist())}"
             )
         return Marked(white, _name(self.colour))
 
-    def _chosen(self, file: File, bands: np.ndarray) -> Marked:
+    def _chosen(self, name: str, bands: np.ndarray) -> Marked:
         """The channel that was asked for."""
         if self.channel == "alpha":
-            if bands.shape[2] < 4:
-                raise BadImage(f"{file}: has no alpha channel, which {self.prefix}channel asks for")
-            return self._binary(file, bands[..., 3], "alpha")
+            return self._binary(name, bands[..., 3], "alpha")
         if self.channel == "grey":
-            return self._binary(file, _grey(bands[..., :3]), "grey")
-        return self._binary(file, bands[..., ("red", "green", "blue").index(self.channel)], self.channel)
+            return self._binary(name, _grey(bands[..., :3]), "grey")
+        return self._binary(name, bands[..., ("red", "green", "blue").index(self.channel)], self.channel)
 
-    def _found(self, file: File, bands: np.ndarray) -> Marked:
+    def _found(self, name: str, bands: np.ndarray) -> Marked:
         """The mask of a file with colour or alpha: what varies of the two, if that is a mask."""
         colour, alpha = bands[..., :3], bands[..., 3:]
         if alpha.size and (alpha != alpha[0, 0]).any():
             if _one_colour(colour, alpha):
-                return self._binary(file, alpha[..., 0], "alpha")
+                return self._binary(name, alpha[..., 0], "alpha")
             advice = (
                 f"give {self.prefix}channel=alpha, where opaque is white, or {self.prefix}channel=grey"
                 if self.prefix is not None
                 else "save it without transparency"
             )
             raise BadImage(
-                f"{file}: both its colours and its transparency vary, and only one can be the mask; {advice}"
+                f"{name}: both its colours and its transparency vary, and only one can be the mask; {advice}"
             )
         if (colour == colour[..., :1]).all():
-            return self._binary(file, colour[..., 0], "grey")
+            return self._binary(name, colour[..., 0], "grey")
         flat = _flat_colours(colour)
         if len(flat) == 2 and not isinstance(self.threshold, int):
             dark, bright = sorted(flat, key=_luminance)
             if _luminance(dark) < _luminance(bright):
                 return Marked((colour == bright).all(axis=2), f"{_name(bright)} on {_name(dark)}")
         if _off_the_line(colour) > LINE and not (flat and isinstance(self.threshold, int)):
-            raise BadImage(self._no_mask(file, flat))
-        return self._binary(file, _grey(colour), "grey")
+            raise BadImage(self._no_mask(name, flat))
+        return self._binary(name, _grey(colour), "grey")
 
-    def _no_mask(self, file: File, flat: Mapping[Colour, float]) -> str:
+    def _no_mask(self, name: str, flat: Mapping[Colour, float]) -> str:
         """What a picture of colours is called, and what can be done."""
         if not flat:
-            what = f"{file}: a colour picture, not a mask"
+            what = f"{name}: a colour picture, not a mask"
             if self.colours:
                 return f"{what}; {self.prefix}colour='#ff0000' takes what was painted over it in that colour"
             return f"{what}; a mask is black and white"
         shares = [f"{_name(colour)} {share:.1%}" for colour, share in flat.items()]
-        what = f"{file}: not a binary mask, it has {len(flat)} colours ({listed(shares)})"
+        what = f"{name}: not a binary mask, it has {len(flat)} colours ({listed(shares)})"
         if self.colours:
             return f"{what}; {self.prefix}colour='{_name([*flat][1])}' takes one of them"
         return f"{what}; a mask has two, black and white"
 
-    def _binary(self, file: File, levels: np.ndarray, source: str) -> Marked:
+    def _binary(self, name: str, levels: np.ndarray, source: str) -> Marked:
         """Two levels of many."""
         counts = np.bincount(levels.reshape(-1), minlength=256)
         present = np.flatnonzero(counts)
         low, high, threshold = int(present[0]), int(present[-1]), self.threshold
         if len(present) == 1:
             if isinstance(threshold, int) and 0 < low < threshold:
-                raise BadImage(f"{file}: its one grey level is {low}, below {self.prefix}threshold={threshold}")
+                raise BadImage(f"{name}: its one grey level is {low}, below {self.prefix}threshold={threshold}")
             if not isinstance(threshold, int) and low not in (0, 1, 255):
                 raise BadImage(
-                    f"{file}: not a binary mask, it has one grey level, {low}; all hole is 255, and no hole is 0"
+                    f"{name}: not a binary mask, it has one grey level, {low}; all hole is 255, and no hole is 0"
                 )
             return Marked(levels > 0 if threshold is None or threshold == "auto" else levels >= threshold, source)
         if isinstance(threshold, int):
             if not low < threshold <= high:
                 what = "would be empty" if threshold > high else "would be all white"
                 raise BadImage(
-                    f"{file}: {what} with {self.prefix}threshold={threshold}, as its grey levels lie from {low} to "
+                    f"{name}: {what} with {self.prefix}threshold={threshold}, as its grey levels lie from {low} to "
                     f"{high}; {_otsu(counts)} lies between"
                 )
             plain = [*present] in ([0, 1], [0, 255])
@@ -219,14 +223,14 @@ class MaskReader:
         core = counts[: low + edge + 1].sum() + counts[high - edge :].sum()
         if core < CORE * levels.size:
             raise BadImage(
-                f"{file}: not a binary mask, it has {len(present)} grey levels from {low} to {high}, and only "
+                f"{name}: not a binary mask, it has {len(present)} grey levels from {low} to {high}, and only "
                 f"{core / levels.size:.0%} of its pixels are near these two: a grey picture, not a mask"
             )
         threshold = _otsu(counts)
         if self.threshold is None:
             advice = f"; {self.prefix}threshold=auto takes it from {threshold} up" if self.prefix is not None else ""
             raise BadImage(
-                f"{file}: not a binary mask, it has {len(present)} grey levels from {low} to {high}; a mask is 0 "
+                f"{name}: not a binary mask, it has {len(present)} grey levels from {low} to {high}; a mask is 0 "
                 f"(known) and 255 (hole), saved without JPEG{advice}"
             )
         return Marked(levels >= threshold, source, threshold)
@@ -245,6 +249,13 @@ def colour_of(value: object, setting: str) -> Colour:
         except ValueError:
             continue
     raise Refused(f"{setting}: give a colour, \"{setting}='#ff0000'\" or {setting}=red; got {value!r}")
+
+
+def mode_of(picture: Image.Image) -> str:
+    """The mode of Pillow in which all that may be a mask is still there: L, RGB or RGBA."""
+    if has_alpha(picture):
+        return "RGBA"
+    return "L" if picture.mode in ("1", "L") else "RGB"
 
 
 def has_alpha(picture: Image.Image) -> bool:

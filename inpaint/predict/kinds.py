@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from inpaint.pictures.mask_files import MaskReader, mode_of
 from inpaint.pictures.writing import luminance
 from inpaint.settings import Refused
 
@@ -43,10 +44,10 @@ def holes_of(mask: Any, count: int, size: tuple[int, ...]) -> list[np.ndarray]:
     """bool ``(H, W)`` for each picture.
 
     Raises:
-        Refused: another type or shape, or values that are not two.
+        Refused: another type or shape, values that are not two, or a picture of Pillow that is no mask.
     """
     if isinstance(mask, Image.Image):
-        mask = np.asarray(mask.convert("L"))
+        mask = MaskReader().of_pixels(np.asarray(mask.convert(mode_of(mask))), "mask").white
     elif isinstance(mask, torch.Tensor):
         mask = mask.detach().cpu().float().numpy() if mask.is_floating_point() else mask.detach().cpu().numpy()
     elif not isinstance(mask, np.ndarray):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from inpaint import predict
 from inpaint.predict.holes import decide
+from inpaint.predict.kinds import holes_of
 from inpaint.settings import Refused
 from tests.pictures.test_mask_files import HOLE, INVERTED, LEVELS, NOISE, PLAIN, antialiased, layer, stroke, two
 
@@ -87,6 +88,17 @@ def test_holes_grow_by_pixels_in_all_directions(polarity, repaired):
     image = two(0, 255) if polarity == "white" else two(255, 0)
     changed, printed = repaired(image, "dilate=3", f"polarity={polarity}")
     assert np.array_equal(changed, np.hypot(*beside) <= 3) and "then grown by 3 pixels" in printed
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name not in INVERTED and not PLAIN[name][1]])
+def test_a_notebook_takes_the_same_masks_from_pillow(name):
+    (hole,) = holes_of(PLAIN[name][0], 1, (48, 64))
+    assert np.array_equal(hole, HOLE)
+
+
+def test_a_notebook_is_told_what_is_no_mask():
+    with pytest.raises(Refused, match=r"^mask: a colour picture, not a mask"):
+        holes_of(Image.fromarray(NOISE), 1, (48, 64))
 
 
 def test_what_the_hole_is():
