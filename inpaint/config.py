@@ -11,7 +11,7 @@ import hydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
-from inpaint import references
+from inpaint import references, trainer_arguments
 from inpaint.groups import GROUPS, OPTIMIZATION, named_files
 from inpaint.parts import conf_dirs, missing
 from inpaint.provenance import PLACEHOLDER, flat, targets_of
@@ -115,13 +115,7 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
             )
         if not cfg.losses and not chosen(cfg.adversarial):
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
-        if str(cfg.trainer.get("precision", "")) not in ("32", "32-true", "bf16-mixed"):
-            problems.append("trainer.precision: 32-true and bf16-mixed are what GAN losses and the fills are made for")
-        if not str(strategy := cfg.trainer.get("strategy", "auto")).startswith(("auto", "ddp")):
-            problems.append(f"trainer.strategy: {strategy} is no ddp, which is what alternating updates are made for")
-        for theirs, ours in (("gradient_clip_val", "generator_clip"), ("accumulate_grad_batches", "accumulate")):
-            if cfg.trainer.get(theirs):
-                problems.append(f"trainer.{theirs}: has no effect on alternating updates; use module.{ours}")
+        problems += trainer_arguments.problems(plain(cfg.trainer))
         target = str(cfg.generator._target_) if chosen(cfg.get("generator")) else ""
         if target.startswith("inpaint.fills."):
             problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")

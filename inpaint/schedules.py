@@ -14,7 +14,7 @@ from inpaint.settings import Refused
 
 
 def cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
-    """From the full learning rate to zero along half a cosine over `steps` steps of the optimizer, zero afterwards.
+    """From the full learning rate to zero along half a cosine over `steps` updates, zero afterwards.
 
     Raises:
         Refused: the run has no length.
@@ -25,7 +25,7 @@ def cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
 
 
 def linear(optimizer: Optimizer, steps: int, constant: float = 0.5) -> LambdaLR:
-    """The full learning rate for a share `constant` of `steps` steps, then in a straight line to zero (pix2pixHD).
+    """The full learning rate for a share `constant` of `steps` updates, then in a straight line to zero (pix2pixHD).
 
     Raises:
         Refused: the run has no length, or the share is not at least 0 and below 1.

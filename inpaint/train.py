@@ -104,7 +104,7 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     from inpaint.training.contract import check_parts
-    from inpaint.training.launching import end_other_ranks, refuse_to_spawn
+    from inpaint.training.launching import end_other_ranks, refusals, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
     from inpaint.training.seams import refuse_broken_state
@@ -127,7 +127,8 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
     error: BaseException | None = None
     try:
-        parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
+        with refusals():
+            parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
         return _report(cfg, parts, folder)
     except BaseException as raised:
         error = raised
@@ -205,6 +206,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     from inpaint.evaluation.intervals import ALL
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.results import about_data, publish
+    from inpaint.training.launching import why_it_ended
     from inpaint.training.record import RunRecord
     from inpaint.training.run_logger import told
 
@@ -245,6 +247,8 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
             logger.log_generator(path, {"updates": updates, **mine.means})
 
     published.print()
+    if (reason := why_it_ended(parts.trainer, updates)) is not None:
+        print(f"ended before its last update: {reason}")
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")
     trust = ["trust_paths=true"] if named_files("data", plain(cfg)["data"]) else []

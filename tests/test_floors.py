@@ -25,7 +25,7 @@ FLOORS = [
         "training",
         "evaluation",
     ],
-    ["targets"],
+    ["targets", "trainer_arguments"],
     ["references", "config"],
     ["cli"],
     ["study", "compare"],

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from inpaint.cli import job, paths
-from inpaint.cli.explain import explain, hydra_of, no_setting, refuse_namesakes, shortened, too_long
+from inpaint.cli.explain import explain, hydra_of, no_option, no_setting, refuse_namesakes, shortened, too_long
 from inpaint.config import conf_dir
 from inpaint.parts import refuse_from_config
 from inpaint.references import without_values
@@ -39,7 +39,7 @@ DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 
 def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     """Run `run` with the config ``conf/<name>.yaml`` under Hydra; exits with 2 after one line for bad input."""
-    if message := too_long(sys.argv[1:]):
+    if message := too_long(sys.argv[1:]) or no_option(name, sys.argv[1:]):
         _leave(name, message)
     if message := no_setting(name, sys.argv[1:]) or paths.unreadable(name, sys.argv[1:]):
         _leave(name, message)
@@ -106,7 +106,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
     Raises:
         Refused: whatever the command would say in a line and exit with 2; a disk's error is raised as it is.
     """
-    if message := too_long(overrides) or paths.unreadable(name, overrides):
+    if message := too_long(overrides) or no_option(name, overrides) or paths.unreadable(name, overrides):
         raise Refused(message)
     made: list[Made] = []
     errors: list[tuple[Exception, DictConfig]] = []

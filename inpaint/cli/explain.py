@@ -35,6 +35,8 @@ FLAGS = (
     *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
     *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
 )
+NO_OPTION = re.compile(r"null|~|true|false|[-+]?[\d.]+(?:e[-+]?\d+)?|\{.*\}", re.IGNORECASE)  # values, to Hydra
+SEVERAL = ("losses", "figures", "callbacks", "logger")  # groups of which one may choose several, or nothing
 NO_CHOICE = ("hydra", "paths")  # folders of ``conf`` in which a run has nothing to choose
 
 
@@ -69,6 +71,26 @@ def no_setting(name: str, arguments: Sequence[str]) -> str | None:
             )
         return f"{said}; write {shlex.join([f'{keys[0]}={value}'])}"
     return None
+
+
+def no_option(name: str, arguments: Sequence[str]) -> str | None:
+    """What to say of a group for which something is given that names no option; None where there is none.
+
+    Hydra's own error for ``discriminator=null`` does not say which group it is.
+    """
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        group = key.partition("@")[0]
+        if not NO_OPTION.fullmatch(value) or group not in config.groups() or f"  - {group}" not in _text(name):
+            continue
+        known = config.options(group)
+        none = "; =none is none" if "none" in known else f"; {key}=[] is none" if group in SEVERAL else ""
+        return f"{key}: {value} is no option{none} (there are {', '.join(known)})"
+    return None
+
+
+def _text(name: str) -> str:
+    return (config.conf_dir() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def shortened(message: str) -> list[str]:

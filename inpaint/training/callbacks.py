@@ -1,5 +1,6 @@
 """What shows a run: progress and pictures."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class ProgressBar(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the bar."""
         if trainer.is_global_zero:
-            total = trainer.max_steps if trainer.max_steps > 0 else None
+            length = trainer.estimated_stepping_batches
+            total = int(length) if math.isfinite(length) else None
             self.reporter = Reporter("update", "updates", total, trainer.global_step, self.seconds)
 
     def on_train_batch_end(

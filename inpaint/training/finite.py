@@ -2,10 +2,11 @@
 
 import copy
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from inpaint.settings import choice, whole
 
@@ -55,20 +56,21 @@ class Before:
 
     Args:
         tensors: parameters and buffers.
-        owners: an optimizer and its schedule, if it has one.
+        optimizer: of some of them; None where none steps.
     """
 
-    def __init__(self, tensors: Iterable[Tensor], owners: Iterable[Any]) -> None:
+    def __init__(self, tensors: Iterable[Tensor], optimizer: Optimizer | None = None) -> None:
         self.values = [(tensor, tensor.detach().clone()) for tensor in tensors]
-        self.states = [(owner, copy.deepcopy(owner.state_dict())) for owner in owners if owner is not None]
+        self.optimizer = optimizer
+        self.state = copy.deepcopy(optimizer.state_dict()) if optimizer is not None else None
 
     @torch.no_grad()
     def restore(self) -> None:
         """Put everything back."""
         for tensor, value in self.values:
             tensor.copy_(value)
-        for owner, state in self.states:
-            owner.load_state_dict(state)
+        if self.optimizer is not None and self.state is not None:
+            self.optimizer.load_state_dict(self.state)
 
 
 class Policy:

@@ -22,7 +22,7 @@ from inpaint.schedules import weight_at
 from inpaint.settings import Refused, choice, whole
 from inpaint.training import seams
 from inpaint.training.finite import NonFiniteError, Policy
-from inpaint.training.phases import OptimizerFactory, Phases, SchedulerFactory
+from inpaint.training.phases import PLATEAU, OptimizerFactory, Phases, SchedulerFactory
 from inpaint.training.validation import Validation
 
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
@@ -43,8 +43,8 @@ class InpaintingGAN(Phases):
         discriminator: ``(image, mask) -> Verdict``, or None for reconstruction alone.
         adversarial: the game that both play; given if and only if there is a discriminator.
         discriminator_optimizer: likewise; its own learning rate gives a two-time-scale update (TTUR).
-        generator_scheduler, discriminator_scheduler: make a learning-rate schedule of an optimizer, stepped once for
-            each step of that optimizer.
+        generator_scheduler, discriminator_scheduler: make a learning-rate schedule of an optimizer, which counts
+            updates.
         discriminator_every, generator_every: the phase runs at every n-th update.
         adversarial_start: updates of reconstruction alone, before the discriminator enters.
         discriminator_alone: updates from then on in which only the discriminator is trained.
@@ -199,9 +199,13 @@ class InpaintingGAN(Phases):
                 self.refused = error
                 before.restore()
                 self.policy.skip_or_stop(error)
+        rates = self.rates()
+        self.step_schedules()
         self.latest |= self.figures | ({"skipped": float(self.policy.skipped)} if self.policy.skips else {})
         for name, value in self.latest.items():
             self.log(f"train/{name}", value, prog_bar=name in self.shown)
+        for name, rate in rates.items():
+            self.log(f"lr/{name}", rate)
 
     def _painted(self, batch: Batch) -> Outputs:
         with rng.of_samples(self._keys(batch, "generator")):
@@ -285,4 +289,6 @@ class InpaintingGAN(Phases):
     def on_validation_epoch_end(self) -> None:
         """Log the means over all ranks' samples; the sanity check has seen some of them only."""
         if not self.trainer.sanity_checking:
-            self.log_dict({f"val/{name}": value for name, value in self.validation.compute().items()})
+            figures = self.validation.compute()
+            self.log_dict({f"val/{name}": value for name, value in figures.items()})
+            self.step_plateaus(figures[PLATEAU])

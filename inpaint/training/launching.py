@@ -4,8 +4,12 @@ import logging
 import subprocess
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping, Timer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -42,10 +46,45 @@ def end_other_ranks(trainer: L.Trainer) -> None:
             process.kill()
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What Lightning itself refuses, and a memory of readers that is too small, told in a line.
+
+    Raises:
+        Refused: in place of Lightning's error, or of that of a reader that the system ended.
+    """
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise Refused(f"trainer: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if any(sign in str(error) for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
+            raise Refused(
+                "data.workers: /dev/shm, the memory that they share with this process, is too small; data.workers=0 "
+                "needs none (in Docker, --shm-size=8g makes it larger)"
+            ) from error
+        raise
+
+
+def why_it_ended(trainer: L.Trainer, updates: int) -> str | None:
+    """What ended a run after so many updates, which are not all that it should have had; None where they are."""
+    if updates >= trainer.estimated_stepping_batches:
+        return None
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        left = callback.time_remaining() if isinstance(callback, Timer) else None
+        if left is not None and left <= 0:
+            return "trainer.max_time is over"
+        if isinstance(callback, EarlyStopping) and callback.wait_count >= callback.patience:
+            return f"callbacks: {callback.monitor} was not better for {callback.wait_count} validations"
+    return "a callback ended it"
+
+
 def quiet() -> None:
     """Lightning's notices about what is so by design here are for those who write a Trainer."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("profilers", "callbacks"):  # what was asked for: a profile, a summary, why training stopped early
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
     for notice in (
         "does not have many workers",  # the bundled photographs need none
         "in eval mode at the start of training",  # the moving average

@@ -1,7 +1,11 @@
 """How one network takes one step, on all ranks: what every update is made of."""
 
+import inspect
+import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import lightning as L
@@ -9,7 +13,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from inpaint import ranks
 from inpaint.batch import Batch
@@ -20,6 +24,8 @@ from inpaint.training.finite import NonFiniteError, Policy
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 PhaseName = Literal["discriminator", "generator"]
+PHASES: tuple[PhaseName, ...] = ("generator", "discriminator")  # in the order of their optimizers
+PLATEAU = "hole_psnr"  # what a schedule that waits for a plateau looks at, higher is better
 
 
 class Phases(L.LightningModule):
@@ -31,7 +37,8 @@ class Phases(L.LightningModule):
         generator: a network.
         discriminator: another one, or None.
         optimizers: each makes the optimizer of given parameters; the discriminator's may be None where there is none.
-        schedulers: each makes the learning-rate schedule of an optimizer, stepped once for each step of it, or is None.
+        schedulers: each makes the learning-rate schedule of an optimizer, or is None. A schedule counts updates, as
+            everything does, whether its network steps in one or not; one that waits for a plateau, validations.
         clips: largest gradient norms; None is no limit.
         policy: what a loss or a gradient that is not finite does.
     """
@@ -69,12 +76,12 @@ class Phases(L.LightningModule):
         """
         buffers = [b for network in (self.generator, self.discriminator) if network for b in network.buffers()]
         if self.discriminator is None or not judging:
-            return finite.Before(buffers, ())
-        optimizer, scheduler = self.optimizer_of("discriminator")
-        return finite.Before([*buffers, *self.discriminator.parameters()], (optimizer.optimizer, scheduler))
+            return finite.Before(buffers)
+        optimizer = self.optimizer_of("discriminator")
+        return finite.Before([*buffers, *self.discriminator.parameters()], optimizer.optimizer)
 
     def phase(self, name: PhaseName, parts: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> None:
-        """Train one network with the other held still: losses, gradients, finite check, clipping, step, schedule.
+        """Train one network with the other held still: losses, gradients, finite check, clipping, step.
 
         Args:
             name: of the network.
@@ -85,7 +92,7 @@ class Phases(L.LightningModule):
             NonFiniteError: on every rank alike, before the step.
         """
         network, other = getattr(self, name), self.generator if name == "discriminator" else self.discriminator
-        optimizer, scheduler = self.optimizer_of(name)
+        optimizer = self.optimizer_of(name)
         sums: dict[str, Tensor] = {}
         # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
         # that the frozen one has not. The stepping network's are sent below, once.
@@ -109,8 +116,6 @@ class Phases(L.LightningModule):
             if clip is not None:
                 torch.nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
             optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
         self.figures |= {**sums, f"{name}_gradient": norm}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -123,36 +128,91 @@ class Phases(L.LightningModule):
         self.policy.skipped = checkpoint.get("skipped_updates", 0)
         self.latest = checkpoint.get("latest", {})
 
+    # ---- optimizers and their schedules ------------------------------------------------------------------------------
+
     def configure_optimizers(self) -> Any:
         """The generator's optimizer and, where there is a discriminator, its own."""
         configured = []
-        networks: dict[PhaseName, nn.Module | None] = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-        }
-        for name, network in networks.items():
+        for name in PHASES:
+            network: nn.Module | None = getattr(self, name)
             parameters = [p for p in network.parameters() if p.requires_grad] if network is not None else []
-            optimizer, scheduler = self.optimizer_factories[name], self.scheduler_factories[name]
-            if parameters and optimizer is not None:
+            make, schedule = self.optimizer_factories[name], self.scheduler_factories[name]
+            if parameters and make is not None:
                 try:
-                    entry: dict[str, Any] = {"optimizer": optimizer(parameters)}
+                    entry: dict[str, Any] = {"optimizer": make(parameters)}
                 except (TypeError, ValueError) as error:
                     raise Refused(f"{name}_optimizer: {error}") from None
-                if scheduler is not None:
-                    schedule = entry["lr_scheduler"] = scheduler(entry["optimizer"])
-                    if not isinstance(schedule, LRScheduler):
-                        raise Refused(f"{name}_scheduler: made a {type(schedule).__name__}, no torch LRScheduler")
+                _refuse_closures(f"{name}_optimizer", entry["optimizer"])
+                if schedule is not None:
+                    entry["lr_scheduler"] = self._schedule(name, schedule, entry["optimizer"])
                 configured.append(entry)
         return configured
 
-    def optimizer_of(self, name: PhaseName) -> tuple[LightningOptimizer, LRScheduler | None]:
-        """The optimizer and the schedule of a phase, by the optimizer's place in `configure_optimizers`."""
+    def _schedule(self, name: PhaseName, make: SchedulerFactory, optimizer: Optimizer) -> LRScheduler:
+        """The schedule of an optimizer; where it lasts `trainer.max_steps`, those that the run has by its epochs."""
+        steps = make.keywords.get("steps") if isinstance(make, partial) else None
+        length = self.trainer.estimated_stepping_batches
+        if steps is not None and steps == self.trainer.max_steps and math.isfinite(length):
+            make = partial(make, steps=int(length))  # type: ignore[call-arg]
+        try:
+            schedule = make(optimizer)
+        except (TypeError, ValueError) as error:
+            raise Refused(f"{name}_scheduler: {str(error).removeprefix('scheduler: ')}") from None
+        if not isinstance(schedule, LRScheduler):
+            raise Refused(f"{name}_scheduler: made a {type(schedule).__name__}, no torch LRScheduler")
+        if isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max":
+            raise Refused(f"{name}_scheduler.mode: give max; it looks at val/{PLATEAU}, of which higher is better")
+        if isinstance(schedule, OneCycleLR) and schedule.total_steps < length:
+            raise Refused(
+                f"{name}_scheduler.total_steps: {schedule.total_steps} are fewer than the {length} updates of the run"
+            )
+        return schedule
+
+    def optimizer_of(self, name: PhaseName) -> LightningOptimizer:
+        """The optimizer of a phase, by its place in `configure_optimizers`."""
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        optimizer = optimizers[0 if name == "generator" else 1]
-        found = self.lr_schedulers()
-        schedulers = found if isinstance(found, list) else [found]
-        return optimizer, next((s for s in schedulers if s is not None and s.optimizer is optimizer.optimizer), None)
+        return optimizers[PHASES.index(name)]
+
+    def _schedules(self) -> list[LRScheduler]:
+        schedules = self.lr_schedulers()
+        return [s for s in (schedules if isinstance(schedules, list) else [schedules]) if s is not None]
+
+    def rates(self) -> dict[str, float]:
+        """The learning rates of this update, by the name of the network."""
+        optimizers = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        groups = [optimizer.param_groups[0] for optimizer in optimizers]
+        return {name: float(group["lr"]) for name, group in zip(PHASES, groups, strict=False)}
+
+    def step_schedules(self) -> None:
+        """One more update is done."""
+        with warnings.catch_warnings():
+            # By those who step one with its optimizer; here it counts updates, also before the network's first step.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            for schedule in self._schedules():
+                if not isinstance(schedule, ReduceLROnPlateau):
+                    schedule.step()
+
+    def step_plateaus(self, figure: float) -> None:
+        """One more validation is done, by which `figure` is the value of `PLATEAU`."""
+        for schedule in self._schedules():
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(figure)
+
+
+def _refuse_closures(key: str, optimizer: Optimizer) -> None:
+    """Refuse an optimizer that computes the loss several times a step: an update is one forward pass.
+
+    Raises:
+        Refused: as LBFGS.
+    """
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise Refused(
+            f"{key}: {type(optimizer).__name__} computes the loss several times a step, and an update does so once; "
+            "Adam, AdamW, RMSprop and SGD, for some, do not"
+        )
 
 
 @contextmanager

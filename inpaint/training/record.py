@@ -43,7 +43,10 @@ class RunRecord(Callback):
         """Take over the time that was spent before, and the optimizers' settings from the config of now."""
         self.before = float(state["inpaint"].get("seconds", 0.0))
         before = checkpoint.config_of(state)
-        if any(before.get(key) != self.config.get(key) for key in OPTIMIZATION):
+        others = any(before.get(key) != self.config.get(key) for key in OPTIMIZATION)
+        functions = [schedule for schedule in state["lr_schedulers"] if "lr_lambdas" in schedule]  # of the update alone
+        counted = all(schedule["last_epoch"] == state["inpaint"]["update"] for schedule in functions)
+        if others or (functions and not (counted and _length(before) == _length(self.config))):
             follow_config(state, pl_module)  # type: ignore[arg-type]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -69,3 +72,9 @@ class RunRecord(Callback):
         """Say in the file what it is."""
         checkpoint.stamp(state, self.config, trainer.global_step, self.seconds)
         state["inpaint"] |= {"arithmetic": arithmetic(trainer), "environment": self.environment}
+
+
+def _length(config: dict[str, Any]) -> list[Any]:
+    """What decides how many updates a run has, beside `max_steps`, to which the schedules refer."""
+    trainer = config.get("trainer") or {}
+    return [trainer.get(key) for key in ("max_epochs", "limit_train_batches")]

@@ -247,6 +247,7 @@ def follow_config(state: dict[str, Any], module: "InpaintingGAN") -> None:
         if not isinstance(scheduler, LambdaLR):
             raise CheckpointError(f"resume: {type(scheduler).__name__} cannot go on at another rate; take it back")
         schedule = next(schedules)
+        schedule["last_epoch"] = state["inpaint"]["update"]  # an older version counted the steps of the optimizer
         schedule["base_lrs"] = scheduler.base_lrs
         rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
         schedule["_last_lr"] = [rate * share(schedule["last_epoch"]) for rate, share in rates]

@@ -130,6 +130,8 @@ class SaveCheckpoint(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the state if it is one of the best, or due."""
         if not trainer.sanity_checking:
+            if self.taken is not None:
+                seams.renew_rates(trainer, self.taken.state)
             self._write_if_due(trainer, best=self._path_of_best(trainer) if self.best else None)
 
     def on_train_batch_start(

@@ -84,6 +84,14 @@ def refuse_broken_state(trainer: L.Trainer) -> None:
     trainer._checkpoint_connector.__class__ = _Connector
 
 
+def renew_rates(trainer: L.Trainer, state: dict[str, Any]) -> None:
+    """Put the learning rates and schedules of now into a checkpoint that was taken before a validation changed them."""
+    state["lr_schedulers"] = [config.scheduler.state_dict() for config in trainer.strategy.lr_scheduler_configs]
+    for held, optimizer in zip(state["optimizer_states"], trainer.optimizers, strict=True):
+        for group, own in zip(held["param_groups"], optimizer.param_groups, strict=True):
+            group["lr"] = own["lr"]
+
+
 def epoch_of(state: dict[str, Any]) -> int:
     """The epochs that were over when a checkpoint was taken."""
     return state["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"]

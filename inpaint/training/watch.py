@@ -380,7 +380,7 @@ def _faster(module: Any) -> str:
 
 def _rate(module: Any, network: str) -> float:
     """The learning rate that a network's schedule began with."""
-    optimizer, _ = module.optimizer_of(network)
+    optimizer = module.optimizer_of(network)
     group = optimizer.param_groups[0]
     return float(group.get("initial_lr", group["lr"]))
 

@@ -81,7 +81,7 @@ class Seen(L.Callback):
             self.act(when, trainer)
 
 
-def module(generator=None, lr=1e-3, steps=20, weight=1.0, rare=False):
+def module(generator=None, lr=1e-3, steps=20, weight=1.0, rare=False, schedule=None):
     def adam(parameters):
         return torch.optim.Adam(parameters, lr=lr)
 
@@ -93,7 +93,7 @@ def module(generator=None, lr=1e-3, steps=20, weight=1.0, rare=False):
         discriminator=Patch(width=4, layers=1),
         adversarial=NonSaturating(weight=0.1),
         discriminator_optimizer=adam,
-        generator_scheduler=lambda optimizer: cosine(optimizer, steps),
+        generator_scheduler=schedule or (lambda optimizer: cosine(optimizer, steps)),
         **({"r1_gamma": 1.0, "r1_every": 4, "generator_every": 2} if rare else {}),
     )
 
@@ -128,7 +128,9 @@ def run(folder, updates=UPDATES, act=None, workers=0, every=2, keep=2, resume="a
     warnings.simplefilter("ignore")
     multiprocessing.set_start_method("fork", force=True)  # for readers, as in a process that no server has forked
     folder = Path(folder)
-    parts = {key: settings.pop(key) for key in ("generator", "lr", "steps", "weight", "rare") if key in settings}
+    parts = {
+        key: settings.pop(key) for key in ("generator", "lr", "steps", "weight", "rare", "schedule") if key in settings
+    }
     saving = {key: settings.pop(key) for key in ("best", "monitor") if key in settings}
     before = checkpoint.newest(folder) if resume == "auto" else None
     path = before[0] if before is not None else (None if resume == "auto" else resume)

@@ -135,3 +135,21 @@ def alive(pid):
 def test_the_same_whether_processes_read_or_not(tmp_path, whole):
     assert fork(tmp_path, workers=2) == 0
     assert_same(tmp_path, whole)
+
+
+def never_better(optimizer):
+    """Halves the rate at every validation but the first."""
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+    return plateau(optimizer, mode="max", factor=0.5, patience=0, threshold=1e9, threshold_mode="abs")
+
+
+def test_a_rate_that_a_validation_changed_is_that_of_the_checkpoint_behind_it(tmp_path):
+    """A checkpoint is taken before the validation of its update and written after it."""
+    settings = {"schedule": never_better, "every": 3}
+    run(tmp_path / "whole", **settings)
+    run(tmp_path / "stopped", updates=6, **settings)
+    run(tmp_path / "stopped", **settings)
+    assert_same(tmp_path / "stopped", tmp_path / "whole")
+    assert [float(row["lr/generator"]) for row in rows(tmp_path / "whole") if row["lr/generator"]] == pytest.approx(
+        [1e-3] * 6 + [5e-4] * 3 + [2.5e-4] * 3
+    )

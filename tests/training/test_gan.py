@@ -1,6 +1,8 @@
 """The alternating update, driven by a real Trainer on tiny networks."""
 
 import copy
+import math
+from functools import partial
 
 import lightning as L
 import pytest
@@ -13,7 +15,8 @@ from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
-from inpaint.schedules import Ramp
+from inpaint.schedules import Ramp, cosine
+from inpaint.settings import Refused
 from inpaint.training.gan import InpaintingGAN
 from tests.training.updates import Watching, changed, fit, make, samples, sgd, weights
 
@@ -295,14 +298,78 @@ def test_clipping_bounds_the_step():
     assert step.norm().item() == pytest.approx(0.01 * 1e-3, rel=1e-3)
 
 
-def test_schedules_step_with_their_optimizer():
-    def halving(optimizer):
-        return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+@pytest.mark.parametrize("settings", [{}, {"generator_every": 5}, {"discriminator_every": 3}, {"adversarial_start": 4}])
+def test_schedules_count_updates_whoever_steps(settings):
+    """So both rates are those of the last update after the last one; the rates of each update are logged."""
+    rates = {}
 
-    module = make(generator_scheduler=halving, generator_every=2)
-    trainer = fit(module, 6)
-    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.01 / 2**3
-    assert trainer.optimizers[1].param_groups[0]["lr"] == 0.01
+    class Watch(L.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            for name in ("generator", "discriminator"):
+                rates.setdefault(name, []).append(float(trainer.callback_metrics[f"lr/{name}"]))
+
+    schedules = {f"{name}_scheduler": partial(cosine, steps=8) for name in ("generator", "discriminator")}
+    trainer = fit(make(**schedules, **settings), 8, callbacks=[Watch()])
+    expected = [0.01 * (1 + math.cos(math.pi * update / 8)) / 2 for update in range(8)]
+    assert rates["generator"] == rates["discriminator"] == pytest.approx(expected)
+    assert [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers] == pytest.approx([0, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("limits", "steps", "length", "updates"),
+    [
+        ({"max_epochs": 2, "max_steps": 1000}, 1000, 6, 6),
+        ({"max_epochs": 2, "max_steps": -1}, -1, 6, 6),
+        ({"max_epochs": 2, "max_steps": 4}, 4, 4, 4),
+        ({"max_epochs": 2, "max_steps": 1000, "limit_train_batches": 2}, 1000, 4, 4),
+        ({"max_steps": 4}, 12, 12, 4),  # a length of its own stays
+    ],
+)
+def test_a_schedule_lasts_as_long_as_the_run(limits, steps, length, updates):
+    trainer = fit(make(generator_scheduler=partial(cosine, steps=steps)), rows=samples(12), updates=None, **limits)
+    done = trainer.global_step
+    assert done == updates
+    expected = 0.01 * (1 + math.cos(math.pi * done / length)) / 2
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_run_that_ends_by_the_clock_alone_has_no_length_for_a_schedule():
+    module = make(generator_scheduler=partial(cosine, steps=-1))
+    with pytest.raises(Refused, match="generator_scheduler: cosine needs the length of the run"):
+        fit(module, -1, max_time="00:00:00:10")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("generator_optimizer", torch.optim.LBFGS, "generator_optimizer: LBFGS computes the loss several times a step"),
+        (
+            "generator_scheduler",
+            lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.1, total_steps=3),
+            r"generator_scheduler\.total_steps: 3 are fewer than the 4 updates",
+        ),
+        ("generator_scheduler", torch.optim.lr_scheduler.OneCycleLR, "generator_scheduler: .*missing.*max_lr"),
+        (
+            "discriminator_scheduler",
+            torch.optim.lr_scheduler.ReduceLROnPlateau,
+            r"discriminator_scheduler\.mode: give max; it looks at val/hole_psnr",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_first_update(setting, value, message):
+    with pytest.raises(Refused, match=message):
+        fit(make(**{setting: value}), 4)
+
+
+def test_a_plateau_is_one_of_validation():
+    def plateau(optimizer):
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=0)
+
+    module = make(generator_scheduler=plateau)
+    trainer = fit(module, 1)
+    for figure in (20.0, 21.0, 20.5, 20.0):
+        module.step_plateaus(figure)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.01 / 4
 
 
 # ---- the moving average -----------------------------------------------------------------------------------------

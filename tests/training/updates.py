@@ -33,9 +33,8 @@ def make(adversarial=True, seed=0, **settings):
 
 
 def fit(module, updates, rows=None, callbacks=(), batch_size=4, **settings):
+    settings = {"max_epochs": -1, "max_steps": updates} | settings
     trainer = L.Trainer(
-        max_steps=updates,
-        max_epochs=-1,
         accelerator="cpu",
         logger=False,
         callbacks=list(callbacks),
