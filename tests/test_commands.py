@@ -142,6 +142,13 @@ BAD = {
     "zero": (["callbacks.panel.every=0"], "callbacks.panel.every: 0 is less than 1"),
     "device": (["trainer.accelerator=gpu"], "trainer: No supported gpu backend found!"),
     "clip": (["+trainer.gradient_clip_val=1"], "use module.generator_clip"),
+    "null": (["discriminator=null"], "discriminator: null is no option; =none is none (there are "),
+    "no callbacks": (["callbacks=null"], "callbacks: null is no option; callbacks=[] is none"),
+    "overfit": (["+trainer.overfit_batches=1"], "trainer.overfit_batches: each epoch would have other crops and holes"),
+    "Lightning's": (
+        ["+trainer.limit_val_batches=0.01"],
+        "trainer: You requested to check 0.01 of the `val_dataloader`",
+    ),
     "half a channel": (["generator.width=32.5"], "generator.width: 32.5 is no whole number from 1 up"),
     "true levels": (["generator.levels=true"], "generator.levels: True is no whole number from 1 up"),
     "number": (["data.batch_size=0"], "data.batch_size: 0 is no whole number from 1 up"),

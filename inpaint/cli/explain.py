@@ -35,7 +35,7 @@ FLAGS = (
     *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
     *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
 )
-NO_OPTION = re.compile(r"null|~|true|false|[-+]?[\d.]+(?:e[-+]?\d+)?|\{.*\}", re.IGNORECASE)  # values, to Hydra
+NO_OPTION = re.compile(r"null|~|true|false|[-+]?[\d.]+(?:e[-+]?\d+)?", re.IGNORECASE)  # values, to Hydra
 SEVERAL = ("losses", "figures", "callbacks", "logger")  # groups of which one may choose several, or nothing
 NO_CHOICE = ("hydra", "paths")  # folders of ``conf`` in which a run has nothing to choose
 

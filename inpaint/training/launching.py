@@ -83,6 +83,8 @@ def quiet() -> None:
     """Lightning's notices about what is so by design here are for those who write a Trainer."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if logging.getLogger().handlers:  # which print it already
+        logging.getLogger("lightning.pytorch").handlers.clear()
     for name in ("profilers", "callbacks"):  # what was asked for: a profile, a summary, why training stopped early
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
     for notice in (
