@@ -36,11 +36,11 @@ from inpaint.cli.command import call
 from inpaint.cli.explain import options
 from inpaint.cli.typed import literal
 from inpaint.compare import runs
-from inpaint.folder import inside, shown
+from inpaint.files.folder import inside, shown
+from inpaint.files.untrusted import Unreadable, read_table
 from inpaint.predict import predictor
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused, choice
-from inpaint.untrusted import Unreadable, read_table
 
 if TYPE_CHECKING:
     from inpaint.config import Parts

@@ -27,12 +27,11 @@ from inpaint.config import (
     build_fill,
     check,
     choose_device,
-    load_generator,
-    recorded,
 )
-from inpaint.folder import LOCK, only_one, refuse_links, shown
+from inpaint.config.references import command_line, without_environment
+from inpaint.config.sent import load_generator, recorded
+from inpaint.files.folder import LOCK, only_one, refuse_links, shown
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
-from inpaint.references import command_line, without_environment
 from inpaint.settings import ConfigError, nearest, whole
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ def _load(given: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     Raises:
         ConfigError: two have the same name.
     """
-    from inpaint import checkpoint
+    from inpaint.files import checkpoint
 
     named = isinstance(given, DictConfig)
     paths = [*given.values()] if named else [*given] if isinstance(given, ListConfig) else [given] if given else []

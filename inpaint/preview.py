@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.config import build_data, check
-from inpaint.folder import replacing
+from inpaint.files.folder import replacing
 from inpaint.settings import ConfigError
 
 if TYPE_CHECKING:

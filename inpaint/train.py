@@ -25,12 +25,12 @@ from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
 from inpaint.cli.new_folder import refuse_clocks
 from inpaint.config import Parts, build, build_baseline, check, plain
-from inpaint.folder import LOCK, Held, first_rank, only_one, refuse_links, shown
+from inpaint.config.references import command_line, fingerprints, without_environment
+from inpaint.files.folder import LOCK, Held, first_rank, only_one, refuse_links, shown
+from inpaint.files.writing import write_json
 from inpaint.groups import named_files
 from inpaint.provenance import PLACEHOLDER, flat, without_secrets
-from inpaint.references import command_line, fingerprints, without_environment
 from inpaint.settings import Refused
-from inpaint.writing import write_json
 
 if TYPE_CHECKING:
     import lightning as L
@@ -202,10 +202,10 @@ def _introduce(cfg: DictConfig, parts: Parts, start: "Start") -> None:
 
 def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
     """The table on held-out photographs, the files of the run folder, and what to do next."""
-    from inpaint import checkpoint
     from inpaint.evaluation.intervals import ALL
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.results import about_data, publish
+    from inpaint.files import checkpoint
     from inpaint.training.launching import why_it_ended
     from inpaint.training.record import RunRecord
     from inpaint.training.run_logger import told

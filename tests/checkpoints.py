@@ -1,6 +1,6 @@
 """What tests ask of a folder of checkpoints."""
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 
 
 def latest_valid(folder):

@@ -17,10 +17,12 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import inpaint
-from inpaint import api, checkpoint, train
+from inpaint import api, train
 from inpaint.batch import Batch, from_uint8, paint, to_uint8
 from inpaint.cli import explain
-from inpaint.config import conf_dir, load_generator
+from inpaint.config import conf_dir
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
 from inpaint.fills import Mean
 from inpaint.predict import predictor
 from inpaint.settings import ConfigError

@@ -10,10 +10,11 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import checkpoint, preview
+from inpaint import preview
 from inpaint.evaluate import _load, run
 from inpaint.evaluation import intervals, table
-from inpaint.folder import LOCK, only_one
+from inpaint.files import checkpoint
+from inpaint.files.folder import LOCK, only_one
 from inpaint.settings import ConfigError
 from tests.conftest import smooth_picture
 from tests.options import compose

@@ -15,8 +15,8 @@ ROOT = Path(inpaint.__file__).parents[1]
 
 FLOORS = [
     [
-        *("batch", "rng", "ranks", "settings", "schedules", "folder", "progress", "provenance", "writing"),
-        *("system", "untrusted", "tensors", "checkpoint", "groups", "parts", "portable"),
+        *("batch", "rng", "ranks", "settings", "schedules", "progress", "provenance"),
+        *("system", "files", "groups", "parts", "portable"),
     ],
     ["pictures", "fills"],
     ["networks", "masks"],
@@ -34,7 +34,7 @@ FLOORS = [
 ]
 COMMANDS = FLOORS[-2]
 # The lowest room that imports a library; so do the rooms above its floor, and no other.
-LOWEST = {"lightning": "data", "hydra": "targets", "omegaconf": "targets"}
+LOWEST = {"lightning": "data", "hydra": "config", "omegaconf": "config"}
 
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from inpaint.config import conf_dir
+from inpaint.config.targets import wrong_class
 from inpaint.groups import FOLDERS, GROUPS, NO_CHOICE, OPTIMIZATION, classes_at, may_change, named_files
 from inpaint.provenance import targets_of
-from inpaint.targets import wrong_class
 
 KEYS = {"optimizer": "generator_optimizer", "scheduler": "generator_scheduler"}
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 import yaml
 
-from inpaint import checkpoint, evaluate, parts, preview, train
-from inpaint.config import check, conf_dir, load_generator, options
+from inpaint import evaluate, parts, preview, train
+from inpaint.config import check, conf_dir, options
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.figure import known, one_a_picture
 from inpaint.settings import ConfigError, Refused

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from tests.reliability.commands import ROOT, SMALL, run
 
 EXAMPLE = ROOT / "experiments" / "008-own-parts"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from inpaint import folder, system
+from inpaint import system
+from inpaint.files import folder
 from tests.sweeps import TINY
 
 # Everything that Windows lacks and this package could touch; what it imports from others is imported before.
@@ -34,7 +35,7 @@ import inpaint
 for module in pkgutil.walk_packages(inpaint.__path__, "inpaint."):
     if not module.name.endswith("__main__") or "study" in module.name:
         importlib.import_module(module.name)
-from inpaint.folder import Held
+from inpaint.files.folder import Held
 pickle.loads(pickle.dumps(Held()))
 for name in ("train", "evaluate", "predict", "preview", "probe", "compare", "study"):
     sys.argv = [f"inpaint-{name}", "--help"]
@@ -87,7 +88,7 @@ def test_descriptors_are_counted_where_they_are_limited(monkeypatch):
 
 
 def test_a_lock_is_the_systems_and_says_whose_it_is(tmp_path):
-    code = f"from inpaint.folder import only_one\nwith only_one({str(tmp_path / 'a.lock')!r}, 'x'): pass"
+    code = f"from inpaint.files.folder import only_one\nwith only_one({str(tmp_path / 'a.lock')!r}, 'x'): pass"
     code = code.replace("only_one('", "only_one(__import__('pathlib').Path('").replace("', 'x'", "'), 'x'")
     with folder.only_one(tmp_path / "a.lock", "x"):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

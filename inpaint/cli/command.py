@@ -25,10 +25,10 @@ from omegaconf.errors import OmegaConfBaseException
 from inpaint.cli import job, paths
 from inpaint.cli.explain import explain, hydra_of, no_option, no_setting, refuse_namesakes, shortened, too_long
 from inpaint.config import conf_dir
+from inpaint.config.references import without_values
+from inpaint.files.untrusted import YAML, Unreadable, measure_yaml, read_text
 from inpaint.parts import refuse_from_config
-from inpaint.references import without_values
 from inpaint.settings import ConfigError, Refused, SweepError, printable
-from inpaint.untrusted import YAML, Unreadable, measure_yaml, read_text
 
 Made = TypeVar("Made")
 

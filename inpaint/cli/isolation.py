@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from inpaint import folder
+from inpaint.files import folder
 from inpaint.settings import Refused
 from inpaint.system import KILL
 

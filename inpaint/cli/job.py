@@ -18,12 +18,12 @@ from omegaconf import DictConfig
 
 from inpaint.cli import typed
 from inpaint.cli.isolation import end_with_the_sweep, isolated, killed_with_its_parent, own_gpu
-from inpaint.folder import Busy, first_rank, only_one, write_whole
+from inpaint.files.folder import Busy, first_rank, only_one, write_whole
+from inpaint.files.untrusted import Unreadable, read_json
+from inpaint.files.writing import write_json
 from inpaint.provenance import as_reference
 from inpaint.settings import Refused
 from inpaint.system import STOPPING
-from inpaint.untrusted import Unreadable, read_json
-from inpaint.writing import write_json
 
 RECORD = "job.json"
 

@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from inpaint.folder import first_rank, make_new
+from inpaint.files.folder import first_rank, make_new
 from inpaint.settings import Refused
 
 SEVERAL = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")  # how many processes torchrun or srun has started

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, ListConfig, read_write
 
-from inpaint.folder import expanded
+from inpaint.files.folder import expanded
 from inpaint.groups import GROUPS
 from inpaint.settings import ConfigError
 

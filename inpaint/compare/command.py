@@ -6,7 +6,7 @@ import sys
 from inpaint.compare.comparison import compare
 from inpaint.compare.html import common_folder, write_html
 from inpaint.compare.leaderboard import print_leaderboard, write_csv
-from inpaint.folder import expanded
+from inpaint.files.folder import expanded
 from inpaint.settings import Refused, printable
 
 

@@ -16,11 +16,11 @@ from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
 from inpaint.evaluation.table import COUNTED
-from inpaint.folder import inside
+from inpaint.files.folder import inside
+from inpaint.files.untrusted import read_json
 from inpaint.metrics.columns import COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.untrusted import read_json
 
 COUNTS = ("parameters", "updates", "train_seconds")
 

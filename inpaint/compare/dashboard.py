@@ -7,9 +7,9 @@ from typing import Any
 
 from inpaint.compare.comparison import Report
 from inpaint.compare.runs import Run
+from inpaint.files.untrusted import read_text
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
-from inpaint.untrusted import read_text
 
 
 def wandb_id(run: Run) -> str | None:

@@ -26,12 +26,12 @@ from inpaint.compare.paired import shown_digits
 from inpaint.compare.runs import Run
 from inpaint.evaluation.intervals import ALL, Difference
 from inpaint.evaluation.table import COUNTED, IMAGES
-from inpaint.folder import write_whole
+from inpaint.files.folder import write_whole
+from inpaint.files.untrusted import read_bytes
+from inpaint.files.writing import plain
 from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.untrusted import read_bytes
-from inpaint.writing import plain
 
 SCRIPTS = ("elements.js", "table.js", "charts.js", "plots.js", "pictures.js", "report.js")
 POINTS = 400  # of a curve; a screen shows no more

@@ -12,9 +12,9 @@ from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Difference
 from inpaint.evaluation.table import COUNTED, figure_cells
 from inpaint.evaluation.terminal import Cell, print_blocks
+from inpaint.files.writing import write_table
 from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.settings import printable
-from inpaint.writing import write_table
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
 SHOWN = (*table.SHOWN, "lpips_alex", "fid")

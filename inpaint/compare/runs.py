@@ -21,11 +21,11 @@ from typing import Any
 
 from inpaint.evaluation.intervals import ALL, Row
 from inpaint.evaluation.table import read_csv
-from inpaint.folder import expanded, inside
+from inpaint.files.folder import expanded, inside
+from inpaint.files.untrusted import Unreadable, read_json, read_table, read_yaml
 from inpaint.metrics.columns import COLUMNS, add_columns_of
 from inpaint.provenance import renamed
 from inpaint.settings import Refused
-from inpaint.untrusted import Unreadable, read_json, read_table, read_yaml
 
 AREA = re.compile(rf"{ALL}|\d{{1,3}}-\d{{1,3}} %")
 STEP = re.compile("[0-9]{1,15}")

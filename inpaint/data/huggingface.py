@@ -11,7 +11,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from inpaint.data.sources import Picture, Split, check_share, mask_reader, place, read_picture
-from inpaint.folder import inside
+from inpaint.files.folder import inside
 from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import BadImage, Encoded, File, fit, image_size, paired_size

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from inpaint.files.untrusted import TABLE, read_text
 from inpaint.pictures.names import composed
 from inpaint.settings import Refused, listed
-from inpaint.untrusted import TABLE, read_text
 
 NUMBER_BEHIND = re.compile(r"\s+-?\d+$")  # of a class, as Places and CelebA have it
 

@@ -16,7 +16,7 @@ from typing import Any
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from inpaint import rng
-from inpaint.folder import let_go
+from inpaint.files.folder import let_go
 from inpaint.settings import Refused
 from inpaint.system import USR2
 

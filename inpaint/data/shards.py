@@ -11,12 +11,12 @@ from typing import Any
 
 from inpaint.data.sources import Picture, Split, mask_reader, read_picture, say
 from inpaint.data.tar import Reader, Sample
+from inpaint.files.untrusted import parse_json, read_json
+from inpaint.files.writing import write_json
 from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.pictures.reading import BadImage, Encoded
 from inpaint.progress import in_threads
 from inpaint.settings import Refused, listed
-from inpaint.untrusted import parse_json, read_json
-from inpaint.writing import write_json
 
 
 class Shards:

@@ -13,12 +13,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from inpaint.data.lists import read_list
+from inpaint.files.untrusted import read_text
 from inpaint.pictures.mask_files import MaskReader, Polarity, Threshold
 from inpaint.pictures.names import composed
 from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image
 from inpaint.settings import Refused, listed
-from inpaint.untrusted import read_text
 
 Split = Literal["train", "validation"]
 say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why

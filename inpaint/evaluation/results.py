@@ -24,9 +24,9 @@ from inpaint.evaluation import table
 from inpaint.evaluation.intervals import Results, aggregate
 from inpaint.evaluation.measuring import Measured, Pictures, evaluate
 from inpaint.evaluation.shown import GIVEN
-from inpaint.folder import replacing_all, write_whole
+from inpaint.files.folder import replacing_all, write_whole
+from inpaint.files.writing import json_lines, write_table
 from inpaint.provenance import versions
-from inpaint.writing import json_lines, write_table
 
 if TYPE_CHECKING:
     from inpaint.evaluation.judges import Judges

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from inpaint import untrusted
 from inpaint.evaluation.intervals import ALL, Results, Row
 from inpaint.evaluation.terminal import Cell, print_blocks
+from inpaint.files import untrusted
+from inpaint.files.writing import write_table
 from inpaint.metrics.columns import COLUMNS, Column
 from inpaint.settings import Refused
-from inpaint.writing import write_table
 
 COUNTS = ("area", "method", "images", "perfect", "broken")  # of a row, before its figures
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")

@@ -23,13 +23,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpaint.folder import inside, replacing
+from inpaint.files.folder import inside, replacing
+from inpaint.files.untrusted import read_table
+from inpaint.files.writing import write_table
 from inpaint.masks.shapes import Size
 from inpaint.pictures.mask_files import MaskReader
 from inpaint.pictures.reading import BadImage
 from inpaint.settings import Refused
-from inpaint.untrusted import read_table
-from inpaint.writing import write_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = (

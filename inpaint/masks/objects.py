@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inpaint.files.untrusted import read_text
 from inpaint.masks.kind import EVERY_AREA, Masks, between, span, whole
 from inpaint.masks.pool import Pool, Resident, from_centre, grown, reduced
 from inpaint.masks.shapes import Size
@@ -18,7 +19,6 @@ from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import LARGEST, decode, open_image
 from inpaint.progress import track
 from inpaint.settings import Refused
-from inpaint.untrusted import read_text
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inpaint import rng, tensors
+from inpaint import rng
+from inpaint.files import tensors
 from inpaint.settings import Refused, choice
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from inpaint.folder import first_rank
+from inpaint.files.folder import first_rank
 from inpaint.pictures.names import OTHER_SUFFIXES, READ, SUFFIXES, called, is_left_alone, other_types, suffix_of
 from inpaint.settings import Refused, listed
 

@@ -15,9 +15,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
+from inpaint.files.untrusted import measure
 from inpaint.pictures.names import FORMATS, READ
 from inpaint.settings import Refused
-from inpaint.untrusted import measure
 
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
 LARGEST_FILE = 1 << 30  # bytes; that many pixels take a third of it, uncompressed

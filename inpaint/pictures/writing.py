@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
-from inpaint.folder import replacing
+from inpaint.files.folder import replacing
+from inpaint.files.untrusted import Unreadable, measure
 from inpaint.pictures.names import SUFFIXES_OF
 from inpaint.pictures.reading import LARGEST_FILE, SIDEWAYS, BadImage, Encoded, decode, is_deep, open_image, turn_of
 from inpaint.settings import choice
-from inpaint.untrusted import Unreadable, measure
 
 DEEP = ("PNG",)  # the formats whose encoder here takes 16 bits a channel
 OPAQUE = ("JPEG", "BMP")  # that hold no transparency

@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 
 from inpaint.cli.command import command
 from inpaint.config import build_fill, check, plain
-from inpaint.folder import only_one
+from inpaint.files.folder import only_one
 from inpaint.predict.jobs import EXTRAS, Job, Records, plan, sweep
 from inpaint.predict.predictor import Predictor, load
 from inpaint.settings import Refused, choice, listed, whole
@@ -211,7 +211,8 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]") -> No
 
 def _settings(cfg: DictConfig) -> Any:
     """What decides the results, beside the files: the settings, and which state of the checkpoint."""
-    from inpaint import __version__, checkpoint
+    from inpaint import __version__
+    from inpaint.files import checkpoint
 
     settings = {key: value for key, value in plain(cfg).items() if key not in INDIFFERENT}
     if cfg.checkpoint:

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inpaint.folder import leads_out
+from inpaint.files.folder import leads_out
+from inpaint.files.untrusted import TABLE, Unreadable, read_text
 from inpaint.settings import Refused, listed
-from inpaint.untrusted import TABLE, Unreadable, read_text
 
 LISTS = (".txt", ".lst", ".list")
 EXTRAS = ("side_by_side", "raw")

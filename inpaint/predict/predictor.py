@@ -5,7 +5,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inpaint.config import choose_device, load_generator
+from inpaint.config import choose_device
+from inpaint.config.sent import load_generator
 from inpaint.settings import ConfigError, Refused, choice, whole
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def _array(pictures: "Tensor") -> "np.ndarray":
 
 def _network(path: str | Path, trust_paths: bool) -> "nn.Module":
     """The generator in a file or folder; here belongs what reads files that no training wrote."""
-    from inpaint import checkpoint as checkpoints
+    from inpaint.files import checkpoint as checkpoints
 
     return load_generator(checkpoints.load(path), trust_paths)
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from inpaint.cli.command import command
-from inpaint.config import build_data, check, choose_device, load_generator, untrained_generator
-from inpaint.folder import LOCK, only_one, refuse_links, replacing_all
+from inpaint.config import build_data, check, choose_device
+from inpaint.config.sent import load_generator, untrained_generator
+from inpaint.files.folder import LOCK, only_one, refuse_links, replacing_all
 from inpaint.probe.report import Encoder, Pictures, cells, figure_definitions, summarise, write_results
 from inpaint.settings import ConfigError, Refused, listed
 
@@ -176,7 +177,7 @@ def load_encoders(cfg: DictConfig) -> dict[str, Encoder]:
 
     import torch
 
-    from inpaint import checkpoint
+    from inpaint.files import checkpoint
     from inpaint.probe.features import CLASSICAL, pooled_features
 
     paths = cfg.checkpoint if isinstance(cfg.checkpoint, ListConfig) else [cfg.checkpoint] if cfg.checkpoint else []

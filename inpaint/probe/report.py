@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from inpaint.references import without_environment
+from inpaint.config.references import without_environment
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -134,8 +134,8 @@ def write_results(
 ) -> None:
     """The table as ``results.md`` and ``results.csv``; ``results.json`` adds settings, definitions and every split."""
     from inpaint.evaluation.table import grid, marked
-    from inpaint.folder import write_whole
-    from inpaint.writing import write_json, write_table
+    from inpaint.files.folder import write_whole
+    from inpaint.files.writing import write_json, write_table
 
     flat = [
         {"features": line.features, "minus": line.minus, "dimensions": line.dimensions}

@@ -12,7 +12,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from inpaint.folder import expanded
+from inpaint.files.folder import expanded
 from inpaint.settings import Refused, printable
 
 

@@ -50,7 +50,8 @@ from typing import Any
 import numpy as np
 
 from inpaint.evaluation.terminal import Cell, print_blocks
-from inpaint.folder import write_whole
+from inpaint.files.folder import write_whole
+from inpaint.files.writing import write_json
 from inpaint.settings import Refused
 from inpaint.study.preference import (
     CONFIDENCE,
@@ -64,7 +65,6 @@ from inpaint.study.preference import (
 )
 from inpaint.study.trials import DESTROYED, Study, load
 from inpaint.study.votes import Vote, Votes
-from inpaint.writing import write_json
 
 FORMAT = "inpaint-study report 1"
 PAIR_COLUMNS = ("a", "b", "votes", "preferred", "share", "low", "high")

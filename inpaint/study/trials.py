@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from inpaint.files.untrusted import read_json
+from inpaint.files.writing import json_text
 from inpaint.settings import Refused
-from inpaint.untrusted import read_json
-from inpaint.writing import json_text
 
 FORMAT = "inpaint-study 1"
 ORIGINAL, DESTROYED, DAMAGED = "original", "destroyed", "damaged"

@@ -17,11 +17,11 @@ from omegaconf import OmegaConf
 from inpaint.cli import typed
 from inpaint.cli.isolation import DONE, RUNNING, visible_gpus
 from inpaint.cli.job import Job, settings
-from inpaint.folder import only_one, refuse_links
+from inpaint.files.folder import only_one, refuse_links
+from inpaint.files.untrusted import Unreadable, read_json
+from inpaint.files.writing import write_json
 from inpaint.settings import Refused, SweepError
 from inpaint.sweep.launch import Asked, launch
-from inpaint.untrusted import Unreadable, read_json
-from inpaint.writing import write_json
 
 JOBS = "jobs.json"
 

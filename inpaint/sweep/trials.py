@@ -11,8 +11,8 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from inpaint.cli.job import trained_longer, write_json
+from inpaint.files.writing import write_table
 from inpaint.sweep.space import Parameter
-from inpaint.writing import write_table
 
 ENOUGH = 10  # finished trials before anything is said of what mattered
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import Batch, given
-from inpaint.folder import replacing
+from inpaint.files.folder import replacing
 from inpaint.pictures.sheet import panel
 from inpaint.progress import Reporter
 from inpaint.settings import Refused

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from inpaint.folder import write_whole
+from inpaint.files.folder import write_whole
 from inpaint.training.run_logger import RunLogger
 
 log = logging.getLogger("inpaint.training.metrics_file")

@@ -8,15 +8,15 @@ import lightning as L
 import yaml
 from lightning.pytorch.callbacks import Callback
 
-from inpaint import checkpoint
-from inpaint.folder import write_whole
+from inpaint.files import checkpoint
+from inpaint.files.folder import write_whole
+from inpaint.files.writing import write_json
 from inpaint.groups import OPTIMIZATION
 from inpaint.parts import used
 from inpaint.provenance import flat, versions, without_secrets
 from inpaint.training.arithmetic import arithmetic
 from inpaint.training.resume import follow_config
 from inpaint.training.run_logger import told
-from inpaint.writing import write_json
 
 
 class RunRecord(Callback):

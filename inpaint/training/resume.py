@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import LambdaLR
 
-from inpaint import __version__, checkpoint
-from inpaint.checkpoint import CheckpointError
+from inpaint import __version__
 from inpaint.data.automatic import AUTO, SETTINGS
-from inpaint.folder import shown
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
+from inpaint.files.folder import shown
+from inpaint.files.untrusted import read_json
 from inpaint.groups import is_said_at_resume, may_change
 from inpaint.provenance import flat, without_secrets
 from inpaint.settings import Refused, listed, printable
-from inpaint.untrusted import read_json
 
 if TYPE_CHECKING:
     from inpaint.training.gan import InpaintingGAN

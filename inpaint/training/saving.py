@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from inpaint import checkpoint
-from inpaint.checkpoint import CheckpointError
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused, choice
 from inpaint.training import seams

@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
-from inpaint.checkpoint import CheckpointError
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.settings import Refused
 
 # ---- the update ------------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from inpaint.batch import to_uint8
-from inpaint.folder import write_whole
+from inpaint.files.folder import write_whole
+from inpaint.files.untrusted import read_json, read_text
 from inpaint.metrics.columns import COLUMNS
 from inpaint.settings import Refused
 from inpaint.training.run_logger import End, RunLogger
@@ -32,7 +33,6 @@ from inpaint.training.wandb_client import (
     why_unreachable,
     within,
 )
-from inpaint.untrusted import read_json, read_text
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run

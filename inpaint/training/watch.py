@@ -16,7 +16,7 @@ from torch import Tensor
 
 from inpaint import ranks
 from inpaint.batch import Batch, Outputs, given
-from inpaint.folder import replacing
+from inpaint.files.folder import replacing
 from inpaint.provenance import flat
 from inpaint.settings import Refused, whole
 from inpaint.training.run_logger import told

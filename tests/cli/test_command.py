@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from inpaint.cli.command import _for_the_user
 from inpaint.config import conf_dir
-from inpaint.folder import Busy
+from inpaint.files.folder import Busy
 from inpaint.pictures.reading import BadImage
 from inpaint.settings import ConfigError, Refused, SweepError
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from inpaint import folder
 from inpaint.cli import isolation
 from inpaint.cli.isolation import RUNNING, end_with_the_sweep, isolated, own_gpu
-from inpaint.folder import only_one
+from inpaint.files import folder
+from inpaint.files.folder import only_one
 from tests.reliability.runs import FORKS
 
 LEAKS = {

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from inpaint.cli.command import call
 from inpaint.cli.new_folder import refuse_clocks
 from inpaint.config import conf_dir
-from inpaint.folder import make_new
+from inpaint.files.folder import make_new
 from inpaint.settings import Refused
 from tests.sweeps import stub_conf
 

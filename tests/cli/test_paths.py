@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from inpaint import checkpoint
 from inpaint.cli.command import call
 from inpaint.cli.paths import Folders, quoted, unreadable
 from inpaint.compare import runs
-from inpaint.folder import expanded
+from inpaint.files import checkpoint
+from inpaint.files.folder import expanded
 from inpaint.settings import Refused
 
 # A setting of each command, what else it needs, and where the setting is in the config.

@@ -14,7 +14,7 @@ from inpaint import predict
 from inpaint.config import build_baseline
 from inpaint.evaluation.pairs import Pairs, find_pairs
 from inpaint.evaluation.results import publish
-from inpaint.folder import only_one
+from inpaint.files.folder import only_one
 from inpaint.predict.jobs import find_pictures
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused

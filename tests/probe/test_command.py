@@ -9,7 +9,8 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from inpaint import checkpoint, probe
+from inpaint import probe
+from inpaint.files import checkpoint
 from inpaint.networks.generators.context_encoder import ContextEncoder
 from inpaint.networks.generators.global_local import CompletionNetwork
 from inpaint.probe import classifiers

@@ -22,9 +22,10 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from inpaint import checkpoint, rng
+from inpaint import rng
 from inpaint.data.datamodule import FolderData
-from inpaint.folder import LOCK
+from inpaint.files import checkpoint
+from inpaint.files.folder import LOCK
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes

@@ -6,9 +6,9 @@ import pytest
 import torch
 import yaml
 
-from inpaint import checkpoint
-from inpaint.checkpoint import CheckpointError
-from inpaint.config import load_generator
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.training.resume import check_fit
 from tests.checkpoints import latest_valid

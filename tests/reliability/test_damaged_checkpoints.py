@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from inpaint import checkpoint
-from inpaint.checkpoint import CheckpointError
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.training.resume import Start
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import assert_same, run

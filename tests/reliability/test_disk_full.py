@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaint import checkpoint
-from inpaint.checkpoint import CheckpointError
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.training.metrics_file import MetricsFile
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import assert_same, fork_two, rows, run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.train import run
 from tests.sweeps import TINY
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from tests.reliability.runs import UPDATES, At, assert_same, fork, rows, run, seen
 
 

@@ -121,7 +121,7 @@ def test_a_half_trained_job_trains_to_the_same_weights(start):
     """The second job is interrupted after its first checkpoint; whole and in two parts it is the same."""
     import torch
 
-    from inpaint import checkpoint
+    from inpaint.files import checkpoint
     from inpaint.training.saving import SaveCheckpoint
 
     arguments = (*TINY, "callbacks.checkpoint.every=1", "seed=0,1")

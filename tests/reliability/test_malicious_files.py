@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import inpaint
-from inpaint import checkpoint, evaluate, predict
+from inpaint import evaluate, predict
+from inpaint.files import checkpoint
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import command, train
 

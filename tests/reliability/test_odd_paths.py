@@ -10,7 +10,7 @@ from PIL import Image
 
 from inpaint.compare.runs import read
 from inpaint.data.sources import place
-from inpaint.untrusted import read_json, read_table
+from inpaint.files.untrusted import read_json, read_table
 from tests.conftest import smooth_picture
 from tests.reliability.commands import SMALL, run
 

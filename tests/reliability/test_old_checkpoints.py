@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
-from inpaint import __version__, checkpoint
-from inpaint.checkpoint import CheckpointError
+from inpaint import __version__
 from inpaint.compare.runs import read
-from inpaint.config import load_generator
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.provenance import FORMER, renamed
 from tests.reliability.runs import command, train
 

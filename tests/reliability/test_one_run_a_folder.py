@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 import inpaint.train
-from inpaint import checkpoint
 from inpaint.compare.command import main as compare
 from inpaint.evaluate import main as evaluate
-from inpaint.folder import Busy, only_one
+from inpaint.files import checkpoint
+from inpaint.files.folder import Busy, only_one
 from inpaint.predict import main as predict
 from inpaint.training.saving import SaveCheckpoint
 from tests.reliability.commands import finish, start

@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.training.resume import Start
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import command, run, train

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from inpaint import checkpoint, train
+from inpaint import train
+from inpaint.files import checkpoint
 from inpaint.sweep.grid import read_jobs
 from inpaint.train import run
 from tests.sweeps import TINY

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inpaint.checkpoint import CheckpointError
+from inpaint.files.checkpoint import CheckpointError
 from tests.reliability.rights import become_somebody_else, skip_where_somebody_else_cannot_import
 from tests.reliability.runs import SMALL, command, fork, run, train
 

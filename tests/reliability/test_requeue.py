@@ -13,7 +13,7 @@ import pytest
 
 import inpaint.evaluation.results
 import inpaint.train
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.training.signals import requeue_on_sigusr2
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import SMALL, At, assert_same, command, fork, run, train

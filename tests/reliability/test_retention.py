@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.training.saving import SaveCheckpoint
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import UPDATES, At, assert_same, fork, rows, run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import UPDATES, assert_equal, assert_same, run, seen
 

@@ -8,7 +8,7 @@ import json
 import torch
 from omegaconf import OmegaConf
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.provenance import without_secrets
 from inpaint.training.record import RunRecord
 from tests.reliability.commands import SMALL, run

@@ -2,7 +2,7 @@
 
 import signal
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import At, assert_same, fork, run
 

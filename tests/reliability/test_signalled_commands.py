@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import SMALL, rows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.training.signals import StopOnSignal
 from tests.checkpoints import latest_valid
 from tests.reliability.runs import UPDATES, At, assert_same, fork, fork_two, rows, run, seen

@@ -9,8 +9,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from inpaint import checkpoint
-from inpaint.config import check, load_generator
+from inpaint.config import check
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
 from inpaint.settings import ConfigError
 from tests.reliability.commands import finish, start
 
@@ -40,7 +41,7 @@ FUNCTIONS_OF_ALLOWED = [  # each would run, load or fetch something by its argum
     "inpaint.config.build_fill",
     "inpaint.cli.command.command",
     "inpaint.train.main",
-    "inpaint.checkpoint.load",
+    "inpaint.files.checkpoint.load",
     "torch.nn.init.zeros_",
     "torch.nn.Module.load_state_dict",
     "lightning.pytorch.callbacks.Callback.load_state_dict",

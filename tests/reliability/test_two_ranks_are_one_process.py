@@ -7,9 +7,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from inpaint import checkpoint
 from inpaint.batch import Batch
 from inpaint.data.datamodule import PhotosData
+from inpaint.files import checkpoint
 from inpaint.losses.adversarial import RelativisticAverage, SoftMask, Wasserstein
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.masks import Boxes

@@ -11,8 +11,9 @@ import optuna
 import pytest
 import torch
 
-from inpaint import checkpoint, train
-from inpaint.config import load_generator
+from inpaint import train
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
 from inpaint.training.saving import SaveCheckpoint
 from inpaint.training.signals import Stopped
 from tests.commands import SMALL, run

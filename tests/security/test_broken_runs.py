@@ -14,8 +14,8 @@ import pytest
 from inpaint import rows
 from inpaint.compare.command import main
 from inpaint.compare.comparison import compare
+from inpaint.files.untrusted import TABLE, TEXT, YAML, Unreadable, parse_json, read_bytes, read_text, read_yaml
 from inpaint.settings import Refused
-from inpaint.untrusted import TABLE, TEXT, YAML, Unreadable, parse_json, read_bytes, read_text, read_yaml
 from tests.compare.folders import add_validation, changed, make_run
 
 ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -170,7 +170,7 @@ def test_what_a_file_says_does_not_reach_the_terminal_as_commands(folder, capsys
 
 def test_a_table_of_commas(folder, monkeypatch):
     """256 MB of them would take ten times as much memory."""
-    monkeypatch.setattr("inpaint.untrusted.FIELDS", 100)
+    monkeypatch.setattr("inpaint.files.untrusted.FIELDS", 100)
     (folder / "1" / "metrics.csv").write_text("step,train/l1\n" + "0,1\n" * 50)
     (line,) = compare([folder]).left_out
     assert "metrics.csv: it has more than 100 fields" in line

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from inpaint.checkpoint import stamp
 from inpaint.cli.command import call
 from inpaint.cli.job import trained_longer
 from inpaint.config import check
+from inpaint.config.references import fingerprints, without_environment, without_values
+from inpaint.files.checkpoint import stamp
 from inpaint.provenance import renamed, without_secrets
-from inpaint.references import fingerprints, without_environment, without_values
 from inpaint.settings import ConfigError, Refused
 from inpaint.train import _named_as_recorded
 from inpaint.training.record import RunRecord

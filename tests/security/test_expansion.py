@@ -12,10 +12,12 @@ import tarfile
 
 import pytest
 from omegaconf import OmegaConf
+from tests.test_config import stored
 
-from inpaint import predict, references
+from inpaint import predict
 from inpaint.cli.command import bounded_yaml
-from inpaint.config import check, load_generator
+from inpaint.config import check, references
+from inpaint.config.sent import load_generator
 from inpaint.data import tar
 from inpaint.data.shards import Shards
 from inpaint.masks.objects import Objects
@@ -24,7 +26,6 @@ from inpaint.settings import ConfigError, Refused
 from tests.data.test_shards import encoded, write
 from tests.security.test_broken_runs import ALIASES, MERGES
 from tests.security.test_malformed_checkpoints import NETWORK, NODE
-from tests.test_config import stored
 
 DOUBLED = {
     "texts": lambda n: f"${{a{n - 1}}}${{a{n - 1}}}",

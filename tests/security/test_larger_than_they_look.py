@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from inpaint import checkpoint
+from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from tests.security.test_malformed_checkpoints import NAME, NODE, config, genuine, told
 

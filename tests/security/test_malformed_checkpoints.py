@@ -13,10 +13,11 @@ import torch
 from hydra.errors import InstantiationException
 from PIL import Image
 
-from inpaint import checkpoint, predict
+from inpaint import predict
 from inpaint.cli.command import _for_the_user
 from inpaint.cli.explain import explain, shortened
-from inpaint.config import load_generator
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
 
 NODE = {"_target_": "inpaint.networks.generators.residual_unet.ResidualUNet", "width": 4}

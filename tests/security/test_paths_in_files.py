@@ -11,7 +11,7 @@ import pytest
 
 from inpaint.compare import compare, write_html
 from inpaint.compare.runs import read
-from inpaint.folder import inside
+from inpaint.files.folder import inside
 from inpaint.settings import Refused
 from inpaint.study.report import write
 from inpaint.study.trials import load

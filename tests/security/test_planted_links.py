@@ -8,12 +8,12 @@ from inpaint import evaluate, preview, train
 from inpaint.evaluation.intervals import aggregate
 from inpaint.evaluation.measuring import Measured
 from inpaint.evaluation.results import write
-from inpaint.folder import only_one, refuse_links, replacing, write_whole
+from inpaint.files.folder import only_one, refuse_links, replacing, write_whole
+from inpaint.files.writing import write_table
 from inpaint.predict.command import run
 from inpaint.predict.jobs import plan
 from inpaint.probe import command as probe
 from inpaint.settings import Refused
-from inpaint.writing import write_table
 from tests.conftest import smooth_picture
 from tests.options import compose
 

@@ -13,8 +13,9 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 from torch import nn
 
-from inpaint import checkpoint, evaluate, preview, train
-from inpaint.config import load_generator, recorded
+from inpaint import evaluate, preview, train
+from inpaint.config.sent import load_generator, recorded
+from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.settings import ConfigError
 from tests.reliability.commands import SMALL

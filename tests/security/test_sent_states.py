@@ -10,8 +10,8 @@ import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 
-from inpaint.checkpoint import CheckpointError
 from inpaint.data.datamodule import PhotosData
+from inpaint.files.checkpoint import CheckpointError
 from inpaint.masks import Boxes
 from inpaint.settings import Refused
 from inpaint.training.resume import Start

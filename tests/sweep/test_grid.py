@@ -7,7 +7,7 @@ import pytest
 
 from inpaint.cli.isolation import RUNNING
 from inpaint.cli.job import Job
-from inpaint.folder import only_one
+from inpaint.files.folder import only_one
 from inpaint.sweep.grid import read_jobs
 
 

@@ -9,9 +9,10 @@ import torch
 import yaml
 from PIL import Image
 
-from inpaint import checkpoint, rng
+from inpaint import rng
 from inpaint.batch import to_uint8
 from inpaint.data.datamodule import PhotosData
+from inpaint.files import checkpoint
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from inpaint import checkpoint, rng
+from inpaint import rng
+from inpaint.files import checkpoint
 from inpaint.losses.adversarial import NonSaturating
 from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch

@@ -22,14 +22,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registration
 
-from inpaint import __version__, tensors
-from inpaint.folder import expanded
+from inpaint import __version__
+from inpaint.files import tensors
+from inpaint.files.folder import expanded
+from inpaint.files.untrusted import Unreadable, parse_json, read_text
 from inpaint.parts import used
 from inpaint.provenance import renamed
 from inpaint.settings import Refused, listed
-from inpaint.untrusted import Unreadable, parse_json, read_text
 
-log = logging.getLogger("inpaint.checkpoint")
+log = logging.getLogger("inpaint.files.checkpoint")
 
 KIND = "inpaint checkpoint"
 FORMAT = 1  # of what `stamp` writes; one more when older versions of this package could not go on from it

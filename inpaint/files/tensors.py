@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inpaint.untrusted import DEPTH, Unreadable
+from inpaint.files.untrusted import DEPTH, Unreadable
 
 MEMBERS = 100_000  # of a file; one a tensor
 PICKLE = 16 << 20  # bytes of its data.pkl; ten thousand tensors need one

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from inpaint import folder
-from inpaint.folder import Busy, Held, first_rank, let_go, only_one, take, wait_until_free, write_whole
+from inpaint.files import folder
+from inpaint.files.folder import Busy, Held, first_rank, let_go, only_one, take, wait_until_free, write_whole
 
 FORK, SPAWN = multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")
 

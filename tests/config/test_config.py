@@ -5,14 +5,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from inpaint import checkpoint
-from inpaint.config import (
-    build_baseline,
-    build_fill,
-    check,
-    conf_dir,
-    load_generator,
-)
+from inpaint.config import build_baseline, build_fill, check, conf_dir
+from inpaint.config.sent import load_generator
+from inpaint.files import checkpoint
 from inpaint.settings import ConfigError, nearest
 
 RAMP = "inpaint.schedules.Ramp"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inpaint.folder import write_whole
+from inpaint.files.folder import write_whole
 
 
 def utf8(text: str) -> str:

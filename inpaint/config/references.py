@@ -19,10 +19,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import AnyNode, Container, DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.resolvers import oc
 
-from inpaint.folder import replacing
+from inpaint.files.folder import replacing
+from inpaint.files.untrusted import read_bytes
 from inpaint.provenance import PLACEHOLDER, in_place_of
 from inpaint.settings import ConfigError, Refused
-from inpaint.untrusted import read_bytes
 
 LARGEST = 1_000_000  # characters and values of a config whose references are filled in; one of a run has 10 000
 REFERENCE = re.compile(r"\$\{([^${}]*)\}")

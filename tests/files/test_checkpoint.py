@@ -4,8 +4,8 @@ import pickle
 import pytest
 import torch
 
-from inpaint import checkpoint
-from inpaint.checkpoint import CheckpointError
+from inpaint.files import checkpoint
+from inpaint.files.checkpoint import CheckpointError
 from tests.checkpoints import latest_valid
 
 CONFIG = {"name": "test", "generator": {"width": 8}}

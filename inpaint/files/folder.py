@@ -23,7 +23,7 @@ import filelock
 
 from inpaint.settings import Refused, listed
 
-log = logging.getLogger("inpaint.folder")
+log = logging.getLogger("inpaint.files.folder")
 
 LOCK = "run.lock"  # in a run folder, held by the run or the evaluation that is at work in it
 
