@@ -25,8 +25,7 @@ FLOORS = [
         "training",
         "evaluation",
     ],
-    ["targets", "trainer_arguments"],
-    ["references", "config"],
+    ["config"],
     ["cli"],
     ["study", "compare"],
     ["train", "evaluate", "preview", "predict", "probe", "sweep"],  # commands

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import hydra
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
-from inpaint import trainer_arguments
-from inpaint.config import references
+from inpaint.config import references, trainer_arguments
 from inpaint.config.targets import check_forms, check_target, chosen
 from inpaint.groups import OPTIMIZATION
 from inpaint.parts import conf_dirs

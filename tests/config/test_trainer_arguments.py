@@ -6,8 +6,8 @@ import lightning as L
 import pytest
 
 from inpaint.config import check
+from inpaint.config.trainer_arguments import REFUSED, SUPPLIED, WORKS
 from inpaint.settings import ConfigError
-from inpaint.trainer_arguments import REFUSED, SUPPLIED, WORKS
 from tests.options import compose
 
 # A value that is refused, and what the message names in its place.
