@@ -214,6 +214,12 @@ GROUPS: dict[str, Group] = {
         at_resume="yes",
         compared="never",
     ),
+    "refine": Group(
+        "what a prediction does to what was painted",
+        Classes("a refinement", "inpaint.predict.refine.Refinement", ("inpaint.predict",)),
+        files=("weights",),
+        compared="never",
+    ),
     "hydra": Group("where a command runs", at_resume="yes", compared="never"),
     "paths": Group("the run folder", at_resume="yes", compared="never"),
     "name": Group("what tables call the run", at_resume="yes", compared="never"),

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Reporter:
-    """Shows how far something is.
+    """Shows how far something is; inside a live bar, which there is one of at a time, in that bar's notes.
 
     Args:
         label: what is done.
@@ -24,6 +24,8 @@ class Reporter:
         seconds: between two plain lines.
         transient: the bar vanishes at the end, and work shorter than `seconds` prints no plain line at all.
     """
+
+    shown: "Reporter | None" = None  # whose bar is live
 
     def __init__(
         self,
@@ -40,7 +42,9 @@ class Reporter:
         self.started = self.spoken = time.monotonic()
         self.bar: Progress | None = None
         self.task: TaskID | None = None
-        if self.console.is_terminal:
+        self.around = Reporter.shown
+        if self.console.is_terminal and self.around is None:
+            Reporter.shown = self
             self.bar = Progress(
                 TextColumn(label),
                 BarColumn(bar_width=24),
@@ -57,7 +61,8 @@ class Reporter:
     @property
     def due(self) -> bool:
         """Whether enough time has gone by to say something again."""
-        return time.monotonic() - self.spoken >= (0.2 if self.bar is not None else self.seconds)
+        live = self.bar is not None or self.around is not None
+        return time.monotonic() - self.spoken >= (0.2 if live else self.seconds)
 
     def show(self, done: int, notes: str = "") -> None:
         """Say that `done` are done, now."""
@@ -66,6 +71,9 @@ class Reporter:
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=done, rate=rate, notes=notes)
             return
+        if self.around is not None and self.around.bar is not None and self.around.task is not None:
+            self.around.bar.update(self.around.task, notes=f"{self.label} {done}/{self.total}  {notes}")
+            return
         left = f"  {(self.total - done) / rate:.0f} s left" if self.total is not None and rate > 0 else ""
         of = f"/{self.total}" if self.total is not None else ""
         line = f"{self.label} {done}{of}  {rate:.1f} {self.unit}/s{left}  {notes}".rstrip()
@@ -73,13 +81,16 @@ class Reporter:
 
     def say(self, line: str) -> None:
         """Print a line that stays, above the bar where there is one."""
-        self.console.print(line, soft_wrap=True)
+        console = self.around.console if self.around is not None else self.console
+        console.print(line, soft_wrap=True)
 
     def close(self) -> None:
         """Give the terminal back."""
         if self.bar is not None:
             self.bar.stop()
-            self.bar = None
+            self.bar = Reporter.shown = None
+        elif self.around is not None and self.around.bar is not None and self.around.task is not None:
+            self.around.bar.update(self.around.task, notes="")
 
 
 def track(items: Iterable[Item], label: str, unit: str = "batches") -> Iterator[Item]:

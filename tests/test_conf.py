@@ -32,10 +32,12 @@ MIRRORED = {
     "adversarial": ["inpaint.losses.adversarial"],
     "data": ["inpaint.data.datamodule", "inpaint.data.augmentation"],
     "module": ["inpaint.training.gan", "inpaint.training.edge_connect"],
+    "refine": ["inpaint.predict.refine", "inpaint.predict.texture"],
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}
 NOT_OPTIONS |= {
+    "Refinement",
     "Block",
     "Term",
     "Shapes",
@@ -101,7 +103,7 @@ def every_option():
     groups = [
         path.name
         for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "sweep")
+        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "sweep", "refine")
     ]
     for group in groups:
         for option in options(group):
@@ -210,7 +212,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "losses/mrf.yaml": {"weights"},
         "masks/mixture.yaml": {"probabilities"},
     }
-    for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data"):
+    for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data", "refine"):
         for path in (CONF / group).glob("*.yaml"):
             loaded = OmegaConf.load(path)
             for node in [loaded, *map(loaded._get_node, loaded)] if loaded else []:

@@ -24,6 +24,7 @@ FLOORS = [
     [
         "training",
         "evaluation",
+        "optimise",
     ],
     ["config"],
     ["cli"],

@@ -36,6 +36,23 @@ def test_a_live_bar_on_a_terminal(monkeypatch):
     assert "3/4" in text and "updates/s" in text and "l1 0.5000" in text
 
 
+def test_work_inside_a_bar_is_in_its_notes(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=out, force_terminal=True, width=120))
+    around = progress.Reporter("repairing", "pictures", total=4)
+    inner = progress.Reporter("refining", "steps", total=15, transient=True)
+    inner.show(3, "energy 0.5")
+    around.show(1, "so far refining 3/15")
+    assert inner.bar is None and around.bar is not None
+    inner.close()
+    assert around.bar.tasks[0].fields["notes"] == ""
+    inner.show(4, "energy 0.4")
+    assert around.bar.tasks[0].fields["notes"] == "refining 4/15  energy 0.4"
+    around.close()
+    inner.show(5)  # the bar is gone
+    assert progress.Reporter.shown is None
+
+
 def test_track_hands_everything_through_and_is_silent_when_quick(capsys):
     assert list(progress.track([1, 2, 3], "work")) == [1, 2, 3]
     assert capsys.readouterr().out == ""

@@ -113,3 +113,13 @@ def _to_nearest(mine: Tensor, theirs: Tensor, asking: Tensor, usable: Tensor) ->
     counts = asking * usable.amax(dim=1, keepdim=True)
     distance = (mine - matched).square().sum(dim=1)
     return (distance * counts).sum() / counts.sum().clamp_min(1)
+
+
+def nearest(patches: Tensor, references: Tensor, most: int = 1 << 24) -> Tensor:
+    """For each patch ``(D, N)`` the number of the reference ``(D, M)`` most like it by its cosine: int64 ``(N,)``.
+
+    At most so many similarities are in memory at once.
+    """
+    unit = F.normalize(references, dim=0)
+    block = max(1, most // references.shape[1])
+    return torch.cat([(part.T @ unit).argmax(dim=1) for part in F.normalize(patches, dim=0).split(block, dim=1)])

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint import rng
@@ -176,6 +177,16 @@ class Backbone(nn.Module):
         self.features = network.to(self.mean.device, self.mean.dtype).eval().requires_grad_(False)
         self.names = needed
 
+    def has(self, layers: Collection[str]) -> bool:
+        """Whether there are weights for these layers, which the network has."""
+        if self.file is None:
+            return True
+        with torch.device("meta"):
+            everything = dict(layers_of(self.network))
+        names = list(everything)
+        needed = nn.Sequential(*(everything[name] for name in names[: 1 + max(map(names.index, layers))]))
+        return _read(self.file, needed, self.network, "backbone").keys() == needed.state_dict().keys()
+
     def forward(self, image: Tensor, layers: Sequence[str]) -> list[Tensor]:
         """The features ``(B, C, h, w)`` at these layers, which were required, of pictures in [-1, 1]."""
         x = image.float().add(1).mul(self.convention.white / 2)
@@ -186,6 +197,22 @@ class Backbone(nn.Module):
             x = layer(x)
             if name in layers:
                 found[name] = x
+        return [found[layer] for layer in layers]
+
+    def reached(self, mask: Tensor, layers: Sequence[str]) -> list[Tensor]:
+        """Which features at these layers see a pixel where the mask is 1: ``(B, 1, H, W)`` to ``(B, 1, h, w)``, 0 or 1.
+
+        The others are the same whatever is there, to the bit.
+        """
+        found = {}
+        for name, layer in zip(self.names, self.features, strict=False):
+            if isinstance(layer, nn.Conv2d):
+                mask = F.max_pool2d(mask, layer.kernel_size, layer.stride, layer.padding)  # type: ignore[arg-type]
+            elif isinstance(layer, Fire):
+                mask = F.max_pool2d(mask, 3, 1, 1)
+            else:
+                mask = layer(mask)
+            found[name] = mask
         return [found[layer] for layer in layers]
 
 
@@ -231,7 +258,7 @@ def _find(network: str, weights: str | None, key: str) -> Path:
         if _digest(Path(weights)) != DIGESTS[network]:
             log.warning("%s.weights: %s is not torchvision's %s, and taken as it is", key, weights, FILES[network])
         return Path(weights)
-    is_loss = key.startswith("losses.")  # figures have no such setting: theirs are torchvision's
+    has_setting = key not in ("lpips", "features")  # figures have none: theirs are torchvision's
     file = in_cache(network)
     folder = file.parent
     if file.is_file():
@@ -239,7 +266,7 @@ def _find(network: str, weights: str | None, key: str) -> Path:
             raise Refused(
                 f"{key}.weights: {file} is damaged or another file, its sha256 is {found} and not {DIGESTS[network]}; "
                 "delete it, to have it downloaded again"
-                + (f", or name the file that you mean ({key}.weights=FILE)" if is_loss else "")
+                + (f", or name the file that you mean ({key}.weights=FILE)" if has_setting else "")
             )
     else:
         try:
@@ -249,7 +276,7 @@ def _find(network: str, weights: str | None, key: str) -> Path:
         except (OSError, RuntimeError) as error:
             raise Refused(
                 f"{key}.weights: put torchvision's {file.name} into {folder}"
-                + (f", or give a file ({key}.weights=FILE), or {key}.weights=random" if is_loss else "")
+                + (f", or give a file ({key}.weights=FILE), or {key}.weights=random" if has_setting else "")
                 + f"; {ADDRESS}{file.name} could not be fetched ({error})"
             ) from None
     return file

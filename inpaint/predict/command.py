@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hydra
 from omegaconf import DictConfig
 
 from inpaint.cli.command import command
@@ -28,6 +29,7 @@ from inpaint.files.folder import only_one
 from inpaint.predict.jobs import EXTRAS, Job, Records, plan, sweep
 from inpaint.predict.predictor import Predictor, load
 from inpaint.settings import Refused, choice, listed, whole
+from inpaint.targets import chosen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +56,11 @@ def run(cfg: DictConfig) -> None:
     holes, line = look([job.mask for job in jobs], cfg)
     print(line)
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
+    refine = hydra.utils.instantiate(cfg.refine, _convert_="all") if chosen(cfg.refine) else None
     settings = {name: cfg[name] for name in SETTINGS}
-    predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths, **settings)
+    predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths, refine=refine, **settings)
+    if refine is not None:
+        print(refine.about)
     if samples > 1 and not predictor.draws_noise:
         raise Refused("samples: this generator draws no noise, so all samples would be equal; leave samples out")
     truths = None
@@ -75,13 +80,15 @@ def run(cfg: DictConfig) -> None:
         sweep(jobs)
         failed = _work(jobs, predictor, records, read_hole)
     print(f"{len(jobs) - len(failed)} pictures repaired, in {cfg.output}")
+    if refine is not None and refine.done:
+        print(f"windows refined: {', '.join(f'{end} ({number})' for end, number in refine.done.most_common())}")
     if truths is not None:
         from inpaint.predict.figures import publish_figures
 
         method = str(Path(cfg.checkpoint).name) if cfg.checkpoint else type(predictor.generator).__name__
-        publish_figures(
-            output / "figures", method, [job for job in jobs if job.output not in failed], truths, read_hole
-        )
+        written = [job for job in jobs if job.output not in failed]
+        plain = None if refine is None else predictor.unrefined()
+        publish_figures(output / "figures", method, written, truths, read_hole, plain)
         print(f"figures: {output / 'figures'}, the files of inpaint-evaluate")
     if failed:
         _leave(failed, len(jobs))

@@ -11,7 +11,10 @@ from inpaint.evaluation.results import publish
 from inpaint.pictures.pairing import find_by_name
 from inpaint.pictures.reading import BadImage, image_size, read_image
 from inpaint.predict.jobs import Job
+from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused, listed
+
+UNREFINED = "unrefined"
 
 
 class Results:
@@ -21,10 +24,17 @@ class Results:
         jobs: whose results are written.
         truths: the truth of each, by its name.
         read_hole: a job's mask, float32 ``(1, H, W)``.
+        plain: paints what the method `UNREFINED` shows.
     """
 
-    def __init__(self, jobs: Sequence[Job], truths: Mapping[str, Path], read_hole: Callable[[Job], Tensor]) -> None:
-        self.jobs, self.truths, self.read_hole = jobs, truths, read_hole
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        truths: Mapping[str, Path],
+        read_hole: Callable[[Job], Tensor],
+        plain: Predictor | None = None,
+    ) -> None:
+        self.jobs, self.truths, self.read_hole, self.plain = jobs, truths, read_hole, plain
 
     def parts(self) -> list[int]:
         """One by one, as sizes differ."""
@@ -37,8 +47,13 @@ class Results:
         return Batch(image=image.to(device), mask=self.read_hole(job)[None].to(device), index=torch.tensor([part]))
 
     def result(self, method: str, part: int, device: str) -> Tensor:
-        """What was written."""
-        return from_uint8(read_image(self.jobs[part].output))[None].to(device)
+        """What was written, or would have been without a refinement."""
+        job = self.jobs[part]
+        if method == UNREFINED and self.plain is not None:
+            hole = self.read_hole(job) > 0.5
+            repaired = self.plain(read_image(job.image), hole)
+            return from_uint8(repaired)[None].to(device)
+        return from_uint8(read_image(job.output))[None].to(device)
 
     def name(self, index: int) -> str:
         """The picture's relative name."""
@@ -67,11 +82,20 @@ def find_truths(truth: Path, jobs: Sequence[Job]) -> dict[str, Path]:
 
 
 def publish_figures(
-    folder: Path, method: str, jobs: Sequence[Job], truths: Mapping[str, Path], read_hole: Callable[[Job], Tensor]
+    folder: Path,
+    method: str,
+    jobs: Sequence[Job],
+    truths: Mapping[str, Path],
+    read_hole: Callable[[Job], Tensor],
+    plain: Predictor | None = None,
 ) -> None:
-    """Print the table, and write the files of `evaluation.results`."""
+    """Print the table, and write the files of `evaluation.results`.
+
+    Where results were refined, `plain` paints them without that, for a second row.
+    """
     jobs = [job for job in jobs if job.problem is None]
     if not jobs:
         return
     about = {"truth": "given", "results": "as they are written"}
-    publish(folder, {method: None}, Results(jobs, truths, read_hole), "cpu", about).print()
+    methods = {method: None} if plain is None else {method: None, UNREFINED: None}
+    publish(folder, methods, Results(jobs, truths, read_hole, plain), "cpu", about).print()

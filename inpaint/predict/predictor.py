@@ -1,7 +1,8 @@
 """A network with everything that it needs to repair pictures: what the command does to one, for a notebook as well."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from inpaint.batch import Batch, Outputs
+    from inpaint.predict.refine import Refinement
     from inpaint.predict.tiles import Window
 
 PRECISIONS = ("auto", "32", "bf16")
@@ -48,11 +49,11 @@ class Predictor:
         batch_size: windows of one size that the network sees together; None is 8 on a GPU and 1 elsewhere.
         seed: of the noise that some generators draw. What they draw for a window follows from it, the sample and the
             window's number.
-        refine: another way than `batch.paint` to let the generator paint windows, ``(generator, batch) -> Outputs``.
+        refine: what makes better what the generator painted in a window: `refine.Pyramid`, `texture.Texture`.
         sizes: settings of `tiles.Sizes`: strategy, tile, context, overlap, multiple.
 
     Raises:
-        Refused: a setting that means nothing.
+        Refused: a setting that means nothing, or a refinement that this generator does not allow.
 
     Examples:
         >>> import numpy as np, inpaint
@@ -73,7 +74,7 @@ class Predictor:
         precision: str = "auto",
         batch_size: int | None = None,
         seed: int = 0,
-        refine: "Callable[[nn.Module, Batch], Outputs] | None" = None,
+        refine: "Refinement | None" = None,
         **sizes: Any,
     ) -> None:
         from inpaint.predict.tiles import Sizes
@@ -83,6 +84,8 @@ class Predictor:
         self.precision = choice("precision", str(precision), PRECISIONS)
         on_gpu = device.startswith("cuda")
         self.batch_size = (ON_GPU if on_gpu else 1) if batch_size is None else whole("batch_size", batch_size, 1)
+        if refine is not None:
+            refine.check(generator, None if self.sizes.strategy in ("full", "pad") else self.sizes.tile)
 
     @classmethod
     def load(
@@ -179,6 +182,12 @@ class Predictor:
             for which, canvas in enumerate(canvases)
         ]
 
+    def unrefined(self) -> "Predictor":
+        """The same with what the generator painted left as it is."""
+        plain = copy(self)
+        plain.refine = None
+        return plain
+
     @property
     def draws_noise(self) -> bool:
         """Whether two samples of one picture differ."""
@@ -186,7 +195,8 @@ class Predictor:
 
         picture, hole = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), bool)
         picture[::2], hole[:8] = 255, False
-        first, second = (self._paint_one(picture, hole, sample) for sample in (0, 1))
+        plain = self.unrefined()
+        first, second = (plain._paint_one(picture, hole, sample) for sample in (0, 1))
         return not np.array_equal(first, second, equal_nan=True)
 
     def _paint_one(self, picture: "np.ndarray", hole: "np.ndarray", sample: int) -> "np.ndarray":

@@ -277,6 +277,21 @@ def test_figures_are_those_of_an_evaluation(place, repair):
                 assert same, f"{name}: {field} and {expected}"
 
 
+def test_a_refinement_stands_beside_what_was_painted(place, repair):
+    shutil.copytree(place / "images", place / "truth")
+    network = "refine.weights=random refine.texture_layers=[relu1_2] refine.content_layers=[relu1_1] refine.steps=2"
+    arguments = ["refine=texture", *network.split(), "truth=truth/a.png", "images=images/a.png"]
+    said = repair(*arguments)
+    assert "texture: patches of relu1_2 and content of relu1_1, vgg19 with random weights" in said
+    assert "windows refined: 1 scale (1)" in said
+    rows = [*csv.DictReader((place / "out/figures/results.csv").open())]
+    figures = {row["method"]: row["hole_l1"] for row in rows if row["area"] == "all"}
+    assert {*figures} == {"Mean", "unrefined"} and figures["Mean"] != figures["unrefined"]
+    again = repair(*arguments)
+    assert "1 pictures were done before" in again and "windows refined" not in again
+    assert "refine: pyramid needs a generator that is cut in two" in repair("refine=pyramid", code=2)
+
+
 def test_truths_that_do_not_fit(place, repair):
     shutil.copytree(place / "images", place / "truth")
     (place / "truth/a.png").unlink()

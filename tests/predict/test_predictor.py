@@ -7,6 +7,7 @@ from PIL import Image
 
 from inpaint.fills import Mean
 from inpaint.predict.predictor import Predictor
+from inpaint.predict.refine import Refinement
 from inpaint.settings import Refused
 from tests.conftest import smooth_picture
 from tests.predict.networks import Level, Noise
@@ -88,12 +89,27 @@ def test_raw_is_what_was_painted_everywhere():
     assert (cropped.raw[box] == 191).all() and np.array_equal(cropped.raw[~box], PICTURE[~box])
 
 
-def test_another_way_to_paint_a_window():
-    def refine(generator, batch):
-        outputs = generator(batch["image"] * (1 - batch["mask"]), batch["mask"])
-        return type(outputs)(outputs.output * 0, torch.where(batch["mask"] > 0.5, outputs.output * 0, batch["image"]))
+class Grey(Refinement):
+    """Turns what was painted to grey."""
 
-    assert (Predictor(Level(), refine=refine)(PICTURE, HOLE)[HOLE] == 128).all()
+    about = "grey"
+
+    def check(self, generator, largest):
+        self.largest = largest
+
+    def refine(self, generator, image, mask, output):
+        return output * 0, "grey"
+
+
+def test_what_was_painted_is_refined():
+    grey = Grey()
+    predictor = Predictor(Level(), refine=grey, batch_size=2)
+    first, second = predictor([PICTURE, PICTURE], HOLE)
+    assert (first[HOLE] == 128).all() and np.array_equal(first[~HOLE], PICTURE[~HOLE]) and np.array_equal(first, second)
+    assert grey.done == {"grey": 2} and grey.largest == 512
+    assert (predictor.unrefined()(PICTURE, HOLE)[HOLE] == 191).all()
+    Predictor(Level(), refine=grey, strategy="full")
+    assert grey.largest is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (2, 3)])

@@ -138,12 +138,21 @@ class LaMa(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        output = 2 * self.decoder(self.features(image, mask)) - 1
-        return compose(crop(output, image), image, mask)
+        return compose(crop(self.rear(self.front(image, mask)), image), image, mask)
 
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the decoder paints from: ``(B, C, h, w)`` at an eighth of the resolution, local channels first."""
+        return self._joined(self.front(image, mask))
+
+    def front(self, image: Tensor, mask: Tensor) -> Parts:
+        """What the residual blocks begin with: the local and the global channels ``(B, C, h, w)``."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         black = torch.where(hole > 0.5, 0, (known + 1) / 2)
-        parts = self.middle(self.encoder({"local": torch.cat([black, hole], dim=1)}))
-        return torch.cat(list(parts.values()), dim=1)
+        return self.encoder({"local": torch.cat([black, hole], dim=1)})
+
+    def rear(self, features: Parts) -> Tensor:
+        """What is painted from them: ``(B, 3, H', W')`` in [-1, 1], the padded picture."""
+        return 2 * self.decoder(self._joined(features)) - 1
+
+    def _joined(self, features: Parts) -> Tensor:
+        return torch.cat(list(self.middle(features).values()), dim=1)

@@ -59,7 +59,7 @@ class Pix2PixHDGlobal(nn.Module):
         whole_numbers("generator", blocks=blocks, width=width, levels=levels)
         choice("generator.norm", norm, NORMS)
         choice("generator.init", init, INITS)
-        self.multiple = 2**levels
+        self.blocks, self.multiple = blocks, 2**levels
         self.minimum = 2 * self.multiple  # reflect padding needs two positions
         widths = [min(width * 2**level, MOST_CHANNELS) for level in range(levels + 1)]
         layers: list[nn.Module] = [nn.Conv2d(4, widths[0], 7, padding=3, padding_mode="reflect")]
@@ -73,11 +73,18 @@ class Pix2PixHDGlobal(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
-        output = 2 * self.decoder(self.features(image, mask)) - 1
-        return compose(crop(output, image), image, mask)
+        return compose(crop(self.rear(self.front(image, mask)), image), image, mask)
 
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the decoder paints from: ``(B, C, h, w)`` at the lowest resolution."""
+        return self.encoder[-self.blocks :](self.front(image, mask)["all"])
+
+    def front(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """What the residual blocks begin with: ``(B, C, h, w)``."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         black = torch.where(hole > 0.5, 0, (known + 1) / 2)
-        return self.encoder(torch.cat([black, hole], dim=1))
+        return {"all": self.encoder[: -self.blocks](torch.cat([black, hole], dim=1))}
+
+    def rear(self, features: dict[str, Tensor]) -> Tensor:
+        """What is painted from them: ``(B, 3, H', W')`` in [-1, 1], the padded picture."""
+        return 2 * self.decoder(self.encoder[-self.blocks :](features["all"])) - 1
