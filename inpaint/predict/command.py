@@ -25,11 +25,11 @@ from omegaconf import DictConfig
 
 from inpaint.cli.command import command
 from inpaint.config import build_fill, check, plain
+from inpaint.config.targets import chosen
 from inpaint.files.folder import only_one
 from inpaint.predict.jobs import EXTRAS, Job, Records, plan, sweep
 from inpaint.predict.predictor import Predictor, load
 from inpaint.settings import Refused, choice, listed, whole
-from inpaint.targets import chosen
 
 if TYPE_CHECKING:
     import numpy as np
