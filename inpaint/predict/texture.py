@@ -42,10 +42,11 @@ class Texture(Refinement):
     once a scale, as the authors do.
 
     Published are VGG19 in the Caffe convention, relu4_1 for the texture (the authors left relu3_1 out for speed) and
-    relu4_2 for the content. Where the file ends before these, they are relu3_1 and relu3_3. Departures: both distances
-    are divided by the mean square of what they compare with, so that the weights mean the same for any network, even a
-    random one; the content has the generator's resolution; the hole is not filled from its surroundings for the
-    references, as patches that would see it are left out.
+    relu4_2 for the content. Where the file ends before these, they are relu2_1 and relu3_1, and relu3_3. Departures:
+    both distances are divided by the mean square of what they compare with, so that the weights mean the same for any
+    network, even a random one (a content of 0.2 keeps the blur of a blurred fill, 0.02 does not); the content has the
+    generator's resolution; the hole is not filled from its surroundings for the references, as patches that would see
+    it are left out; references are turned and enlarged only where that is asked for.
 
     Args:
         backbone: `vgg16` or `vgg19`.
@@ -74,7 +75,7 @@ class Texture(Refinement):
         texture_layers: Sequence[str] | None = None,
         content_layers: Sequence[str] | None = None,
         texture: float = 1.0,
-        content: float = 0.2,
+        content: float = 0.02,
         smoothness: float = 0.1,
         scales: int = 3,
         steps: int = 100,
@@ -231,7 +232,7 @@ def _with_layers(
     content: Sequence[str] | None,
 ) -> tuple[Backbone, tuple[list[str], list[str]]]:
     """The network, and the layers that are asked for, or else the published ones, or else those that the file has."""
-    published, earlier = (["relu4_1"], ["relu4_2"]), (["relu3_1"], ["relu3_3"])
+    published, earlier = (["relu4_1"], ["relu4_2"]), (["relu2_1", "relu3_1"], ["relu3_3"])
     layers = list(texture or earlier[0]), list(content or earlier[1])
     network = shared(backbone, weights, convention, [*layers[0], *layers[1]], "refine")
     wanted = list(texture or published[0]), list(content or published[1])

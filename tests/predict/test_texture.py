@@ -105,7 +105,7 @@ def test_it_says_with_which_network(tmp_path):
     state = {f"features.{name}": value for name, value in network.features.state_dict().items()}
     torch.save({name: value for name, value in state.items() if int(name.split(".")[1]) < 16}, tmp_path / "vgg.pth")
     about = Texture("vgg16", str(tmp_path / "vgg.pth"), "caffe").about
-    assert "patches of relu3_1 and content of relu3_3" in about and f"{tmp_path}/vgg.pth (caffe)" in about
+    assert "patches of relu2_1, relu3_1 and content of relu3_3" in about and f"{tmp_path}/vgg.pth (caffe)" in about
 
 
 def test_bad_settings():
