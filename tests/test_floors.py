@@ -28,8 +28,8 @@ FLOORS = [
     ],
     ["config"],
     ["cli"],
-    ["study", "compare"],
-    ["train", "evaluate", "preview", "predict", "probe", "sweep"],  # commands
+    ["study", "compare", "exchange"],
+    ["train", "evaluate", "preview", "predict", "import_", "probe", "sweep"],  # commands
     ["api", "hydra_plugins"],
 ]
 COMMANDS = FLOORS[-2]

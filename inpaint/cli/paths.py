@@ -27,9 +27,10 @@ OWN = {
     "predict": ("checkpoint", "images", "holes", "output"),
     "preview": ("output", "freeze"),
     "probe": ("checkpoint",),
+    "import": ("weights", "output"),
 }
 OF_GROUPS = {"data": "data", "masks": "masks", "validation_masks": "masks"}  # whose row lists them
-SEVERAL = ("checkpoint", "results", "data.train", "data.validation")  # may be lists or have names
+SEVERAL = ("checkpoint", "weights", "results", "data.train", "data.validation")  # may be lists or have names
 SHARES = ("data.validation",)  # may be numbers
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 

@@ -340,7 +340,9 @@ def no_larger_than(state: dict[str, Tensor]) -> Iterator[None]:
             raise CheckpointError("checkpoint: its config describes a larger network than its weights are of")
 
     def tensor(module: nn.Module, name: str, value: Tensor | None) -> None:
-        count(values=value.numel() if value is not None else 0, tensors=1)
+        before = module._buffers.get(name)  # spectral norm sets its vectors thirty times
+        if before is None or value is None or before.shape != value.shape:
+            count(values=value.numel() if value is not None else 0, tensors=1)
 
     hooks = [
         registration.register_module_parameter_registration_hook(tensor),
