@@ -24,15 +24,15 @@ from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.cli.explain import hydra_of
 from inpaint.config import check, plain
-from inpaint.folder import replacing_all
+from inpaint.files.folder import replacing_all
+from inpaint.files.untrusted import Unreadable
 from inpaint.settings import ConfigError, Refused, listed
-from inpaint.untrusted import Unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from inpaint.exchange.foreign import Weight
-    from inpaint.exchange.released import Match
+    from inpaint.exchange.release import Match
+    from inpaint.files.foreign import Weight
 
 NAMES = ("config.yaml", "checkpoints", "README.md")  # what a run has at first
 
@@ -48,8 +48,8 @@ def run(cfg: DictConfig) -> Path:
     """
     import torch
 
-    from inpaint import checkpoint
     from inpaint.exchange.released import recognise
+    from inpaint.files import checkpoint
 
     check(cfg)
     output = Path(cfg.output)
@@ -79,7 +79,7 @@ def run(cfg: DictConfig) -> Path:
 
 def _read(files: list[Path]) -> "dict[str, Weight]":
     """All tensors of some files by their names; of several files, below the place of each."""
-    from inpaint.exchange.foreign import read_weights
+    from inpaint.files.foreign import read_weights
 
     found: dict[str, Weight] = {}
     for number, file in enumerate(files, start=1):
@@ -105,7 +105,7 @@ def _config(match: "Match", name: str) -> tuple[dict[str, Any], list[str]]:
 
 def _report(match: "Match", state: "dict[str, Tensor]") -> list[str]:
     """What was recognised, what fitted, and what did not."""
-    from inpaint import checkpoint
+    from inpaint.files import checkpoint
 
     numbers = ", ".join(f"{key} {value}" for key, value in match.settings.items())
     places = listed([prefix.rstrip(".") or "the top" for prefix in match.prefixes])
@@ -122,7 +122,7 @@ def _report(match: "Match", state: "dict[str, Tensor]") -> list[str]:
 
 def _write(output: Path, config: dict[str, Any], state: "dict[str, Tensor]", card: str) -> None:
     """A run folder, whole or not at all."""
-    from inpaint import checkpoint
+    from inpaint.files import checkpoint
 
     with replacing_all(output, NAMES) as folder:
         content: dict[str, Any] = {"state_dict": state}

@@ -8,11 +8,11 @@ import hydra
 import pytest
 import torch
 
-from inpaint import checkpoint
 from inpaint.cli.command import call
-from inpaint.config import load_generator
-from inpaint.exchange.foreign import Weight
+from inpaint.config.sent import load_generator
 from inpaint.exchange.released import recognise
+from inpaint.files import checkpoint
+from inpaint.files.foreign import Weight
 from inpaint.import_ import main, run
 from inpaint.networks.generators.aot import AOT
 from inpaint.networks.generators.edge_connect import EdgeConnect
@@ -22,7 +22,7 @@ from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal
 from inpaint.settings import Refused
 from inpaint.training.resume import begin_with
 from tests.exchange import releases
-from tests.exchange.test_foreign import write
+from tests.files.test_foreign import write
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
 MASK = torch.zeros(1, 1, 64, 64)

@@ -20,8 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from inpaint.tensors import MEMBERS, PICKLE
-from inpaint.untrusted import DEPTH, Unreadable, measure
+from inpaint.files.tensors import MEMBERS, PICKLE
+from inpaint.files.untrusted import DEPTH, Unreadable, measure
 
 LARGEST = 64 << 30  # bytes of a file
 DIMENSIONS = 8

@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from torch import nn
 
-from inpaint.exchange import foreign
-from inpaint.exchange.foreign import read_weights
-from inpaint.untrusted import Unreadable
+from inpaint.files import foreign
+from inpaint.files.foreign import read_weights
+from inpaint.files.untrusted import Unreadable
 
 generator = torch.Generator().manual_seed(0)
 WEIGHTS = {
