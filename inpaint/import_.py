@@ -149,12 +149,17 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def with_files(words: list[str]) -> list[str]:
+    """The words of a command line in Hydra's grammar, in which those without ``=`` are the files."""
+    files = [word for word in words if "=" not in word and not word.startswith("-")]
+    if not files or words[0] == "help":
+        return words
+    return [*(word for word in words if word not in files), typed.several("weights", files)]
+
+
 def main() -> None:
-    """`inpaint-import`: words without ``=`` are files."""
-    words = sys.argv[1:]
-    files = [] if words[:1] == ["help"] else [word for word in words if "=" not in word and not word.startswith("-")]
-    if files:
-        sys.argv[1:] = [*(word for word in words if word not in files), typed.several("weights", files)]
+    """`inpaint-import`."""
+    sys.argv[1:] = with_files(sys.argv[1:])
     command("import", run)
 
 

@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import conf_dir
+from inpaint.import_ import with_files
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -110,6 +111,7 @@ def first_value(override):
 def test_a_command_composes(page, line):
     name, *arguments = HYDRA[page, line]
     overrides = [word for word in arguments if word != "-m"]
+    overrides = with_files(overrides) if name == "inpaint-import" else overrides
     parsed = OverridesParser.create().parse_overrides(overrides)
     name = name.removeprefix("inpaint-")
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -118,7 +120,7 @@ def test_a_command_composes(page, line):
 
 def test_there_are_commands_of_every_kind():
     assert {words[0] for words in HYDRA.values()} == {
-        f"inpaint-{name}" for name in ("train", "evaluate", "predict", "preview", "probe")
+        f"inpaint-{name}" for name in ("train", "evaluate", "predict", "preview", "probe", "import")
     }
     others = {words[0] for text in TEXTS.values() for words in blocks(text)}
     assert {"inpaint-compare", "inpaint-study", "make", "wandb"} <= others
