@@ -80,13 +80,13 @@ def comparison(overrides: Sequence[str], choices: Mapping[str, Any]) -> str:
 
     Args:
         overrides: of the run, as they were typed.
-        choices: its option of each group.
+        choices: its option of each group; a group that was written out in place of an option has none.
     """
     kept = [word for word in overrides if _group(word) not in OF_ONE_RUN]
     changed = {_group(word) for word in kept}
     axes = {}
     sized = any(word.lstrip("+").startswith("generator.") for word in kept)
-    if not sized and not changed & {"experiment", "module", "init_from"}:
+    if "generator" in choices and not sized and not changed & {"experiment", "module", "init_from"}:
         others = dict.fromkeys([str(choices["generator"]), "residual_unet", "context_encoder"])
         axes["generator"] = ",".join([*others][:2])
     if not changed & {"experiment", "module", "losses", "discriminator", "adversarial"}:

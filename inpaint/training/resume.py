@@ -42,7 +42,7 @@ class Start:
         self.config: dict[str, Any] = {}  # of the checkpoint
         self.changed: dict[str, str] = {}  # since then: dotted key to what is said of it
         if not isinstance(resume, str):
-            raise Refused(f"resume: give auto, never or the path of a checkpoint; got {resume}")
+            raise Refused(f"resume: got {resume}; give auto, never or a checkpoint's path")
         refused: list[str] = []
         found = checkpoint.newest(self.folder, refused)
         for reason in refused:
@@ -50,6 +50,8 @@ class Start:
         if resume not in ("auto", "never"):
             if found is None or checkpoint.config_of(found[1]).get("resume") != resume:
                 path = checkpoint.find(resume)
+                if not path.is_file():
+                    raise CheckpointError(f"resume: {path} does not exist; give auto, never or a checkpoint's path")
                 found = path, checkpoint.load(path)
         elif found is None and refused:
             raise Refused(

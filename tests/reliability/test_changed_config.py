@@ -43,10 +43,12 @@ def test_another_run_is_refused(stopped, capfd, what):
     assert len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("value", ["null", "true", "3"])
+@pytest.mark.parametrize("value", ["null", "true", "3", "nothing.ckpt"])
 def test_what_is_no_place_to_resume_from_is_refused(tmp_path, capfd, value):
     assert command(train, *SMALL, f"hydra.run.dir={tmp_path}/run", f"resume={value}") == 2
-    assert "inpaint-train: resume: give auto, never or the path of a checkpoint; got" in capfd.readouterr().err
+    problem = "got None" if value == "null" else f"{value} does not exist"  # a number or true may be a file's name
+    told = f"inpaint-train: resume: {problem}; give auto, never or a checkpoint's path\n"
+    assert capfd.readouterr().err == told and not (tmp_path / "run" / "config.yaml").exists()
 
 
 def test_a_generator_alone_is_no_run(stopped, tmp_path, capfd):
