@@ -20,7 +20,7 @@ from typing import NamedTuple
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-MANUAL = ("training", "sweep", "evaluation", "masks", "data", "compare", "study", "probe")
+MANUAL = ("training", "sweep", "evaluation", "masks", "data", "compare", "study", "probe", "exchange")
 COMMANDS = "commands"  # the page of the settings that are in no group
 LINE = re.compile(r"( *)([\w@/.-]+):( +(?P<value>[^#\s].*?))?( +# (?P<comment>.*))?$")
 CONFIG = {

@@ -29,7 +29,7 @@ from inpaint.config import (
     choose_device,
 )
 from inpaint.config.references import command_line, without_environment
-from inpaint.config.sent import load_generator, recorded
+from inpaint.config.sent import recorded
 from inpaint.files.folder import LOCK, only_one, refuse_links, shown
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
 from inpaint.settings import ConfigError, nearest, whole
@@ -49,6 +49,7 @@ def run(cfg: DictConfig) -> None:
         ConfigError: a setting means nothing, or the folder holds a run, whose results these would replace.
     """
     from inpaint.evaluation.results import publish
+    from inpaint.exchange.models import generator_of
 
     folder = Path(cfg.paths.run)
     if (folder / "config.yaml").is_file():
@@ -66,7 +67,7 @@ def run(cfg: DictConfig) -> None:
             f"checkpoint: one is called {taken[0]}, as a fill is; name it: 'checkpoint={{other: FILE}}', or leave the "
             "fill out of baselines"
         )
-    methods: dict[str, Any] = {name: load_generator(loaded, cfg.trust_paths) for name, (loaded, _) in trained.items()}
+    methods: dict[str, Any] = {name: generator_of(loaded, cfg.trust_paths) for name, (loaded, _) in trained.items()}
     if cfg.get("generator"):
         methods[_generator(cfg)] = build_fill(cfg.generator)
     if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
@@ -185,13 +186,14 @@ def _load(given: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     Raises:
         ConfigError: two have the same name.
     """
+    from inpaint.exchange import models
     from inpaint.files import checkpoint
 
     named = isinstance(given, DictConfig)
     paths = [*given.values()] if named else [*given] if isinstance(given, ListConfig) else [given] if given else []
     found = []
     for path in paths:
-        loaded = checkpoint.load(path)
+        loaded = models.load(path)
         config = checkpoint.config_of(loaded)
         if not isinstance(config.get("name"), str):
             raise ConfigError(f"checkpoint: the config in {path} has no name; it was not written by inpaint-train")
@@ -214,7 +216,7 @@ def _run_name(path: Path) -> str:
     """The run folder's name, with the checkpoint's where a file is given."""
     path = path.absolute()
     folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    return path.name if path.is_dir() else f"{folder.name} {path.stem}"
+    return path.name if path.is_dir() else f"{folder.name} {path.name.removesuffix('.ckpt')}"
 
 
 def _with_checkpoints(

@@ -46,16 +46,14 @@ def even(x: Tensor) -> Tensor:
     return F.pad(x, [0, x.shape[3] % 2, 0, x.shape[2] % 2])
 
 
-def extended(x: Tensor, multiple: int, minimum: int = 1) -> Tensor:
-    """By its border pixels, below and right, until both sides are multiples, and at least `minimum`.
+def extended(x: Tensor, multiple: int) -> Tensor:
+    """By its border pixels, below and right, until both sides are multiples.
 
     A gather, which no size makes a special case: ``(B, C, H, W)``, any H and W, to ``(B, C, H', W')``.
     """
     height, width = x.shape[2], x.shape[3]
-    below = max((height + multiple - 1) // multiple * multiple, minimum)
-    right = max((width + multiple - 1) // multiple * multiple, minimum)
-    rows = torch.arange(below, device=x.device).clamp(max=height - 1)
-    columns = torch.arange(right, device=x.device).clamp(max=width - 1)
+    rows = torch.arange((height + multiple - 1) // multiple * multiple, device=x.device).clamp(max=height - 1)
+    columns = torch.arange((width + multiple - 1) // multiple * multiple, device=x.device).clamp(max=width - 1)
     return x.index_select(2, rows).index_select(3, columns)
 
 

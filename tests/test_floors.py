@@ -29,7 +29,7 @@ FLOORS = [
     ["config"],
     ["cli"],
     ["study", "compare", "exchange"],
-    ["train", "evaluate", "preview", "predict", "import_", "probe", "sweep"],  # commands
+    ["train", "evaluate", "preview", "predict", "import_", "probe", "sweep", "export"],  # commands
     ["api", "hydra_plugins"],
 ]
 COMMANDS = FLOORS[-2]

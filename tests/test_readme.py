@@ -120,7 +120,7 @@ def test_a_command_composes(page, line):
 
 def test_there_are_commands_of_every_kind():
     assert {words[0] for words in HYDRA.values()} == {
-        f"inpaint-{name}" for name in ("train", "evaluate", "predict", "preview", "probe", "import")
+        f"inpaint-{name}" for name in ("train", "evaluate", "predict", "preview", "probe", "import", "export")
     }
     others = {words[0] for text in TEXTS.values() for words in blocks(text)}
     assert {"inpaint-compare", "inpaint-study", "make", "wandb"} <= others
@@ -218,7 +218,17 @@ def test_every_file_of_faults_is_in_their_list():
 
 def test_nobody_is_told_to_install_the_program_of_somebody_else():
     """`inpaint` on PyPI is another program: what is installed is a checkout, a wheel or what is needed beside it."""
-    libraries = {"pre-commit", "wandb", "datasets", "fsspec", "pycocotools", "onnxruntime", "starlette", "tensorboard"}
+    libraries = {
+        "pre-commit",
+        "wandb",
+        "datasets",
+        "fsspec",
+        "pycocotools",
+        "onnxruntime",
+        "onnxscript",
+        "starlette",
+        "tensorboard",
+    }
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     named = []
     for name in tracked.splitlines():

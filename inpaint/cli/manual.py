@@ -60,7 +60,15 @@ def _of_command(name: str) -> str:
     return "\n".join(lines)
 
 
-EXAMPLE = {"train": "data.cache", "evaluate": "missing", "predict": "holes", "preview": "freeze", "probe": "layer"}
+EXAMPLE = {
+    "train": "data.cache",
+    "evaluate": "missing",
+    "predict": "holes",
+    "preview": "freeze",
+    "probe": "layer",
+    "export": "formats",
+    "import": "name",
+}
 
 
 def _of_topic(name: str, topic: str) -> str:

@@ -24,6 +24,7 @@ from inpaint.settings import ConfigError
 OWN = {
     "train": ("init_from", "resume", "backbone_weights", "lpips_weights"),
     "evaluate": ("checkpoint", "images", "holes", "frozen", "results", "lpips_weights", "features", "recogniser"),
+    "export": ("checkpoint", "output"),
     "predict": ("checkpoint", "images", "holes", "output"),
     "preview": ("output", "freeze"),
     "probe": ("checkpoint",),

@@ -1,1 +1,1 @@
-"""Weights that come from other code, and how they become runs of this package."""
+"""Generators as files of other programs: released weights become runs, and trained ones are exported and read back."""

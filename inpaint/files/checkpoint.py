@@ -243,6 +243,15 @@ def load(path: str | Path) -> dict[str, Any]:
         checkpoint = tensors.load(path)
     except Unreadable as error:
         raise CheckpointError(f"checkpoint: {path} is not a checkpoint ({error})") from None
+    return checked(checkpoint, path)
+
+
+def checked(checkpoint: Any, path: Path) -> dict[str, Any]:
+    """What a file held, if it is a checkpoint of this project, whole and of a format that is known; `path` of it.
+
+    Raises:
+        CheckpointError: it is not.
+    """
     said = checkpoint.get("inpaint") if isinstance(checkpoint, dict) else None
     if not isinstance(said, dict) or said.get("kind") != KIND:
         raise CheckpointError(f"checkpoint: {path} is a torch file, but not a checkpoint written by inpaint-train")

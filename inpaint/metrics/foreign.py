@@ -27,10 +27,11 @@ log = logging.getLogger("inpaint.metrics.foreign")
 MEAN, DEVIATION = CONVENTIONS["torchvision"].mean, CONVENTIONS["torchvision"].deviation  # of ImageNet, RGB in [0, 1]
 TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
 CODE = 64 << 20  # bytes of a TorchScript file that are no weights
-# What no network that judges pictures has: operators that take the name of a file or another machine, the one way to
-# write an operator's name in pieces, printing, and libraries of operators other than torch's own.
+# What no network has that judges or paints pictures: operators that take the name of a file or another machine, the one
+# way to write an operator's name in pieces (a number names a layer of a sequence), printing, and libraries of operators
+# other than torch's own.
 ACTS = re.compile(
-    rb"\b(save|from_file|load_tensor|rpc_sync|rpc_async|rpc_remote|getattr|print)\b|"
+    rb"\b(save|from_file|load_tensor|rpc_sync|rpc_async|rpc_remote|print)\b|\bgetattr\b(?!\([\w.]+, \"\d+\"\))|"
     rb"\bops\s*\.\s*(?!(?:aten|prim|quantized|_quantized)\b)\w+|torch\.classes\.(?!quantized\b)\w+"
 )
 
@@ -133,7 +134,7 @@ def _load(file: Path, key: str, known: bool) -> nn.Module:
         if file.suffix.lower() == ".onnx":
             return _Onnx(file, key).eval()
         if not known:
-            _refuse_acts(file, key)
+            refuse_acts(file, key)
             log.warning(
                 f"{key}: {file} is TorchScript, a program that runs here with your rights; take one from people you "
                 "trust, or ONNX"
@@ -148,7 +149,7 @@ def _load(file: Path, key: str, known: bool) -> nn.Module:
     return network.eval()
 
 
-def _refuse_acts(file: Path, key: str) -> None:
+def refuse_acts(file: Path, key: str) -> None:
     """Refuse a TorchScript file by the words in its code, comments and texts included: loading it may run some.
 
     Raises:

@@ -29,8 +29,8 @@ def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1
     """
     if torch.jit.is_tracing():  # a trace would keep the border of one size
         return torch.jit.script(_pad_to_multiple)(image, mask, multiple, minimum)
-    if torch.compiler.is_exporting():
-        return portable.extended(image, multiple, minimum), portable.extended(mask, multiple, minimum)
+    if torch.compiler.is_exporting():  # of pictures that have the minimum
+        return portable.extended(image, multiple), portable.extended(mask, multiple)
     if any(side % multiple or side < minimum for side in image.shape[-2:]):
         return _pad_to_multiple(image, mask, multiple, minimum)
     return image, mask

@@ -219,11 +219,11 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]") -> No
 def _settings(cfg: DictConfig) -> Any:
     """What decides the results, beside the files: the settings, and which state of the checkpoint."""
     from inpaint import __version__
-    from inpaint.files import checkpoint
+    from inpaint.exchange import models
 
     settings = {key: value for key, value in plain(cfg).items() if key not in INDIFFERENT}
     if cfg.checkpoint:
-        file = checkpoint.find(cfg.checkpoint)
+        file = models.find(cfg.checkpoint)
         settings["checkpoint"] = [str(file), file.stat().st_size, file.stat().st_mtime_ns]
     return [__version__, settings]
 

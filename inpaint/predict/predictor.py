@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inpaint.config import choose_device
-from inpaint.config.sent import load_generator
 from inpaint.settings import ConfigError, Refused, choice, whole
 
 if TYPE_CHECKING:
@@ -94,7 +93,8 @@ class Predictor:
         """A trained generator.
 
         Args:
-            checkpoint: a checkpoint, or a run folder, of which the newest valid one is taken.
+            checkpoint: a checkpoint; a run folder, of which the newest valid one is taken; an exported folder; or one
+                of its files: ``.safetensors``, ``.onnx``, ``.pt2``, ``.pt``.
             device: ``auto`` is a GPU where there is one.
             trust_paths: whether files that the checkpoint's generator names may be opened.
             settings: of the class.
@@ -289,10 +289,9 @@ def _array(pictures: "Tensor") -> "np.ndarray":
 
 
 def _network(path: str | Path, trust_paths: bool) -> "nn.Module":
-    """The generator in a file or folder; here belongs what reads files that no training wrote."""
-    from inpaint.files import checkpoint as checkpoints
+    from inpaint.exchange import models
 
-    return load_generator(checkpoints.load(path), trust_paths)
+    return models.generator_of(models.load(path), trust_paths)
 
 
 def load(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.test_config import stored
 from torch import nn
 
 from inpaint.config.sent import load_generator
 from inpaint.metrics.foreign import ACTS
 from inpaint.metrics.recognition import Recogniser
 from inpaint.settings import Refused
+from tests.config.test_config import stored
 
 
 class Means(nn.Module):

@@ -1,0 +1,260 @@
+"""Graphs of a generator in the three formats that other programs run: written, compared with it, and read back."""
+
+import logging
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from inpaint.exchange.contract import Contract, Exported, draws_noise, example, graph_sizes
+from inpaint.files.folder import replacing
+from inpaint.metrics.foreign import refuse_acts
+from inpaint.settings import Refused
+
+log = logging.getLogger("inpaint.exchange")
+
+SIZES = ((64, 96), (120, 77), (200, 131))  # of the pictures on which a file and its network are compared
+TRACED = (96, 128)  # size of the example that a graph is made with
+TOLERANCE = 1e-4  # of [0, 1], in float32
+
+
+class CannotHold(Exception):
+    """A format that this network cannot have, and why."""
+
+
+class Differs(Exception):
+    """A file that was written and does not paint what its network paints."""
+
+
+class Written(NamedTuple):
+    """A file that paints what its network paints.
+
+    Attributes:
+        format: its format's name.
+        file: its own.
+        size: in bytes.
+        opset: of ONNX; None elsewhere.
+        difference: the largest between its composites and the network's, in [0, 1].
+    """
+
+    format: str
+    file: str
+    size: int
+    opset: int | None
+    difference: float
+
+
+def write(name: str, generator: nn.Module, folder: Path) -> Written:
+    """Write the graph in a format of `GRAPHS`, load it back, and compare both at `SIZES`; else nothing stays.
+
+    Args:
+        name: of the format.
+        generator: in evaluation mode, on the CPU, without gradients.
+        folder: of the file.
+
+    Raises:
+        CannotHold: the generator draws noise, or the format has no form of what it does.
+        Differs: what was written paints something else.
+        OSError: the disk refuses it.
+    """
+    kind = GRAPHS[name]
+    if draws_noise(generator):
+        raise CannotHold("its generator draws noise, by keys that a graph does not have; model.safetensors holds it")
+    contract = _contract(generator)
+    with replacing(folder / kind.file) as scratch:
+        try:
+            with torch.no_grad(), _quiet():
+                opset = kind.write(contract, scratch)
+        except OSError:
+            raise
+        except Exception as error:  # whatever an exporter raises
+            raise CannotHold(_reason(error)) from error
+        difference = compare(contract, kind.read(scratch))
+        size = scratch.stat().st_size
+    return Written(name, kind.file, size, opset, difference)
+
+
+@lru_cache(maxsize=1)
+def _contract(generator: nn.Module) -> Contract:
+    return Contract(generator).eval()
+
+
+def compare(contract: nn.Module, graph: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """The largest difference between two composites at `SIZES`.
+
+    Raises:
+        Differs: it is more than `TOLERANCE`, or the graph fails at a size.
+    """
+    largest = 0.0
+    for height, width in SIZES:
+        image, mask = example(height, width)
+        with torch.no_grad():
+            expected = contract(image, mask)
+            try:
+                painted = graph(image, mask)
+            except Exception as error:  # whatever a graph raises that was made for another size
+                raise Differs(f"it fails at {height} x {width} pixels ({_reason(error)})") from error
+        difference = float((painted - expected).abs().max()) if painted.shape == expected.shape else float("nan")
+        if not difference <= TOLERANCE:
+            raise Differs(f"it differs from its network by {difference:.1e} at {height} x {width} pixels")
+        largest = max(largest, difference)
+    return largest
+
+
+# ---- the formats -----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)  # two formats are made of it, and it takes the longest
+def _exported(contract: nn.Module) -> Any:
+    smallest, largest = graph_sizes()
+    height, width = (torch.export.Dim(name, min=smallest, max=largest) for name in ("height", "width"))
+    sizes = {2: height, 3: width}
+    shapes = {"image": sizes, "mask": sizes}
+    return torch.export.export(contract, example(*TRACED), dynamic_shapes=shapes, strict=False)
+
+
+def _write_program(contract: nn.Module, path: Path) -> None:
+    torch.export.save(_exported(contract), path)
+
+
+def _read_program(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    module = torch.export.load(path).module()
+    return lambda image, mask: module(image.cpu(), mask.cpu()).to(image.device)
+
+
+def _write_onnx(contract: nn.Module, path: Path) -> int:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise CannotHold("it needs onnxscript; pip install onnxscript") from None
+    program = torch.onnx.export(_exported(contract), dynamo=True, verbose=False, input_names=["image", "mask"])
+    assert program is not None
+    program.save(path)
+    return program.model.opset_imports[""]
+
+
+def _read_onnx(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Refused(f"checkpoint: {path} needs ONNX Runtime; pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # its log shows the file's own texts
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    if len(names) != 2:
+        raise ValueError(f"it takes {len(names)} inputs")
+
+    def run(image: Tensor, mask: Tensor) -> Tensor:
+        arrays = dict(zip(names, (image.cpu().numpy(), mask.cpu().numpy()), strict=True))
+        return torch.from_numpy(session.run(None, arrays)[0]).to(image.device)
+
+    return run
+
+
+def _write_torchscript(contract: nn.Module, path: Path) -> None:
+    traced = torch.jit.trace(contract, example(*TRACED), check_trace=False)
+    torch.jit.save(traced, path)
+
+
+def _read_torchscript(path: Path) -> nn.Module:
+    refuse_acts(path, "checkpoint")
+    return torch.jit.load(path, map_location="cpu").eval()
+
+
+class Graph(NamedTuple):
+    """A format of graphs.
+
+    Attributes:
+        file: its name in an exported folder.
+        write: the contract to a file; returns the opset of ONNX.
+        read: a file to the contract's function.
+        any_size: whether it takes pictures of every size, and not `graph_sizes` alone.
+    """
+
+    file: str
+    write: Callable[[nn.Module, Path], int | None]
+    read: Callable[[Path], Callable[[Tensor, Tensor], Tensor]]
+    any_size: bool = False
+
+
+GRAPHS = {
+    "torch_export": Graph("model.pt2", _write_program, _read_program),
+    "onnx": Graph("model.onnx", _write_onnx, _read_onnx),
+    "torchscript": Graph("model.pt", _write_torchscript, _read_torchscript, any_size=True),
+}
+CODE = {"torchscript": "TorchScript", "torch_export": "a program of torch.export"}
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def format_of(path: Path) -> str | None:
+    """The format of a file by its name, and of a ``.pt`` by its contents; None where it is no graph."""
+    suffix = path.suffix.lower()
+    named = {Path(graph.file).suffix: name for name, graph in GRAPHS.items()}.get(suffix)
+    return named if named != "torchscript" or _is_torchscript(path) else None
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+def read(path: Path, name: str) -> Exported:
+    """A graph as a generator.
+
+    Args:
+        path: a file that keeps the contract, from here or from elsewhere.
+        name: its format, as `format_of` says.
+
+    Raises:
+        Refused: it is none, lacks a package, or would do something else than compute.
+    """
+    kind = GRAPHS[name]
+    if not path.is_file():
+        raise Refused(f"checkpoint: {path} does not exist")
+    if name in CODE:
+        log.warning(
+            f"checkpoint: {path} is {CODE[name]}, which runs here with your rights; take one from people you trust, or "
+            "safetensors or ONNX"
+        )
+    try:
+        with _quiet():
+            graph = kind.read(path)
+    except Refused:
+        raise
+    except Exception as error:  # whatever a foreign file makes a reader raise
+        raise Refused(f"checkpoint: {path} cannot be read ({_reason(error)})") from None
+    smallest, largest = (1, None) if kind.any_size else graph_sizes()
+    return Exported(graph, path.name, smallest, largest).eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporters warn of, log and print."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:200]
