@@ -51,7 +51,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         Busy: another run is at work in the run folder.
     """
     from inpaint.training.launching import quiet
-    from inpaint.training.resume import finished
+    from inpaint.training.resume import finished, refuse_without_effect
     from inpaint.training.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     refuse_clocks()
@@ -64,6 +64,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         if (figures := finished(start)) is not None:
             print(f"{shown(cfg.paths.run)} is finished, nothing to do")
             return figures
+        refuse_without_effect(start, cfg.trainer.max_steps)
         return _train(cfg, start)
 
 

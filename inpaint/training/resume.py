@@ -151,6 +151,28 @@ class Start:
                 print(f"  changed since: {printable(told)}")
 
 
+def refuse_without_effect(start: Start, updates: int) -> None:
+    """Settings of training that changed after the last update: the record would have them, and no update did.
+
+    Args:
+        start: compared with the settings of now.
+        updates: that the run is to have, `trainer.max_steps`; -1 is without end.
+
+    Raises:
+        Refused: such settings, where nothing is left to train.
+    """
+    if not start.checkpoint or updates < 0 or start.update < updates:
+        return
+    learning = [key for key in start.changed if is_said_at_resume(key)]
+    changed = [start.changed[key] for key in learning if key == "trainer.max_steps" or not key.startswith("trainer.")]
+    if changed:
+        raise Refused(
+            f"resume: {shown(start.folder)} has its {start.update} updates, so {', '.join(changed[:4])}"
+            f"{', ...' if len(changed) > 4 else ''} would change nothing; take it back, set trainer.max_steps above "
+            f"{start.update}, or choose another hydra.run.dir"
+        )
+
+
 def finished(start: Start) -> dict[str, float] | None:
     """The figures of the results, if this very run is done to its end and measured."""
     try:

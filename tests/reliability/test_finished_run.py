@@ -29,6 +29,11 @@ def test_it_does_nothing(tmp_path, capfd):
     assert files(tmp_path / "run") == before
     assert capfd.readouterr().out.strip().splitlines()[-1].endswith("run is finished, nothing to do")
 
+    for changes in (["generator_optimizer.lr=1e-5", "losses.l1.weight=100"], ["trainer.max_steps=1"]):
+        assert command(train, *arguments, *changes) == 2  # no update would have them, and the record would say so
+        assert "run has its 2 updates, so generator_" in capfd.readouterr().err
+        assert files(tmp_path / "run") == before
+
     assert command(train, *arguments, "baselines=[mean]") == 0  # measured anew, not trained anew
     assert "| all | mean |" in (tmp_path / "run" / "results.md").read_text()
     after = files(tmp_path / "run")
