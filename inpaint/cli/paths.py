@@ -91,7 +91,8 @@ def settle(name: str, cfg: DictConfig) -> None:
             problems.append(f"{path}: empty; give a file or folder")
         else:
             with read_write(node):
-                node[key] = str(expanded(value if isinstance(value, str) else typed[path]))
+                text = value if isinstance(value, str) else typed[path]
+                node[key] = text if "://" in text else str(expanded(text))  # a path would lose a stroke of an address
     if problems:
         raise ConfigError("\n".join(problems))
 

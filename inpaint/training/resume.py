@@ -133,7 +133,7 @@ class Start:
         before = self.checkpoint["inpaint"].get("arithmetic")
         if isinstance(before, dict):  # runs of older versions have none
             other = [
-                f"{key} {str(before[key])[:80]!r} -> {now[key]!r}"
+                f"{key} {repr(before[key])[:80]} -> {now[key]!r}"
                 for key in now
                 if before.get(key, now[key]) != now[key]
             ]

@@ -89,7 +89,7 @@ SETTINGS = {
     ("train", "data.augmentation"): "  hue: 0.0               # greatest turn",
     ("train", "losses.l1.per"): "with hole, thin and wide\n                       # holes weigh alike",
     ("evaluate", "lpips"): "# alex | squeeze | vgg, a list",
-    ("predict", "mask_threshold"): "# grey levels",
+    ("predict", "mask_threshold"): "# grey level, 1..255",
     ("preview", "freeze"): "# a new folder for the frozen set",
     ("probe", "layer"): "# layer whose output is probed",
 }

@@ -136,6 +136,12 @@ def printed(results: Results, notes: Sequence[str] = ()) -> str:
     return file.getvalue()
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file gets tables of any width, unless COLUMNS says otherwise."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.mark.parametrize("write", [markdown, printed])
 def test_no_inf_and_no_nan_is_ever_shown(write: Any) -> None:
     text = write(all_perfect())

@@ -46,7 +46,7 @@ def test_nothing_is_executed(marker, capfd, use):
     from PIL import Image
 
     Path("images").mkdir()
-    Image.new("L", (8, 8), 255).save("images/a.png")
+    Image.linear_gradient("L").resize((8, 8)).point(lambda level: 255 * (level > 128)).save("images/a.png")
     main, arguments = USES[use]
     for file in ("plain.ckpt", "zip.ckpt", "old.ckpt"):
         given = [argument.format(file) for argument in arguments]

@@ -146,7 +146,9 @@ def test_others_read_the_folder_of_a_run_at_work(tmp_path, photographs):
     pictures, masks = Path(photographs.removeprefix("data.root="), "val"), tmp_path / "masks"
     masks.mkdir()
     for picture in pictures.iterdir():
-        Image.new("L", (48, 40)).save(masks / picture.name)
+        mask = Image.new("L", (48, 40))
+        mask.paste(255, (10, 10, 20, 20))
+        mask.save(masks / picture.name)
     at = [f"checkpoint={folder}", "device=cpu"]
     for main, arguments in (
         (evaluate, [*at, "trust_paths=true", "baselines=[]", f"hydra.run.dir={tmp_path}/evaluation"]),

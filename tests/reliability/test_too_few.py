@@ -12,7 +12,7 @@ from tests.training.gan import tiny
 
 def test_no_picture(tmp_path):
     (tmp_path / "notes.txt").write_text("none here")
-    with pytest.raises(ValueError, match=r"data\.root: no images \(\.jpeg, \.jpg, \.png, \.webp\) in "):
+    with pytest.raises(ValueError, match=r"data\.root: no images \(jpg, png, webp, tif, bmp\) in "):
         FolderData(Boxes(), str(tmp_path))
 
 

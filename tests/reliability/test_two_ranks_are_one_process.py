@@ -13,7 +13,7 @@ from inpaint.files import checkpoint
 from inpaint.losses.adversarial import RelativisticAverage, SoftMask, Wasserstein
 from inpaint.losses.reconstruction import L1, L2
 from inpaint.masks import Boxes
-from inpaint.networks.generators.mat import MAT
+from inpaint.networks.generators.mat import UniformMAT
 from tests.reliability.commands import SMALL, finish, start
 from tests.reliability.ranks import fit, loader, rows, state, together
 from tests.training.gan import tiny
@@ -65,7 +65,7 @@ def test_equal_in_parts():
 
 def mat():
     sizes = {"width": 8, "heads": 2, "depths": (1, 1, 1), "windows": (4, 4, 4), "halvings": 1}
-    return MAT(**sizes, base=4, most=8, latent=4, mapping=1, style=4)
+    return UniformMAT(**sizes, base=4, most=8, latent=4, mapping=1, style=4)
 
 
 PARTS = {  # what divides by something of the whole batch: pixels of holes, or means of verdicts; and what draws noise

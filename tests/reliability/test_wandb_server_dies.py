@@ -18,7 +18,7 @@ from tests.training.wandb_server import serving
 def test_the_server_dies_mid_run(tmp_path):
     settings = ["logger=wandb", "logger.wandb.finish_timeout=2", "baselines=[]", "hydra.run.dir=one"]
     small = [setting for setting in SMALL if "panel" not in setting]
-    longer = ["trainer.max_steps=100000", "+trainer.max_time=00:00:00:05", "trainer.val_check_interval=null"]
+    longer = ["trainer.max_steps=100000", "+trainer.max_time=00:00:00:05", "trainer.val_check_interval=100000"]
     longer += ["~callbacks.panel", "callbacks.checkpoint.every=100000", "generator.width=4"]
     with serving() as server:
         training = subprocess.Popen(

@@ -12,7 +12,6 @@ import tarfile
 
 import pytest
 from omegaconf import OmegaConf
-from tests.test_config import stored
 
 from inpaint import predict
 from inpaint.cli.command import bounded_yaml
@@ -23,6 +22,7 @@ from inpaint.data.shards import Shards
 from inpaint.masks.objects import Objects
 from inpaint.pictures.reading import LARGEST_FILE, BadImage, open_image
 from inpaint.settings import ConfigError, Refused
+from tests.config.test_config import stored
 from tests.data.test_shards import encoded, write
 from tests.security.test_broken_runs import ALIASES, MERGES
 from tests.security.test_malformed_checkpoints import NETWORK, NODE

@@ -191,7 +191,7 @@ def test_the_command_says_so_in_a_line(command):
     content = genuine()
     config(generator=NODE | {"_target_": "\x1b]0;title\x07"})(content)
     torch.save(content, "x.ckpt")
-    Image.new("L", (8, 8), 255).save("mask.png")
+    Image.linear_gradient("L").resize((8, 8)).point(lambda level: 255 * (level > 128)).save("mask.png")
     arguments = ["checkpoint=x.ckpt", "images=mask.png", "holes=mask.png", "output=out"]
     error = command(predict, *arguments, code=2)
     assert "\\x1b]0;title\\x07" in error and "\x1b" not in error and len(error.splitlines()) == 1

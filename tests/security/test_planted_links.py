@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     for name in ("images/a.png", "images/deep/b.png"):
         Image.fromarray(smooth_picture(0, 16, 16)).save(name)
-    Image.new("L", (16, 16), 255).save("mask.png")
+    Image.linear_gradient("L").resize((16, 16)).point(lambda level: 255 * (level > 128)).save("mask.png")
     (tmp_path / "precious").write_text(PRECIOUS)
     (tmp_path / "elsewhere").mkdir()
     return tmp_path

@@ -188,7 +188,8 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(folders: Path, capsy
         "one.png: broken picture",
     ):
         assert said in text
-    assert len(lines) == 6 and all(line.startswith("inpaint-study: ") for line in lines)
+    ours = [line for line in lines if line.startswith("inpaint-study: ")]
+    assert len(ours) == 6
     assert not (folders / "study").exists() and not list(folders.glob(".*"))
 
     command(*arguments, "--missing", "skip")

@@ -71,7 +71,7 @@ def test_a_job_folder_with_another_job_is_refused_and_kept(sweep):
     Path("sweep/jobs.json").unlink()
     before = Path("sweep/1/job.json").read_text()
     done = sweep(psnr_of_the_seed, "seed=0,2")
-    assert done.code == 1 and "1 holds another job (seed=1)" in done.out.replace("\n", "")
+    assert done.code == 1 and "1 holds another job (seed=1)" in " ".join(done.out.split())
     assert Path("sweep/1/job.json").read_text() == before
 
 
