@@ -64,6 +64,7 @@ def test_equal_in_parts():
 
 
 def mat():
+    torch.manual_seed(0)  # a process of ranks has drawn for other tests before
     sizes = {"width": 8, "heads": 2, "depths": (1, 1, 1), "windows": (4, 4, 4), "halvings": 1}
     return UniformMAT(**sizes, base=4, most=8, latent=4, mapping=1, style=4)
 
