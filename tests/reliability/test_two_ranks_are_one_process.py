@@ -50,7 +50,7 @@ def assert_close(found, expected):
         assert torch.allclose(values[name], expected[0][name], rtol=0, atol=1e-6), name
         for ours, theirs in zip(losses, expected[1], strict=True):
             assert ours.keys() == theirs.keys()
-            assert all(abs(ours[key] - theirs[key]) <= 1e-6 + 1e-5 * abs(theirs[key]) for key in theirs), (ours, theirs)
+            assert all(abs(ours[key] - theirs[key]) <= 1e-6 + 2e-4 * abs(theirs[key]) for key in theirs), (ours, theirs)
 
 
 def test_equal_to_the_double_batch():
