@@ -5,8 +5,9 @@
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. A picture with several masks, `_mask001` and so on, has a result for each, called like the mask.
-Results have their picture's format, name and place below the output folder, its transparency, profile and EXIF data,
-upright. Outside the hole every pixel is as it was, to the bit, in formats without loss.
+`holes=alpha` repairs what is transparent in each picture, and `masks=strokes` draws holes. Results have their picture's
+format, name and place below the output folder, its transparency, profile and EXIF data, upright. Outside the hole every
+pixel is as it was, to the bit, in formats without loss.
 
 Everything is checked before the first picture is repaired. A picture that cannot be read, or whose hole comes out with
 NaN or infinite pixels, stops no other: the ones that are not written are named at the end, with exit code 1. What an
@@ -39,21 +40,28 @@ if TYPE_CHECKING:
     from inpaint.predict.predictor import Repaired
 
 # Settings that do not change what a result looks like.
-INDIFFERENT = ("images", "holes", "output", "overwrite", "device", "batch_size", "truth", "trust_paths")
+INDIFFERENT = ("images", "holes", "output", "overwrite", "device", "batch_size", "truth", "trust_paths", "missing")
 SETTINGS = ("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed")
 MOST_LINES = 20  # of pictures that are not written
 
 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
-    from inpaint.predict.holes import look
+    from inpaint.predict.holes import ALPHA, look
 
     check(cfg)
+    masks = hydra.utils.instantiate(cfg.masks, _convert_="all") if chosen(cfg.get("masks")) else None
+    if (cfg.holes is None) == (masks is None):
+        raise Refused("holes: give holes=..., or masks=... for holes that are drawn, one of the two")
+    choice("missing", cfg.missing, ("error", "skip"))
+    alpha = cfg.holes == ALPHA
+    files = None if alpha or masks is not None else Path(cfg.holes)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
-    jobs = plan(cfg.images, Path(cfg.holes), output, cfg.format, samples, extras, cfg.overwrite)
-    holes, line = look([job.mask for job in jobs], cfg)
+    skip = cfg.missing == "skip"
+    jobs = plan(cfg.images, files, output, cfg.format, samples, extras, cfg.overwrite, skip, alpha)
+    holes, line = look(jobs, cfg, masks)
     print(line)
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
     refine = hydra.utils.instantiate(cfg.refine, _convert_="all") if chosen(cfg.refine) else None
@@ -69,16 +77,13 @@ def run(cfg: DictConfig) -> None:
 
         truths = find_truths(Path(cfg.truth), jobs)
 
-    def read_hole(job: Job) -> "Tensor":
-        return holes(job.mask)
-
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
-        records = Records(output, [*_settings(cfg), holes.reader.polarity])
+        records = Records(output, [*_settings(cfg), holes.taken])
         if not (cfg.overwrite or fresh):
             records.refuse_others(jobs)
         sweep(jobs)
-        failed = _work(jobs, predictor, records, read_hole)
+        failed = _work(jobs, predictor, records, holes)
     print(f"{len(jobs) - len(failed)} pictures repaired, in {cfg.output}")
     if refine is not None and refine.done:
         print(f"windows refined: {', '.join(f'{end} ({number})' for end, number in refine.done.most_common())}")
@@ -88,7 +93,7 @@ def run(cfg: DictConfig) -> None:
         method = str(Path(cfg.checkpoint).name) if cfg.checkpoint else type(predictor.generator).__name__
         written = [job for job in jobs if job.output not in failed]
         plain = None if refine is None else predictor.unrefined()
-        publish_figures(output / "figures", method, written, truths, read_hole, plain)
+        publish_figures(output / "figures", method, written, truths, holes, plain)
         print(f"figures: {output / 'figures'}, the files of inpaint-evaluate")
     if failed:
         _leave(failed, len(jobs))
@@ -180,6 +185,10 @@ def _repair(
     ready: "Sequence[tuple[Job, Photograph, np.ndarray]]", predictor: Predictor, records: Records
 ) -> "Iterator[tuple[Job, Photograph, str | None]]":
     """Repair pictures together and write them; how each was taken apart, or None where it is no picture."""
+    from dataclasses import replace
+
+    import numpy as np
+
     pictures, holes = [photograph.pixels for _, photograph, _ in ready], [hole for _, _, hole in ready]
     samples = max((len(job.outputs) for job, _, _ in ready), default=0)
     raw = any("raw" in job.extras for job, _, _ in ready)
@@ -190,6 +199,9 @@ def _repair(
             yield job, photograph, None
             continue
         key = records.key(job)
+        if job.mask == job.image and photograph.alpha is not None:  # what was transparent and is painted shows now
+            opaque = np.where(hole, np.iinfo(photograph.alpha.dtype).max, photograph.alpha)
+            photograph = replace(photograph, alpha=opaque.astype(photograph.alpha.dtype))
         _write(job, photograph, each)
         records.add(job, key, float(hole.mean()), each[0].taken)
         yield job, photograph, each[0].taken

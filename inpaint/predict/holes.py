@@ -1,19 +1,28 @@
 """Where the holes of the pictures are that are to be repaired, looked at before any work."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from inpaint import rng
+from inpaint.masks import Masks
 from inpaint.pictures.mask_files import MOSTLY, MaskReader, Polarity, check_shares, colour_of
+from inpaint.pictures.reading import BadImage
+from inpaint.pictures.writing import read_photograph
+from inpaint.predict.jobs import Job
 from inpaint.progress import track
 from inpaint.settings import Refused, choice, whole
 
+ALPHA = "alpha"  # in place of a file: the hole is what is transparent in the picture
+# Settings on how the files of masks are read, and what they are when nobody sets them.
+OF_FILES = {"mask_threshold": None, "mask_channel": "auto", "mask_colour": None, "polarity": "auto"}
 SURELY = 0.8  # mean share of white above which black is the hole: holes are hardly ever so large
 
 
@@ -22,41 +31,116 @@ class Holes:
     """How the holes of pictures are read.
 
     Args:
-        reader: of their masks.
+        read: the hole of a job, float32 ``(1, H, W)``, 1 = hole.
         dilate: pixels by which they grow in all directions, over what is left of damage at their borders.
+        taken: what was decided about them that no setting says.
     """
 
-    reader: MaskReader
+    read: Callable[[Job], Tensor]
     dilate: int = 0
+    taken: str = ""
 
-    def __call__(self, mask: Path) -> Tensor:
+    def __call__(self, job: Job) -> Tensor:
         """float32 ``(1, H, W)``, 1 = hole.
 
         Raises:
             BadImage: it cannot be read, or is no mask.
         """
-        hole = self.reader(mask)
-        if not self.dilate or not hole.any():
-            return hole
-        known = (1 - hole[0]).byte().numpy()
-        distance = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        return torch.from_numpy(distance <= self.dilate).float()[None]
+        return grown(self.read(job), self.dilate)
 
 
-def look(masks: Sequence[Path], cfg: DictConfig) -> tuple[Holes, str]:
-    """Read every mask and decide which of white and black is the hole.
+def grown(hole: Tensor, pixels: int) -> Tensor:
+    """A hole float32 ``(1, H, W)`` with what is up to so many pixels from it."""
+    if not pixels or not hole.any():
+        return hole
+    known = (1 - hole[0]).byte().numpy()
+    distance = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return torch.from_numpy(distance <= pixels).float()[None]
+
+
+def look(jobs: Sequence[Job], cfg: DictConfig, masks: Masks | None = None) -> tuple[Holes, str]:
+    """Look at the hole of every picture.
 
     Returns:
-        What reads the holes so, and a line on what was taken.
+        What reads the holes, and a line on what was taken.
 
     Args:
-        masks: the file of each picture.
+        jobs: the pictures; those with a problem are passed over where their holes are in themselves.
         cfg: of the command.
+        masks: a generator of masks, in place of files.
 
     Raises:
         Refused: a mask cannot be read or is none, no mask has a hole, or what the hole is cannot be told.
     """
     dilate = whole("dilate", cfg.dilate, 0)
+    if masks is None and cfg.holes != ALPHA:
+        return _of_files([job.mask for job in jobs if job.mask is not None], cfg, dilate)
+    source = f"holes={ALPHA}" if masks is None else "masks"
+    for name, usual in OF_FILES.items():
+        if cfg[name] != usual and not (masks is None and name == "mask_threshold"):
+            raise Refused(f"{name}: says how files of masks are read, and {source} reads none; leave it out")
+    if masks is None:
+        holes = Holes(Transparent(cfg.mask_threshold), dilate, ALPHA)
+        what = "what is transparent is the hole" + (
+            "" if cfg.mask_threshold is None else f" below {cfg.mask_threshold}"
+        )
+    else:
+        holes, what = Holes(Generated(masks, cfg.seed), dilate), f"masks are generated, seed={cfg.seed}"
+    shares = [
+        float(holes.read(job).mean()) for job in track(jobs, "looking at holes", "pictures") if job.problem is None
+    ]
+    check_shares(shares, "holes", True, "give other holes" if masks is None else "give other masks, or another seed")
+    return holes, _line(shares, what, dilate)
+
+
+def _line(shares: Sequence[float], what: str, dilate: int) -> str:
+    mean = f"{sum(shares) / max(1, len(shares)):.1%} of the pictures, "
+    each = f"{min(shares, default=0):.1%} to {max(shares, default=0):.1%} of each"
+    return f"holes: {mean}{each}; {what}" + (f"; then grown by {dilate} pixels" if dilate else "")
+
+
+class Transparent:
+    """Holes where pictures are transparent.
+
+    Args:
+        threshold: the alpha, 1..255, below which a pixel is hole; None: all that is not wholly opaque.
+
+    Raises:
+        Refused: it is none.
+    """
+
+    def __init__(self, threshold: int | None) -> None:
+        if threshold is not None and (whole("mask_threshold", threshold, 1) > 255):
+            raise Refused(f"mask_threshold: give an alpha, 1..255, below which holes={ALPHA} is hole; got {threshold}")
+        self.threshold = 255 if threshold is None else threshold
+
+    def __call__(self, job: Job) -> Tensor:
+        """float32 ``(1, H, W)``, 1 = hole."""
+        alpha = read_photograph(job.image).alpha
+        if alpha is None:
+            raise BadImage(f"{job.image}: is not transparent anywhere, and holes={ALPHA} asks for it")
+        level = self.threshold * (np.iinfo(alpha.dtype).max // 255)
+        return torch.from_numpy((alpha < level).astype(np.float32))[None]
+
+
+class Generated:
+    """Holes that a kind of mask draws, for each picture by its name.
+
+    Args:
+        masks: the kind.
+        seed: another one draws others.
+    """
+
+    def __init__(self, masks: Masks, seed: int) -> None:
+        self.masks, self.seed = masks, seed
+
+    def __call__(self, job: Job) -> Tensor:
+        """float32 ``(1, H, W)``, 1 = hole."""
+        return self.masks(torch.tensor([rng.key(self.seed, "holes", job.name)]), job.size)[0]
+
+
+def _of_files(masks: Sequence[Path], cfg: DictConfig, dilate: int) -> tuple[Holes, str]:
+    """Read every mask and decide which of white and black is the hole; as `look`."""
     choice("polarity", cfg.polarity, ("auto", "white", "black"))
     colour = colour_of(cfg.mask_colour, "mask_colour") if cfg.mask_colour is not None else None
     reader = MaskReader(
@@ -75,12 +159,13 @@ def look(masks: Sequence[Path], cfg: DictConfig) -> tuple[Holes, str]:
     other = "white" if polarity == "black" else "black"
     check_shares(holes, "holes", True, f"{polarity} is the hole, {reason}; polarity={other} where {other} is")
     taken = "".join(f"; {number} read by their {remark}" for remark, number in remarks.most_common(5))
-    grown = f"; then grown by {dilate} pixels" if dilate else ""
-    line = (
-        f"holes: {sum(holes) / len(holes):.1%} of the pictures, {min(holes):.1%} to {max(holes):.1%} of each; "
-        f"{polarity} is the hole, {reason}{taken}{grown}"
-    )
-    return Holes(replace(reader, polarity=polarity), dilate), line
+    reader = replace(reader, polarity=polarity)
+
+    def read(job: Job) -> Tensor:
+        assert job.mask is not None
+        return reader(job.mask)
+
+    return Holes(read, dilate, polarity), _line(holes, f"{polarity} is the hole, {reason}{taken}", dilate)
 
 
 def decide(white: float, asked: str) -> tuple[Polarity, str]:

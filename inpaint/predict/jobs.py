@@ -7,13 +7,14 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from inpaint.files.folder import leads_out
 from inpaint.files.untrusted import TABLE, Unreadable, read_text
+from inpaint.pictures.names import called
 from inpaint.settings import Refused, listed
 
 LISTS = (".txt", ".lst", ".list")
@@ -26,7 +27,7 @@ SCRATCH = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")  # what `folder.replacing` writ
 class Job(NamedTuple):
     """A picture, its mask and where the results go.
 
-    image, mask: the files.
+    image, mask: the files; one and the same where the hole is in the picture itself, and no mask where none is a file.
     outputs: a file for each sample.
     name: the picture's relative path without suffix.
     format: in which it is written, as Pillow calls it.
@@ -36,7 +37,7 @@ class Job(NamedTuple):
     """
 
     image: Path
-    mask: Path
+    mask: Path | None
     outputs: tuple[Path, ...]
     name: str = ""
     format: str = "PNG"
@@ -104,43 +105,53 @@ def _listed(file: Path) -> tuple[list[Path], Path]:
 
 def plan(
     images: str | Path,
-    holes: Path,
+    holes: Path | None,
     output: Path,
     format: str | None = None,
     samples: int = 1,
     extras: Sequence[str] = (),
     overwrite: bool = False,
+    skip: bool = False,
+    alpha: bool = False,
 ) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Args:
         images: as `find_pictures` takes them.
-        holes: a folder of masks, or one for all.
+        holes: a folder of masks, or one for all; None where no file holds them.
         output: the folder of the results; pictures that lie below it are no inputs.
         format: of the results; None is each picture's own.
         samples: results for each picture.
         extras: of `EXTRAS`, what is written besides.
         overwrite: whether results may take the place of the pictures that they are made of.
+        skip: whether pictures without a mask are left out, as a problem of their own.
+        alpha: whether the hole of each picture is what is transparent in it.
 
     Raises:
         Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
-    from inpaint.pictures.pairing import Match, pair_masks
-
     if output.exists() and not output.is_dir():
         raise Refused(f"output: {output} is a file; give a folder")
     found, root = find_pictures(images)
     if output.is_dir() and not output.resolve().samefile(root.resolve()):
         home = output.resolve()
         found = [path for path in found if not path.resolve().is_relative_to(home)] or found
-    if holes.is_file():
-        pairs = [Match(image, holes, image.relative_to(root)) for image in found]
-    else:
-        pairs = pair_masks(found, root, holes, "holes")
-    jobs = [_job(pair.picture, pair.mask, pair.file, output, format, samples, extras) for pair in pairs]
+    jobs, lacking = [], []
+    reason = "is not transparent anywhere" if alpha else f"has no mask of its name in {holes}"
+    for image, mask, file in _paired(found, root, holes, alpha):
+        if mask is None and (alpha or holes is not None):
+            lacking.append(Job(image, None, (output / file,), called(file), problem=f"{image}: {reason}"))
+        else:
+            jobs.append(_job(image, mask, file, output, format, samples, extras))
+    if lacking and not (skip and jobs):
+        names = listed([job.name for job in lacking])
+        advice = "; missing=skip leaves them out" if jobs else ""
+        what = "are not transparent anywhere" if alpha else f"have no mask of their name in {holes}"
+        raise Refused(f"holes: {len(lacking)} of {len(jobs) + len(lacking)} pictures {what}: {names}{advice}")
 
-    pictures, masks = {job.image.resolve() for job in jobs}, {job.mask.resolve() for job in jobs}
+    pictures = {job.image.resolve() for job in jobs}
+    masks = {job.mask.resolve() for job in jobs if job.mask is not None and holes is not None}
     written: dict[Path, Path] = {}
     for job in jobs:
         for file in job.files:
@@ -151,25 +162,54 @@ def plan(
                 raise Refused(f"output: {written[file]} and {job.image} would both be written to {file}")
             if file.is_symlink() or leads_out(output, file.relative_to(output)):
                 raise Refused(f"output: {file} is a link, or behind one that leads out of {output}; remove it")
-    return jobs
+    return jobs + lacking
+
+
+def _paired(
+    found: Sequence[Path], root: Path, holes: Path | None, alpha: bool
+) -> Iterator[tuple[Path, Path | None, Path]]:
+    """Pictures, their masks where they have one, and the relative paths that results are called by."""
+    from inpaint.pictures.pairing import match_masks
+
+    if holes is None or holes.is_file():
+        for image in found:
+            own = image if alpha and _may_be_transparent(image) else None
+            yield image, holes or own, image.relative_to(root)
+        return
+    pairs, lacking = match_masks(found, root, holes, "holes")
+    yield from pairs
+    names = set(lacking)
+    for image in found:
+        if called(image.relative_to(root)) in names:
+            yield image, None, image.relative_to(root)
+
+
+def _may_be_transparent(image: Path) -> bool:
+    """By its header; a file that cannot be read may be anything."""
+    from inpaint.pictures.reading import BadImage
+    from inpaint.pictures.writing import read_header
+
+    try:
+        return read_header(image).transparent
+    except BadImage:
+        return True
 
 
 def _job(
-    image: Path, mask: Path, file: Path, output: Path, format: str | None, samples: int, extras: Sequence[str]
+    image: Path, mask: Path | None, file: Path, output: Path, format: str | None, samples: int, extras: Sequence[str]
 ) -> Job:
     """A picture with its mask, whose sizes agree; or with what is wrong with it."""
-    from inpaint.pictures.names import called
     from inpaint.pictures.reading import BadImage, image_size
     from inpaint.pictures.writing import named, read_header, written_format
 
-    mask_size = image_size(mask)
+    mask_size = None if mask in (None, image) else image_size(mask)
     own_name = file.with_suffix(image.suffix)
     try:
         header = read_header(image)
     except BadImage as error:
         return Job(image, mask, (output / own_name,), called(file), problem=str(error))
     wanted = written_format(header, format)
-    if header.size != mask_size:
+    if mask_size is not None and header.size != mask_size:
         size = f"{header.size[1]} x {header.size[0]}"
         raise BadImage(f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {image} has {size}")
     path = named(output / own_name, wanted)
@@ -259,7 +299,8 @@ class Records:
         return path.relative_to(self.file.parent).as_posix().encode(errors="backslashreplace").decode()
 
     def _key(self, job: Job) -> str:
-        about = [self.settings, str(job.image), str(job.mask), *map(_state, (job.image, job.mask)), job.format]
+        files = [job.image, *([] if job.mask is None else [job.mask])]
+        about = [self.settings, str(job.image), str(job.mask), *map(_state, files), job.format]
         return hashlib.sha256(json.dumps(about, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from inpaint import predict
-from inpaint.predict.holes import decide
+from inpaint.masks import Boxes
+from inpaint.predict.holes import Generated, decide
+from inpaint.predict.jobs import Job
 from inpaint.predict.kinds import holes_of
 from inpaint.settings import Refused
 from tests.pictures.test_mask_files import HOLE, INVERTED, LEVELS, NOISE, PLAIN, antialiased, layer, stroke, two
@@ -112,3 +114,78 @@ def test_what_the_hole_is():
 def test_levels_of_a_channel_are_the_mask_where_one_is_named(repaired):
     changed, _ = repaired(layer(NOISE, LEVELS), "mask_channel=alpha")
     assert np.array_equal(changed, HOLE)
+
+
+# ---- holes that no file of masks holds
+
+
+def changed_in(folder, name):
+    """Which pixels of a result are not those of `NOISE`, and the alpha of it, if it has one."""
+    with Image.open(folder / "out" / name) as picture:
+        bands = np.array(picture)
+    return (bands[..., :3] != NOISE).any(axis=2), bands[..., 3] if bands.shape[2] == 4 else None
+
+
+def test_what_is_transparent_is_painted_and_opaque_then(command, tmp_path):
+    edge = np.roll(HOLE, 1, axis=1) & ~HOLE  # half transparent
+    layer(NOISE, np.where(HOLE, 0, np.where(edge, 128, 255))).save(tmp_path / "p.png")
+    common = ["generator=mean", "images=p.png", "holes=alpha", "output=out"]
+    assert "what is transparent is the hole" in command(predict, *common)
+    changed, alpha = changed_in(tmp_path, "p.png")
+    assert np.array_equal(changed, HOLE | edge) and (alpha == 255).all()
+    command(predict, *common, "mask_threshold=100")
+    changed, alpha = changed_in(tmp_path, "p.png")
+    assert np.array_equal(changed, HOLE) and np.array_equal(alpha, np.where(edge, 128, 255))
+
+
+def test_pictures_without_a_mask_are_refused_or_left_out(command, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for name in ("a", "b", "c"):
+        Image.fromarray(NOISE).save(tmp_path / f"images/{name}.png")
+    two(0, 255).save(tmp_path / "masks/b.png")
+    common = ["generator=mean", "images=images", "output=out"]
+    message = "holes: 2 of 3 pictures have no mask of their name in masks: a, c; missing=skip leaves them out"
+    assert message in command(predict, *common, "holes=masks", code=2)
+    assert not (tmp_path / "out").exists()
+    said = command(predict, *common, "holes=masks", "missing=skip", code=1)
+    assert "2 of 3 pictures are not written:\n  images/a.png: has no mask of its name in masks\n" in said
+    assert np.array_equal(changed_in(tmp_path, "b.png")[0], HOLE) and not (tmp_path / "out/a.png").exists()
+
+    layer(NOISE).save(tmp_path / "images/a.png")
+    assert "2 of 3 pictures are not transparent anywhere: b, c; missing=skip" in command(
+        predict, *common, "holes=alpha", code=2
+    )
+    said = command(predict, *common, "holes=alpha", "missing=skip", "output=out2", code=1)
+    assert "images/b.png: is not transparent anywhere" in said and (tmp_path / "out2/a.png").exists()
+
+
+def test_holes_are_drawn_by_any_kind_of_masks_with_a_seed(command, tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "p.png")
+    common = ["generator=mean", "images=p.png", "output=out", "masks=boxes"]
+    drawn = {}
+    for seed in (3, 4):
+        assert f"masks are generated, seed={seed}" in command(predict, *common, f"seed={seed}", "overwrite=true")
+        drawn[seed] = changed_in(tmp_path, "p.png")[0]
+        hole = Generated(Boxes(), seed)(Job(tmp_path, None, (), "p", size=(48, 64)))[0].numpy() > 0
+        assert np.array_equal(drawn[seed], hole) and hole.any()
+    assert not np.array_equal(drawn[3], drawn[4])
+    assert "were done before" in command(predict, *common, "seed=4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "holes: give holes=..., or masks=... for holes that are drawn"),
+        (["holes=mask.png", "masks=boxes"], "holes: give holes=..., or masks=..."),
+        (["masks=boxes", "polarity=black"], "polarity: says how files of masks are read, and masks reads none"),
+        (["holes=alpha", "mask_colour=red"], "mask_colour: says how files of masks are read, and holes=alpha reads"),
+        (["holes=alpha", "mask_threshold=256"], "mask_threshold: give an alpha, 1..255"),
+        (["holes=alpha", "missing=none"], "missing: give one of error, skip; got 'none'"),
+        (["holes=alpha"], "holes: 1 of 1 pictures are not transparent anywhere: p\n"),
+    ],
+)
+def test_sources_of_holes_that_mean_nothing(arguments, message, command, tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "p.png")
+    two(0, 255).save(tmp_path / "mask.png")
+    assert message in command(predict, "generator=mean", "images=p.png", "output=out", *arguments, code=2)
