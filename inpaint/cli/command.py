@@ -45,6 +45,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
         _leave(name, message)
     if (words := re.match(r"help[= ]?(.*)", " ".join(sys.argv[1:]))) is not None:
         return _help(name, words[1])
+    sys.argv[1:] = paths.as_texts(name, sys.argv[1:])
 
     def chosen(cfg: DictConfig) -> Any:
         refuse_namesakes()
@@ -108,6 +109,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
     """
     if message := too_long(overrides) or no_option(name, overrides) or paths.unreadable(name, overrides):
         raise Refused(message)
+    overrides = paths.as_texts(name, overrides)
     made: list[Made] = []
     errors: list[tuple[Exception, DictConfig]] = []
 

@@ -33,7 +33,25 @@ OWN = {
 OF_GROUPS = {"data": "data", "masks": "masks", "validation_masks": "masks"}  # whose row lists them
 SEVERAL = ("checkpoint", "weights", "results", "data.train", "data.validation")  # may be lists or have names
 SHARES = ("data.validation",)  # may be numbers
+TEXTS = {"predict": ("mask_colour", "mask_pattern")}  # that Hydra's grammar would take apart: #ff0000, {stem}_mask.png
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+
+
+def as_texts(name: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with quotes around the values of settings that are texts and no paths.
+
+    Null, what has quotes, what refers to another setting and several values for a sweep are left as they are.
+
+    Examples:
+        >>> as_texts("predict", ["mask_colour=#ff0000", "mask_colour=null", "seed=1"])
+        ["mask_colour='#ff0000'", 'mask_colour=null', 'seed=1']
+    """
+    quoted_ones = []
+    for argument in arguments:
+        key, _, text = argument.partition("=")
+        is_text = key in TEXTS.get(name, ()) and text not in ("", "null") and text[0] not in "'\"$[" and "," not in text
+        quoted_ones.append(_override(key, text) if is_text else argument)
+    return quoted_ones
 
 
 def unreadable(name: str, arguments: Sequence[str]) -> str | None:

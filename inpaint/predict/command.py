@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # Settings that do not change what a result looks like.
 INDIFFERENT = ("images", "holes", "output", "overwrite", "device", "batch_size", "truth", "trust_paths", "missing")
-SETTINGS = ("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed")
+SETTINGS = ("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed", "feather")
 MOST_LINES = 20  # of pictures that are not written
 
 
@@ -60,9 +60,13 @@ def run(cfg: DictConfig) -> None:
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
     skip = cfg.missing == "skip"
-    jobs = plan(cfg.images, files, output, cfg.format, samples, extras, cfg.overwrite, skip, alpha)
+    jobs = plan(cfg.images, files, output, cfg.format, samples, extras, cfg.overwrite, skip, alpha, cfg.mask_pattern)
     holes, line = look(jobs, cfg, masks)
     print(line)
+    if cfg.feather:
+        print(
+            f"feather: known pixels less than {cfg.feather + 1} pixels from a hole change too, where it fades into them"
+        )
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
     refine = hydra.utils.instantiate(cfg.refine, _convert_="all") if chosen(cfg.refine) else None
     settings = {name: cfg[name] for name in SETTINGS}

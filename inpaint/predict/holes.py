@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig
@@ -16,6 +15,7 @@ from inpaint.masks import Masks
 from inpaint.pictures.mask_files import MOSTLY, MaskReader, Polarity, check_shares, colour_of
 from inpaint.pictures.reading import BadImage
 from inpaint.pictures.writing import read_photograph
+from inpaint.predict.growth import grown
 from inpaint.predict.jobs import Job
 from inpaint.progress import track
 from inpaint.settings import Refused, choice, whole
@@ -46,16 +46,8 @@ class Holes:
         Raises:
             BadImage: it cannot be read, or is no mask.
         """
-        return grown(self.read(job), self.dilate)
-
-
-def grown(hole: Tensor, pixels: int) -> Tensor:
-    """A hole float32 ``(1, H, W)`` with what is up to so many pixels from it."""
-    if not pixels or not hole.any():
-        return hole
-    known = (1 - hole[0]).byte().numpy()
-    distance = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return torch.from_numpy(distance <= pixels).float()[None]
+        hole = self.read(job)[0].numpy() > 0.5
+        return torch.from_numpy(grown(hole, self.dilate)).float()[None]
 
 
 def look(jobs: Sequence[Job], cfg: DictConfig, masks: Masks | None = None) -> tuple[Holes, str]:

@@ -113,6 +113,7 @@ def plan(
     overwrite: bool = False,
     skip: bool = False,
     alpha: bool = False,
+    pattern: str | None = None,
 ) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
@@ -126,6 +127,7 @@ def plan(
         overwrite: whether results may take the place of the pictures that they are made of.
         skip: whether pictures without a mask are left out, as a problem of their own.
         alpha: whether the hole of each picture is what is transparent in it.
+        pattern: the name of a picture's mask below `holes`, in the picture's folder there: ``{stem}_mask.png``.
 
     Raises:
         Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
@@ -139,7 +141,7 @@ def plan(
         found = [path for path in found if not path.resolve().is_relative_to(home)] or found
     jobs, lacking = [], []
     reason = "is not transparent anywhere" if alpha else f"has no mask of its name in {holes}"
-    for image, mask, file in _paired(found, root, holes, alpha):
+    for image, mask, file in _paired(found, root, holes, alpha, pattern):
         if mask is None and (alpha or holes is not None):
             lacking.append(Job(image, None, (output / file,), called(file), problem=f"{image}: {reason}"))
         else:
@@ -166,11 +168,14 @@ def plan(
 
 
 def _paired(
-    found: Sequence[Path], root: Path, holes: Path | None, alpha: bool
+    found: Sequence[Path], root: Path, holes: Path | None, alpha: bool, pattern: str | None
 ) -> Iterator[tuple[Path, Path | None, Path]]:
     """Pictures, their masks where they have one, and the relative paths that results are called by."""
     from inpaint.pictures.pairing import match_masks
 
+    if pattern is not None:
+        yield from _by_pattern(found, root, holes, pattern)
+        return
     if holes is None or holes.is_file():
         for image in found:
             own = image if alpha and _may_be_transparent(image) else None
@@ -182,6 +187,21 @@ def _paired(
     for image in found:
         if called(image.relative_to(root)) in names:
             yield image, None, image.relative_to(root)
+
+
+def _by_pattern(
+    found: Sequence[Path], root: Path, holes: Path | None, pattern: str
+) -> Iterator[tuple[Path, Path | None, Path]]:
+    """The same by a pattern of the masks' names; pictures that are masks of others are left out."""
+    if "{stem}" not in pattern:
+        raise Refused(f"mask_pattern: give the name of a mask with {{stem}} in it, {{stem}}_mask.png; got {pattern}")
+    if holes is None or not holes.is_dir():
+        raise Refused("mask_pattern: names masks in a folder; give holes=FOLDER, or leave mask_pattern out")
+    masks = {image: holes / image.relative_to(root).parent / pattern.replace("{stem}", image.stem) for image in found}
+    others = {mask.resolve() for image, mask in masks.items() if mask != image}
+    for image, mask in masks.items():
+        if image.resolve() not in others:
+            yield image, mask if mask.is_file() else None, image.relative_to(root)
 
 
 def _may_be_transparent(image: Path) -> bool:
@@ -202,7 +222,7 @@ def _job(
     from inpaint.pictures.reading import BadImage, image_size
     from inpaint.pictures.writing import named, read_header, written_format
 
-    mask_size = None if mask in (None, image) else image_size(mask)
+    mask_size = None if mask is None or mask == image else image_size(mask)
     own_name = file.with_suffix(image.suffix)
     try:
         header = read_header(image)

@@ -48,6 +48,8 @@ class Predictor:
         batch_size: windows of one size that the network sees together; None is 8 on a GPU and 1 elsewhere.
         seed: of the noise that some generators draw. What they draw for a window follows from it, the sample and the
             window's number.
+        feather: pixels by which holes are painted larger, and over which what is painted fades into what is known;
+            known pixels there change.
         refine: what makes better what the generator painted in a window: `refine.Pyramid`, `texture.Texture`.
         sizes: settings of `tiles.Sizes`: strategy, tile, context, overlap, multiple.
 
@@ -73,6 +75,7 @@ class Predictor:
         precision: str = "auto",
         batch_size: int | None = None,
         seed: int = 0,
+        feather: int = 0,
         refine: "Refinement | None" = None,
         **sizes: Any,
     ) -> None:
@@ -80,6 +83,7 @@ class Predictor:
 
         self.generator, self.device, self.seed, self.refine = generator.to(device), device, seed, refine
         self.sizes = Sizes(**sizes)
+        self.feather = whole("feather", feather, 0)
         self.precision = choice("precision", str(precision), PRECISIONS)
         on_gpu = device.startswith("cuda")
         self.batch_size = (ON_GPU if on_gpu else 1) if batch_size is None else whole("batch_size", batch_size, 1)
@@ -123,6 +127,7 @@ class Predictor:
             Refused: other shapes, types or values.
             NotFinite: pixels of the hole came out NaN or infinite.
         """
+        from inpaint.predict.growth import grown
         from inpaint.predict.kinds import holes_of, kind_of
 
         if isinstance(image, list | tuple):
@@ -137,7 +142,7 @@ class Predictor:
             if repaired.pixels is None:
                 raise NotFinite("pixels of the hole came out NaN or infinite")
             painted.append(repaired.pixels)
-        return kind.back(painted, holes)
+        return kind.back(painted, [grown(hole, self.feather) for hole in holes])
 
     def repair(
         self, pictures: "Sequence[np.ndarray]", holes: "Sequence[np.ndarray]", sample: int = 0, raw: bool = False
@@ -152,8 +157,10 @@ class Predictor:
         """
         import numpy as np
 
+        from inpaint.predict.growth import faded, grown
         from inpaint.predict.tiles import back, plan
 
+        asked, holes = holes, [grown(hole, self.feather) for hole in holes]
         plans = [plan(hole, self.sizes) for hole in holes]
         canvases = [picture.copy() for picture in pictures]
         raws = [picture.copy() for picture in pictures] if raw else []
@@ -177,6 +184,7 @@ class Predictor:
                     output = np.where(mine[..., None], composite, back(window, output))
                     everywhere = np.ones_like(mine) if others is None else ~others
                     _blend(raws[which], window, np.nan_to_num(output), everywhere)
+        canvases = [faded(*several, self.feather) for several in zip(pictures, canvases, asked, strict=True)]
         return [
             Repaired(None if which in broken else canvas, plans[which].taken, raws[which] if raw else None)
             for which, canvas in enumerate(canvases)

@@ -5,10 +5,12 @@ import pytest
 from PIL import Image
 
 from inpaint import predict
+from inpaint.config import build_baseline
 from inpaint.masks import Boxes
 from inpaint.predict.holes import Generated, decide
 from inpaint.predict.jobs import Job
 from inpaint.predict.kinds import holes_of
+from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused
 from tests.pictures.test_mask_files import HOLE, INVERTED, LEVELS, NOISE, PLAIN, antialiased, layer, stroke, two
 
@@ -77,7 +79,7 @@ def test_what_may_be_the_wrong_pixels_is_refused_before_any_work(name, repaired)
     assert message in repaired(mask, *arguments, code=2)[1]
 
 
-@pytest.mark.parametrize("colour", ["red", "ff0000", "'#ff0000'", "'#f00'"])
+@pytest.mark.parametrize("colour", ["red", "ff0000", "#ff0000", "'#f00'"])
 def test_a_red_stroke_over_the_photograph_is_the_hole_where_the_colour_is_named(colour, repaired):
     changed, printed = repaired(stroke(), f"mask_colour={colour}")
     assert np.array_equal(changed, HOLE) and "1 read by their #ff0000" in printed
@@ -182,10 +184,40 @@ def test_holes_are_drawn_by_any_kind_of_masks_with_a_seed(command, tmp_path):
         (["holes=alpha", "mask_colour=red"], "mask_colour: says how files of masks are read, and holes=alpha reads"),
         (["holes=alpha", "mask_threshold=256"], "mask_threshold: give an alpha, 1..255"),
         (["holes=alpha", "missing=none"], "missing: give one of error, skip; got 'none'"),
-        (["holes=alpha"], "holes: 1 of 1 pictures are not transparent anywhere: p\n"),
+        (["holes=mask.png", "mask_pattern={stem}.png"], "mask_pattern: names masks in a folder"),
+        (["holes=.", "mask_pattern=mask.png"], "mask_pattern: give the name of a mask with {stem} in it"),
+        (["holes=mask.png", "feather=-1"], "feather: -1 is no whole number from 0 up"),
+        (["holes=alpha", "images=mask.png"], "holes: 1 of 1 pictures are not transparent anywhere: mask\n"),
     ],
 )
 def test_sources_of_holes_that_mean_nothing(arguments, message, command, tmp_path):
-    Image.fromarray(NOISE).save(tmp_path / "p.png")
+    layer(NOISE).save(tmp_path / "p.png")
     two(0, 255).save(tmp_path / "mask.png")
     assert message in command(predict, "generator=mean", "images=p.png", "output=out", *arguments, code=2)
+
+
+def test_masks_are_paired_by_a_pattern_of_their_names(command, tmp_path):
+    (tmp_path / "both/deep").mkdir(parents=True)
+    for name in ("a", "deep/b"):
+        Image.fromarray(NOISE).save(tmp_path / f"both/{name}.png")
+        two(0, 255).save(tmp_path / f"both/{name}-hole.png")
+    command(predict, "generator=mean", "images=both", "holes=both", "output=out", "mask_pattern={stem}-hole.png")
+    results = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
+    assert results == ["a.png", "deep/b.png"]
+    assert np.array_equal(changed_in(tmp_path, "deep/b.png")[0], HOLE)
+
+
+def test_what_is_painted_fades_into_known_pixels(command, tmp_path):
+    Image.fromarray(NOISE).save(tmp_path / "p.png")
+    two(0, 255).save(tmp_path / "mask.png")
+    common = ["generator=mean", "images=p.png", "holes=mask.png"]
+    command(predict, *common, "output=painted", "dilate=3")
+    assert "known pixels less than 4 pixels from a hole change" in command(predict, *common, "output=out", "feather=3")
+    painted, result = (np.array(Image.open(tmp_path / name / "p.png")).astype(float) for name in ("painted", "out"))
+    y, x = np.mgrid[:48, :64]
+    distance = np.hypot(np.maximum(0, np.maximum(20 - x, x - 39)), np.maximum(0, np.maximum(10 - y, y - 19)))
+    weight = (1 - distance / 4).clip(0, 1)[..., None]
+    assert np.abs(result - (NOISE + weight * (painted - NOISE))).max() < 0.51
+    assert np.array_equal(result[distance >= 4], NOISE[distance >= 4]) and (result != NOISE)[distance == 3].any()
+    predictor = Predictor(build_baseline("mean"), feather=3)
+    assert np.array_equal(predictor(NOISE, HOLE), result)
