@@ -346,8 +346,11 @@ def test_a_pixel_and_20000_of_them(place, repair):
 
 def test_a_mask_of_another_size_and_no_mask(place, repair):
     (place / "holes").mkdir()
-    Image.new("L", (61, 40), 255).save(place / "holes/a.png")
+    mask = Image.new("L", (60, 40))
+    mask.paste(255, (10, 10, 20, 20))
+    mask.save(place / "holes/a.png")
     assert "3 of 4 pictures have no mask of their name in holes: b" in repair("holes=holes", code=2)
+    Image.new("L", (61, 40), 255).save(place / "holes/a.png")
     assert "the mask has 61 x 40 pixels, its picture images/a.png has 60 x 40" in repair(
         "holes=holes", "images=images/a.png", code=2
     )
