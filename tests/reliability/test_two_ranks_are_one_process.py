@@ -50,7 +50,10 @@ def assert_close(found, expected, apart=1e-6):
         assert torch.allclose(values[name], expected[0][name], rtol=0, atol=apart), name
         for ours, theirs in zip(losses, expected[1], strict=True):
             assert ours.keys() == theirs.keys()
-            assert all(abs(ours[key] - theirs[key]) <= apart + 10 * apart * abs(theirs[key]) for key in theirs), (ours, theirs)
+            assert all(abs(ours[key] - theirs[key]) <= apart + 10 * apart * abs(theirs[key]) for key in theirs), (
+                ours,
+                theirs,
+            )
 
 
 def test_equal_to_the_double_batch():
@@ -94,7 +97,8 @@ def in_two_by_parts(rank, name):
 
 @pytest.mark.parametrize("name", PARTS)
 def test_equal_whatever_is_divided_or_drawn(name):
-    apart = 1e-3 if name == "noise" else 1e-6  # untrained attention makes more of a rounding; other noise is 0.01 apart
+    # Untrained attention makes more of a rounding; other noise is 0.01 apart.
+    apart = 1e-3 if name == "noise" else 1e-6
     assert_close(together(in_two_by_parts, name), alone(loader(unlike(rows()), 8), **PARTS[name]()), apart)
 
 
