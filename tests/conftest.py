@@ -146,3 +146,11 @@ def browser():
     opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(driver)))
     yield opened
     opened.quit()
+
+
+@pytest.fixture(autouse=True)
+def no_filters_of_a_command():
+    """A command that ran in this process has put its filter into pytest's handlers, which are there for all tests."""
+    yield
+    for handler in logging.getLogger().handlers:
+        handler.filters.clear()

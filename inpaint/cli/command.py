@@ -72,6 +72,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
                 raise
             _leave(name, without_values(message, cfg))
 
+    HydraConfig.instance().cfg = None  # of an earlier command in this process
     shown = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:

@@ -218,7 +218,7 @@ class Texture(Refinement):
                 yield image, mask, content
                 continue
             share = F.interpolate(1 - mask, size, mode="area")
-            known = F.interpolate(image * (1 - mask), size, mode="area") / share.clamp_min(1e-6)
+            known = F.interpolate(torch.where(mask > 0.5, 0, image), size, mode="area") / share.clamp_min(1e-6)
             hole = (share < 1 - 1e-4).float()
             smaller = F.interpolate(content, size, mode="area")
             yield known, hole, torch.where(hole > 0.5, smaller, known)
