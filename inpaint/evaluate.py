@@ -214,9 +214,10 @@ def _load(given: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
 
 def _run_name(path: Path) -> str:
     """The run folder's name, with the checkpoint's where a file is given."""
+    from inpaint.files.checkpoint import run_of
+
     path = path.absolute()
-    folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    return path.name if path.is_dir() else f"{folder.name} {path.name.removesuffix('.ckpt')}"
+    return path.name if path.is_dir() else f"{run_of(path).name} {path.name.removesuffix('.ckpt')}"
 
 
 def _with_checkpoints(

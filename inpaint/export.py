@@ -54,9 +54,10 @@ def run(cfg: DictConfig) -> None:
     folder = Path(cfg.output)
     _refuse_others(folder)
     config = checkpoints.config_of(model)
-    figures = figures_of(_run_of(Path(cfg.checkpoint)), str(config.get("name"))) or model["inpaint"].get("figures", {})
+    source = Path(cfg.checkpoint)
+    run_folder = source if source.is_dir() else checkpoints.run_of(source)
+    figures = figures_of(run_folder, str(config.get("name"))) or model["inpaint"].get("figures", {})
     about = {"licence": cfg.licence or model["inpaint"].get("licence"), "figures": figures}
-    config = checkpoints.config_of(model)
     with only_one(folder / ".inpaint-export.lock", "output: an export"):
         for file in _files():
             (folder / file).unlink(missing_ok=True)
@@ -102,13 +103,6 @@ def _refuse_others(folder: Path) -> None:
         weights.read_config(folder / weights.CONFIG)
     except Refused:
         raise Refused(f"output: {folder} holds {taken[0]}, which no export wrote; choose another folder") from None
-
-
-def _run_of(path: Path) -> Path:
-    """The run folder that a checkpoint lies in."""
-    if path.is_dir():
-        return path
-    return path.parent.parent if path.parent.name == "checkpoints" else path.parent
 
 
 def _write(names: list[str], generator: "nn.Module", folder: Path) -> "tuple[list[Written], list[str], bool]":

@@ -11,7 +11,6 @@ the settings of the recipe that trains such a network here, a checkpoint of upda
 is, from which file it came, and under which licence.
 """
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.cli.explain import hydra_of
 from inpaint.config import check, plain
-from inpaint.files.folder import replacing_all
+from inpaint.files.folder import replacing_all, sha256
 from inpaint.files.untrusted import Unreadable
 from inpaint.settings import ConfigError, Refused, listed
 
@@ -136,17 +135,12 @@ def _write(output: Path, config: dict[str, Any], state: "dict[str, Tensor]", car
 
 def _card(name: str, files: list[Path], lines: list[str], training: str) -> str:
     """What the weights are, from which files, under which licence, and how to go on."""
-    table = "\n".join(f"| {file.name} | `{_digest(file)}` |" for file in files)
+    table = "\n".join(f"| {file.name} | `{sha256(file)}` |" for file in files)
     facts = "\n".join(f"- {line}" for line in lines)
     return (
         f"# {name}\n\nReleased weights, taken over by `inpaint-import`; nothing was trained here.\n\n{facts}\n\n"
         f"| file | sha256 |\n|---|---|\n{table}\n\nFine-tuning:\n\n```\n{training}\n```\n"
     )
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def with_files(words: list[str]) -> list[str]:

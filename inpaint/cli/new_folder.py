@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from inpaint.cli.typed import literal
 from inpaint.files.folder import first_rank, make_new
 from inpaint.settings import Refused
 
@@ -31,9 +31,7 @@ class NewFolder(Callback):
         """Of a sweep, whose jobs are composed anew, each from the sweep's overrides."""
         if (folder := _make(config, "sweep")) is not None:
             with read_write(config.hydra):
-                config.hydra.overrides.hydra.append(
-                    f"hydra.sweep.dir={QuotedString(str(folder), Quote.single).with_quotes()}"
-                )
+                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={literal('hydra.sweep.dir', folder)}")
 
 
 def refuse_clocks() -> None:

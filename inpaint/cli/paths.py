@@ -11,11 +11,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, ListConfig, read_write
 
+from inpaint.cli.typed import literal
 from inpaint.files.folder import expanded
 from inpaint.groups import GROUPS
 from inpaint.settings import ConfigError
@@ -122,7 +122,7 @@ def quoted(key: str, text: str) -> str:
 
 
 def _override(key: str, text: str) -> str:
-    return f"{key}={QuotedString(text, Quote.single).with_quotes()}"
+    return f"{key}={literal(key, text)}"
 
 
 def _typed(overrides: Sequence[str]) -> dict[str, str]:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from inpaint.batch import Batch, finite, stored
 from inpaint.evaluation.intervals import ALL, LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
+from inpaint.files.folder import sha256
 from inpaint.metrics.distribution import SET_FIGURES, caution, resampled
 from inpaint.metrics.features import FeatureNetwork, feature_network
 from inpaint.metrics.figure import Figure, one_a_picture
-from inpaint.metrics.foreign import sha256
 from inpaint.metrics.lpips import LPIPS, VARIANTS
 from inpaint.metrics.recognition import Recogniser
 from inpaint.networks.backbones import in_cache

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inpaint.exchange.contract import Contract, Exported, draws_noise, example, graph_sizes
 from inpaint.files.folder import replacing
-from inpaint.metrics.foreign import refuse_acts
+from inpaint.metrics.foreign import onnx_session, refuse_acts
 from inpaint.settings import Refused
 
 log = logging.getLogger("inpaint.exchange")
@@ -65,8 +65,6 @@ def write(name: str, generator: nn.Module, folder: Path) -> Written:
         OSError: the disk refuses it.
     """
     kind = GRAPHS[name]
-    if draws_noise(generator):
-        raise CannotHold("its generator draws noise, by keys that a graph does not have; model.safetensors holds it")
     contract = _contract(generator)
     with replacing(folder / kind.file) as scratch:
         try:
@@ -81,8 +79,10 @@ def write(name: str, generator: nn.Module, folder: Path) -> Written:
     return Written(name, kind.file, size, opset, difference)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # of all formats
 def _contract(generator: nn.Module) -> Contract:
+    if draws_noise(generator):
+        raise CannotHold("its generator draws noise, by keys that a graph does not have; model.safetensors holds it")
     return Contract(generator).eval()
 
 
@@ -141,14 +141,7 @@ def _write_onnx(contract: nn.Module, path: Path) -> int:
 
 
 def _read_onnx(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise Refused(f"checkpoint: {path} needs ONNX Runtime; pip install onnxruntime") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # its log shows the file's own texts
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnx_session(path, "checkpoint")
     names = [each.name for each in session.get_inputs()]
     if len(names) != 2:
         raise ValueError(f"it takes {len(names)} inputs")

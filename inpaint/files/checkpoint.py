@@ -4,7 +4,6 @@ A run keeps them in ``checkpoints/``: ``update_00000500.ckpt``, its sha256 besid
 ``best_hole_psnr_25.31_update_00000400.ckpt`` likewise.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from torch.nn.modules import module as registration
 
 from inpaint import __version__
 from inpaint.files import tensors
-from inpaint.files.folder import expanded
+from inpaint.files.folder import expanded, sha256
 from inpaint.files.untrusted import Unreadable, parse_json, read_text
 from inpaint.parts import used
 from inpaint.provenance import renamed
@@ -68,6 +67,11 @@ def files(folder: Path) -> list[Path]:
     """The checkpoints in a folder by their names, the newest first; a file of another name is none."""
     found = [path for path in folder.glob("*.ckpt") if NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: (update_of(path), path.name), reverse=True)
+
+
+def run_of(path: Path) -> Path:
+    """The run folder that a checkpoint lies in."""
+    return path.parent.parent if path.parent.name == "checkpoints" else path.parent
 
 
 def digest_path(path: Path) -> Path:
@@ -117,8 +121,7 @@ def publish(temporary: Path, path: Path) -> None:
 
     The digest is in place first: a digest without its file is ignored, a file without its digest would be unchecked.
     """
-    with temporary.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(temporary)
     _sync(temporary)
     scratch = scratch_of(path)
     scratch.write_text(f"{digest}  {path.name}\n")
@@ -234,11 +237,8 @@ def load(path: str | Path) -> dict[str, Any]:
     path = find(path)
     if not path.is_file():
         raise CheckpointError(f"checkpoint: {path} does not exist")
-    if digest_path(path).is_file():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if _digest_beside(path) != digest:
-            raise CheckpointError(f"checkpoint: {path} is damaged, its contents do not fit {digest_path(path).name}")
+    if digest_path(path).is_file() and _digest_beside(path) != sha256(path):
+        raise CheckpointError(f"checkpoint: {path} is damaged, its contents do not fit {digest_path(path).name}")
     try:
         checkpoint = tensors.load(path)
     except Unreadable as error:

@@ -6,6 +6,7 @@ parent holds. For ranks that is right, as they write into the folder; readers `l
 """
 
 import errno
+import hashlib
 import logging
 import os
 import secrets
@@ -192,6 +193,12 @@ def shown(folder: str | Path) -> Path:
     """Relative to where the user is, if it is below."""
     path = Path(folder)
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def sha256(file: str | Path) -> str:
+    """The sha256 of the file's contents, in hexadecimal digits."""
+    with Path(file).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def write_whole(path: Path, text: str) -> None:

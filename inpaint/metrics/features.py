@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import stored
-from inpaint.metrics.foreign import Foreign, sha256
+from inpaint.files.folder import sha256
+from inpaint.metrics.foreign import Foreign
 from inpaint.networks.backbones import FILES, HoldsBackbone, shared
 from inpaint.settings import Refused
 

@@ -7,12 +7,12 @@ file's own folder alone; prefer it for a file from somebody else. No config can 
 so such a file stands on a command line.
 """
 
-import hashlib
 import logging
 import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -104,19 +104,32 @@ class Foreign(nn.Module):
         return torch.where(finite(pictures)[:, None], said.float(), torch.nan)
 
 
+def onnx_session(file: Path, key: str) -> Any:
+    """A session of ONNX Runtime on the CPU, with as many threads as torch has.
+
+    Args:
+        file: ONNX.
+        key: the config's key that error messages begin with.
+
+    Raises:
+        Refused: the package is not there. What it says of a file that it cannot read is its own error.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Refused(f"{key}: {file} needs ONNX Runtime; pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # its log shows the file's own texts
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
 class _Onnx(nn.Module):
     """A session of ONNX Runtime with the interface of a network, on the CPU whatever the pictures' device."""
 
     def __init__(self, file: Path, key: str) -> None:
         super().__init__()
-        try:
-            import onnxruntime
-        except ImportError:
-            raise Refused(f"{key}: {file} needs ONNX Runtime; pip install onnxruntime") from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # its log shows the file's own texts
-        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self.session = onnx_session(file, key)
         self.input = self.session.get_inputs()[0]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -169,9 +182,3 @@ def refuse_acts(file: Path, key: str) -> None:
             if found := ACTS.search(archive.read(each)):
                 word = found[0].decode(errors="replace")
                 raise Refused(f"{key}: {file} says {word!r} in {each.filename}, which no network needs; use ONNX")
-
-
-def sha256(file: str | Path) -> str:
-    """The sha256 of the file's contents, in hexadecimal digits."""
-    with Path(file).open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

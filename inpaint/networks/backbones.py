@@ -8,7 +8,6 @@ Each is the convolutional part as a plain `nn.Sequential` with the places, and h
     squeezenet1_1    conv1 relu1 pool1 fire2 fire3 pool3 fire4 fire5 pool5 fire6 fire7 fire8 fire9
 """
 
-import hashlib
 import logging
 import math
 import weakref
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from inpaint import rng
 from inpaint.files import tensors
+from inpaint.files.folder import sha256
 from inpaint.settings import Refused, choice
 
 log = logging.getLogger(__name__)
@@ -294,8 +294,7 @@ def _digest(file: Path) -> str:
 
 @cache
 def _digest_of(file: Path, modified: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256(file)
 
 
 def _read(file: Path, network: nn.Sequential, name: str, key: str) -> dict[str, Tensor]:

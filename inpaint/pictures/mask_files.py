@@ -15,7 +15,7 @@ from PIL import Image, ImageColor
 from PIL.Image import Resampling
 from torch import Tensor
 
-from inpaint.pictures.reading import BadImage, File, decode, open_image
+from inpaint.pictures.reading import BadImage, File, decode, has_alpha, open_image
 from inpaint.settings import Refused, choice, listed
 
 Polarity = Literal["white", "black"]
@@ -256,11 +256,6 @@ def mode_of(picture: Image.Image) -> str:
     if has_alpha(picture):
         return "RGBA"
     return "L" if picture.mode in ("1", "L") else "RGB"
-
-
-def has_alpha(picture: Image.Image) -> bool:
-    """Whether a picture's pixels may be transparent."""
-    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
 
 
 def _grey(colour: np.ndarray) -> np.ndarray:

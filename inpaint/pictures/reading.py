@@ -121,6 +121,11 @@ def is_deep(picture: Image.Image) -> bool:
     return picture.mode.startswith("I;16") or any(";16" in str(tile) for tile in picture.tile)  # type: ignore[attr-defined]
 
 
+def has_alpha(picture: Image.Image) -> bool:
+    """Whether a picture's pixels may be transparent."""
+    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+
+
 def fit(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
     """`size` with its shorter side shrunk to `resize` pixels, in proportion; never enlarged."""
     short = min(size)

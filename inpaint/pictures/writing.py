@@ -19,7 +19,17 @@ from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 from inpaint.files.folder import replacing
 from inpaint.files.untrusted import Unreadable, measure
 from inpaint.pictures.names import SUFFIXES_OF
-from inpaint.pictures.reading import LARGEST_FILE, SIDEWAYS, BadImage, Encoded, decode, is_deep, open_image, turn_of
+from inpaint.pictures.reading import (
+    LARGEST_FILE,
+    SIDEWAYS,
+    BadImage,
+    Encoded,
+    decode,
+    has_alpha,
+    is_deep,
+    open_image,
+    turn_of,
+)
 from inpaint.settings import choice
 
 DEEP = ("PNG",)  # the formats whose encoder here takes 16 bits a channel
@@ -87,7 +97,7 @@ def read_header(path: Path) -> Header:
     with open_image(path, deep=True) as picture:
         width, height = picture.size
         upright = (width, height) if turn_of(picture) in SIDEWAYS else (height, width)
-        return Header(_format(picture), upright, is_deep(picture), _is_transparent(picture))
+        return Header(_format(picture), upright, is_deep(picture), has_alpha(picture))
 
 
 def read_photograph(path: Path) -> Photograph:
@@ -101,7 +111,7 @@ def read_photograph(path: Path) -> Photograph:
     data = _stable_bytes(path)
     with open_image(Encoded(BytesIO(data), str(path)), deep=True) as picture:
         remarks = []
-        transparent, profile = _is_transparent(picture), picture.info.get("icc_profile")
+        transparent, profile = has_alpha(picture), picture.info.get("icc_profile")
         if is_deep(picture):
             pixels, alpha = _deep_pixels(data, picture)
         else:
@@ -214,10 +224,6 @@ def _stable_bytes(path: Path) -> bytes:
 def _format(picture: Image.Image) -> str:
     """A JPEG of several pictures (MPO) is written as the JPEG of its first."""
     return "JPEG" if picture.format == "MPO" else str(picture.format)
-
-
-def _is_transparent(picture: Image.Image) -> bool:
-    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
 
 
 def _deep_pixels(data: bytes, picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:

@@ -47,6 +47,7 @@ MOST_LINES = 20  # of pictures that are not written
 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
+    from inpaint.exchange import models
     from inpaint.predict.holes import ALPHA, look
 
     check(cfg)
@@ -70,7 +71,8 @@ def run(cfg: DictConfig) -> None:
     fill = build_fill(cfg.generator) if cfg.get("generator") else None
     refine = hydra.utils.instantiate(cfg.refine, _convert_="all") if chosen(cfg.refine) else None
     settings = {name: cfg[name] for name in SETTINGS}
-    predictor = load(cfg.checkpoint, fill, cfg.device, cfg.trust_paths, refine=refine, **settings)
+    file = models.find(cfg.checkpoint) if cfg.checkpoint else None  # of a run the newest, which is long to look for
+    predictor = load(file, fill, cfg.device, cfg.trust_paths, refine=refine, **settings)
     if refine is not None:
         print(refine.about)
     if samples > 1 and not predictor.draws_noise:
@@ -83,7 +85,7 @@ def run(cfg: DictConfig) -> None:
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
-        records = Records(output, [*_settings(cfg), holes.taken])
+        records = Records(output, [*_settings(cfg, file), holes.taken])
         if not (cfg.overwrite or fresh):
             records.refuse_others(jobs)
         sweep(jobs)
@@ -96,8 +98,8 @@ def run(cfg: DictConfig) -> None:
 
         method = str(Path(cfg.checkpoint).name) if cfg.checkpoint else type(predictor.generator).__name__
         written = [job for job in jobs if job.output not in failed]
-        plain = None if refine is None else predictor.unrefined()
-        publish_figures(output / "figures", method, written, truths, holes, plain)
+        unrefined = None if refine is None else predictor.unrefined()
+        publish_figures(output / "figures", method, written, truths, holes, unrefined)
         print(f"figures: {output / 'figures'}, the files of inpaint-evaluate")
     if failed:
         _leave(failed, len(jobs))
@@ -232,14 +234,12 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]") -> No
         write_photograph(job.extras["side_by_side"], replace(plainly, pixels=beside), "PNG")
 
 
-def _settings(cfg: DictConfig) -> Any:
-    """What decides the results, beside the files: the settings, and which state of the checkpoint."""
+def _settings(cfg: DictConfig, file: Path | None) -> Any:
+    """What decides the results, beside the pictures: the settings, and which state of the checkpoint's file."""
     from inpaint import __version__
-    from inpaint.exchange import models
 
     settings = {key: value for key, value in plain(cfg).items() if key not in INDIFFERENT}
-    if cfg.checkpoint:
-        file = models.find(cfg.checkpoint)
+    if file is not None:
         settings["checkpoint"] = [str(file), file.stat().st_size, file.stat().st_mtime_ns]
     return [__version__, settings]
 

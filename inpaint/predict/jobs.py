@@ -275,7 +275,7 @@ class Records:
     def is_done(self, job: Job) -> bool:
         """Whether all results of a job are there, made by these settings from this picture and mask."""
         keys = {self.lines.get(self._named(path), {}).get("key") for path in job.files}
-        return keys == {self._key(job)} and all(self.is_ours(path) for path in job.files)
+        return keys == {self.key(job)} and all(self.is_ours(path) for path in job.files)
 
     def refuse_others(self, jobs: Sequence[Job]) -> None:
         """Files that are no results of ours are not replaced unasked.
@@ -292,14 +292,16 @@ class Records:
 
     def key(self, job: Job) -> str:
         """What decides the results of a job, to be asked for before they are written: one may be the picture."""
-        return self._key(job)
+        files = [job.image, *([] if job.mask is None else [job.mask])]
+        about = [self.settings, str(job.image), str(job.mask), *map(_state, files), job.format]
+        return hashlib.sha256(json.dumps(about, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
     def add(self, job: Job, key: str, hole: float, taken: str) -> None:
         """A job is done."""
         lines = []
         for path in job.files:
             size, modified = _state(path)
-            key_now = self._key(job) if job.image in job.files else key  # of a picture that was replaced
+            key_now = self.key(job) if job.image in job.files else key  # of a picture that was replaced
             lines.append([self._named(path), job.image, job.mask, f"{hole:.6f}", taken, key_now, size, modified])
         self.append(lines)
 
@@ -317,11 +319,6 @@ class Records:
 
     def _named(self, path: Path) -> str:
         return path.relative_to(self.file.parent).as_posix().encode(errors="backslashreplace").decode()
-
-    def _key(self, job: Job) -> str:
-        files = [job.image, *([] if job.mask is None else [job.mask])]
-        about = [self.settings, str(job.image), str(job.mask), *map(_state, files), job.format]
-        return hashlib.sha256(json.dumps(about, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sweep(jobs: Sequence[Job]) -> None:

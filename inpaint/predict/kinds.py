@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from inpaint.pictures.mask_files import MaskReader, mode_of
+from inpaint.pictures.reading import has_alpha
 from inpaint.pictures.writing import luminance
 from inpaint.settings import Refused
 
@@ -37,7 +38,7 @@ def kind_of(image: Any) -> Kind:
         raise Refused(f"image: give a picture of Pillow, an array of numpy or a tensor; got {type(image).__name__}")
     if image.ndim not in (3, 4) or image.shape[-1] != 3 or not image.size:
         raise Refused(f"image: give RGB, (H, W, 3) or (B, H, W, 3); got {image.shape}")
-    return _of_array(image, image.shape)
+    return _of_array(image)
 
 
 def holes_of(mask: Any, count: int, size: tuple[int, ...]) -> list[np.ndarray]:
@@ -71,7 +72,7 @@ def _of_pillow(image: Image.Image) -> Kind:
         return Kind([grey[..., None].repeat(3, axis=2)], lambda painted, _: Image.fromarray(luminance(painted[0])))
     if image.mode in ("I", "F"):
         raise Refused(f"image: a picture of Pillow's mode {image.mode} has no range of its own; give 8 or 16 bits")
-    transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    transparent = has_alpha(image)
     bands = np.asarray(image.convert("RGBA" if transparent else "RGB"))
 
     def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray]) -> Image.Image:
@@ -99,10 +100,10 @@ def _of_tensor(image: torch.Tensor) -> Kind:
     return Kind(list(pixels), back)
 
 
-def _of_array(image: np.ndarray, shape: tuple[int, ...]) -> Kind:
+def _of_array(image: np.ndarray) -> Kind:
     if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
         raise Refused(f"image: give uint8, uint16 or floats; got {image.dtype}")
-    batch = np.ascontiguousarray(image).reshape(-1, *shape[-3:])
+    batch = np.ascontiguousarray(image).reshape(-1, *image.shape[-3:])
     if image.dtype.kind == "f":
         _check_range(batch, 0)
     pixels = batch if image.dtype.kind == "u" else batch.astype(np.float32) * 2 - 1
@@ -111,7 +112,7 @@ def _of_array(image: np.ndarray, shape: tuple[int, ...]) -> Kind:
         repaired = np.stack(painted)
         if image.dtype.kind == "f":
             repaired = ((repaired + 1) / 2).astype(image.dtype)
-        return np.where(np.stack(holes)[..., None], repaired, batch).reshape(shape)
+        return np.where(np.stack(holes)[..., None], repaired, batch).reshape(image.shape)
 
     return Kind(list(pixels), back)
 

@@ -199,20 +199,9 @@ class Predictor:
     @property
     def draws_noise(self) -> bool:
         """Whether two samples of one picture differ."""
-        import numpy as np
+        from inpaint.exchange.contract import draws_noise
 
-        picture, hole = np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), bool)
-        picture[::2], hole[:8] = 255, False
-        plain = self.unrefined()
-        first, second = (plain._paint_one(picture, hole, sample) for sample in (0, 1))
-        return not np.array_equal(first, second, equal_nan=True)
-
-    def _paint_one(self, picture: "np.ndarray", hole: "np.ndarray", sample: int) -> "np.ndarray":
-        from inpaint.predict.tiles import Window
-
-        height, width = hole.shape
-        window = Window(0, 0, height, width, seen=(height, width))
-        return self._paint([(0, 0, window)], [picture], [hole], sample)[0]
+        return draws_noise(self.generator, self.device)
 
     def _paint(
         self,
