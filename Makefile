@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN = $(VENV)/bin
+IOPAINT = .clients/iopaint
 READY = $(VENV)/.ready
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY)  ## .venv with everything, at the versions of constraints.txt
 
@@ -23,6 +24,11 @@ test: lint types $(READY)  ## everything that must hold, in less than 10 minutes
 
 test-slow: $(READY)  ## the long variants: a clean clone, the default run
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+client-iopaint: $(READY)  ## does IOPaint paint with an exported file what we paint? (its packages go to .clients/iopaint)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(IOPAINT) \
+		iopaint==1.6.0 diffusers==0.27.2 huggingface-hub==0.25.2 loguru importlib-metadata zipp && touch $(IOPAINT)/.ready || true
+	$(BIN)/python -m pytest -m slow -n 0 -rsP tests/exchange/test_iopaint.py
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
@@ -51,5 +57,5 @@ loss-compare: $(READY)  ## are the losses of two commits or run folders equal? (
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
 
-.PHONY: help install train test test-slow lint types format bench docs loss-compare clean
+.PHONY: help install train test test-slow lint types format bench docs client-iopaint loss-compare clean
 .DEFAULT_GOAL := help
