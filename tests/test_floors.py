@@ -20,7 +20,7 @@ FLOORS = [
     ],
     ["pictures", "fills"],
     ["networks", "masks"],
-    ["losses", "metrics", "data"],
+    ["losses", "metrics", "data", "damage"],
     [
         "training",
         "evaluation",

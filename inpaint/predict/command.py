@@ -5,7 +5,8 @@
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. A picture with several masks, `_mask001` and so on, has a result for each, called like the mask.
-`holes=alpha` repairs what is transparent in each picture, and `masks=strokes` draws holes. Results have their picture's
+`holes=alpha` repairs what is transparent in each picture, `holes=auto` what is measured to be damaged (`plan=true` only
+says what that is), and `masks=strokes` draws holes. Results have their picture's
 format, name and place below the output folder, its transparency, profile and EXIF data, upright. Outside the hole every
 pixel is as it was, to the bit, in formats without loss.
 
@@ -37,10 +38,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from inpaint.pictures.writing import Photograph
+    from inpaint.predict.adaptive import Measured
     from inpaint.predict.predictor import Repaired
 
 # Settings that do not change what a result looks like.
-INDIFFERENT = ("images", "holes", "output", "overwrite", "device", "batch_size", "truth", "trust_paths", "missing")
+INDIFFERENT = (
+    "images",
+    "holes",
+    "output",
+    "overwrite",
+    "device",
+    "batch_size",
+    "truth",
+    "trust_paths",
+    "missing",
+    "plan",
+)
 SETTINGS = ("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed", "feather")
 MOST_LINES = 20  # of pictures that are not written
 
@@ -48,6 +61,7 @@ MOST_LINES = 20  # of pictures that are not written
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint.exchange import models
+    from inpaint.predict.adaptive import AUTO
     from inpaint.predict.holes import ALPHA, look
 
     check(cfg)
@@ -55,14 +69,25 @@ def run(cfg: DictConfig) -> None:
     if (cfg.holes is None) == (masks is None):
         raise Refused("holes: give holes=..., or masks=... for holes that are drawn, one of the two")
     choice("missing", cfg.missing, ("error", "skip"))
-    alpha = cfg.holes == ALPHA
-    files = None if alpha or masks is not None else Path(cfg.holes)
+    alpha, auto = cfg.holes == ALPHA, cfg.holes == AUTO
+    if cfg.plan and not auto:
+        raise Refused(f"plan: says what holes={AUTO} measures, and other holes are not measured; leave it out")
+    files = None if alpha or auto or masks is not None else Path(cfg.holes)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
     skip = cfg.missing == "skip"
-    jobs = plan(cfg.images, files, output, cfg.format, samples, extras, cfg.overwrite, skip, alpha, cfg.mask_pattern)
-    holes, line = look(jobs, cfg, masks)
+    if auto and "holes" not in extras:
+        extras.append("holes")
+    jobs = plan(
+        cfg.images, files, output, cfg.format, samples, extras, cfg.overwrite, skip, alpha, cfg.mask_pattern, auto
+    )
+    measured = None
+    if auto:
+        jobs, measured = _measure(jobs, cfg)
+        if cfg.plan or not jobs:
+            return
+    holes, line = look(jobs, cfg, masks, measured)
     print(line)
     if cfg.feather:
         print(
@@ -90,6 +115,8 @@ def run(cfg: DictConfig) -> None:
             records.refuse_others(jobs)
         sweep(jobs)
         failed = _work(jobs, predictor, records, holes)
+        if measured is not None:
+            measured.write(output)
     print(f"{len(jobs) - len(failed)} pictures repaired, in {cfg.output}")
     if refine is not None and refine.done:
         print(f"windows refined: {', '.join(f'{end} ({number})' for end, number in refine.done.most_common())}")
@@ -103,6 +130,20 @@ def run(cfg: DictConfig) -> None:
         print(f"figures: {output / 'figures'}, the files of inpaint-evaluate")
     if failed:
         _leave(failed, len(jobs))
+
+
+def _measure(jobs: Sequence[Job], cfg: DictConfig) -> "tuple[list[Job], Measured]":
+    """Measure what is damaged in the pictures, and say it; those with nothing to repair are left out."""
+    from inpaint.predict.adaptive import Measured
+
+    measured = Measured(cfg.auto)
+    damaged = measured.survey(jobs)
+    print("\n".join(measured.plan(None if cfg.plan else MOST_LINES)))
+    print(f"{len(jobs) - len(damaged)} of {len(jobs)} pictures have nothing to repair and are left out")
+    for job in damaged if cfg.plan else []:
+        if job.problem is not None:
+            print(f"{job.problem}")
+    return damaged, measured
 
 
 def _work(
@@ -208,12 +249,12 @@ def _repair(
         if job.mask == job.image and photograph.alpha is not None:  # what was transparent and is painted shows now
             opaque = np.where(hole, np.iinfo(photograph.alpha.dtype).max, photograph.alpha)
             photograph = replace(photograph, alpha=opaque.astype(photograph.alpha.dtype))
-        _write(job, photograph, each)
+        _write(job, photograph, each, hole)
         records.add(job, key, float(hole.mean()), each[0].taken)
         yield job, photograph, each[0].taken
 
 
-def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]") -> None:
+def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]", hole: "np.ndarray") -> None:
     """The results of one picture, and what is wanted besides."""
     from dataclasses import replace
 
@@ -228,6 +269,9 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]") -> No
     if "raw" in job.extras:
         assert each[0].raw is not None
         write_photograph(job.extras["raw"], replace(plainly, pixels=each[0].raw), "PNG")
+    if "holes" in job.extras:
+        white = np.repeat(hole[..., None].astype(np.uint8) * 255, 3, axis=2)
+        write_photograph(job.extras["holes"], replace(plainly, pixels=white, grey=True, profile=None), "PNG")
     if "side_by_side" in job.extras:
         row = [photograph.pixels, *(repaired.pixels for repaired in each)]
         beside = np.concatenate([picture for picture in row if picture is not None], axis=1)

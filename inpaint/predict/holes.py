@@ -50,7 +50,9 @@ class Holes:
         return torch.from_numpy(grown(hole, self.dilate)).float()[None]
 
 
-def look(jobs: Sequence[Job], cfg: DictConfig, masks: Masks | None = None) -> tuple[Holes, str]:
+def look(
+    jobs: Sequence[Job], cfg: DictConfig, masks: Masks | None = None, measured: Callable[[Job], Tensor] | None = None
+) -> tuple[Holes, str]:
     """Look at the hole of every picture.
 
     Returns:
@@ -60,18 +62,22 @@ def look(jobs: Sequence[Job], cfg: DictConfig, masks: Masks | None = None) -> tu
         jobs: the pictures; those with a problem are passed over where their holes are in themselves.
         cfg: of the command.
         masks: a generator of masks, in place of files.
+        measured: the hole of each picture as it was measured there, in place of files.
 
     Raises:
         Refused: a mask cannot be read or is none, no mask has a hole, or what the hole is cannot be told.
     """
     dilate = whole("dilate", cfg.dilate, 0)
-    if masks is None and cfg.holes != ALPHA:
+    if masks is None and measured is None and cfg.holes != ALPHA:
         return _of_files([job.mask for job in jobs if job.mask is not None], cfg, dilate)
-    source = f"holes={ALPHA}" if masks is None else "masks"
+    alpha = masks is None and measured is None
+    source = "masks" if masks is not None else f"holes={cfg.holes}"
     for name, usual in OF_FILES.items():
-        if cfg[name] != usual and not (masks is None and name == "mask_threshold"):
+        if cfg[name] != usual and not (alpha and name == "mask_threshold"):
             raise Refused(f"{name}: says how files of masks are read, and {source} reads none; leave it out")
-    if masks is None:
+    if measured is not None:
+        holes, what = Holes(measured, dilate), "what is damaged is the hole"
+    elif masks is None:
         holes = Holes(Transparent(cfg.mask_threshold), dilate, ALPHA)
         what = "what is transparent is the hole" + (
             "" if cfg.mask_threshold is None else f" below {cfg.mask_threshold}"

@@ -18,7 +18,7 @@ from inpaint.pictures.names import called
 from inpaint.settings import Refused, listed
 
 LISTS = (".txt", ".lst", ".list")
-EXTRAS = ("side_by_side", "raw")
+EXTRAS = ("side_by_side", "raw", "holes")
 RECORDS = "predictions.csv"
 COLUMNS = ("output", "picture", "mask", "hole", "taken", "key", "bytes", "modified")
 SCRATCH = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")  # what `folder.replacing` writes, left behind by a kill
@@ -114,6 +114,7 @@ def plan(
     skip: bool = False,
     alpha: bool = False,
     pattern: str | None = None,
+    measured: bool = False,
 ) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
@@ -127,6 +128,7 @@ def plan(
         overwrite: whether results may take the place of the pictures that they are made of.
         skip: whether pictures without a mask are left out, as a problem of their own.
         alpha: whether the hole of each picture is what is transparent in it.
+        measured: whether the hole of each picture is measured in it, what is transparent among it.
         pattern: the name of a picture's mask below `holes`, in the picture's folder there: ``{stem}_mask.png``.
 
     Raises:
@@ -141,7 +143,7 @@ def plan(
         found = [path for path in found if not path.resolve().is_relative_to(home)] or found
     jobs, lacking = [], []
     reason = "is not transparent anywhere" if alpha else f"has no mask of its name in {holes}"
-    for image, mask, file in _paired(found, root, holes, alpha, pattern):
+    for image, mask, file in _paired(found, root, holes, alpha or measured, pattern):
         if mask is None and (alpha or holes is not None):
             lacking.append(Job(image, None, (output / file,), called(file), problem=f"{image}: {reason}"))
         else:
