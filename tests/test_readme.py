@@ -226,6 +226,7 @@ def test_nobody_is_told_to_install_the_program_of_somebody_else():
         "pycocotools",
         "onnxruntime",
         "onnxscript",
+        "rapidocr-onnxruntime",
         "starlette",
         "tensorboard",
     }

@@ -17,7 +17,7 @@ import numpy as np
 
 from inpaint.damage.candidates import FEATURES, Candidates, candidates, top_hats
 
-LIMIT = 52.0  # evidence from which a picture is scratched; 5 of 100 clean photographs have as much
+LIMIT = 55.8  # evidence from which a picture is scratched; 5 of 100 clean photographs have as much
 LONGEST = 640  # side to which pictures are shrunk: that of the photographs which the trees were fitted to
 SMALLEST = 32  # side of a picture below which nothing is looked for
 LIKELY = 0.5  # probability from which a candidate is a scratch
