@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig, OmegaConf
 
 from inpaint.config import conf_dir
-from inpaint.import_ import with_files
+from inpaint.exchange.import_ import with_files
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -8,8 +8,8 @@ import torch
 import yaml
 from PIL import Image
 
-from inpaint import evaluate, export
-from inpaint.exchange import formats, models, weights
+from inpaint import evaluate
+from inpaint.exchange import export, formats, models, weights
 from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.predict.predictor import Predictor

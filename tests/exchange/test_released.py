@@ -10,10 +10,10 @@ import torch
 
 from inpaint.cli.command import call
 from inpaint.config.sent import load_generator
+from inpaint.exchange.import_ import main, run
 from inpaint.exchange.released import recognise
 from inpaint.files import checkpoint
 from inpaint.files.foreign import Weight
-from inpaint.import_ import main, run
 from inpaint.networks.generators.aot import AOT
 from inpaint.networks.generators.edge_connect import EdgeConnect
 from inpaint.networks.generators.fourier import LaMa
