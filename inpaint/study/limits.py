@@ -6,6 +6,7 @@ descriptors are taken, asyncio's accept loop writes a traceback for each connect
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,7 @@ MOST = 512  # connections at a time; a browser has six
 RESERVE = 64  # descriptors for everything else, connections that are accepted and not yet counted among it
 BACKLOG = 32  # connections that are accepted at once
 LINES = 20  # of the log, a minute
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^][:/?#@\\\s]+)(:\d{0,5})?")  # RFC 3986, 3.2.2 and 3.2.3
 TEXT = b"this server is not called by that name; inpaint-study serve --name NAME says that it is"
 
 
@@ -35,8 +37,8 @@ def most_connections() -> int:
 class Protocol(H11Protocol):
     """uvicorn's, with a time for each request and each answer, and an end to the number of connections.
 
-    One more takes the place of the connection that has waited longest for a request, so that who opens many and says
-    nothing is in nobody's way; where all are being answered, it is closed.
+    One more takes the place of the connection that has waited longest for its visitor, to ask or to read, so that who
+    opens many and does neither is in nobody's way; where all are being answered, it is closed.
     """
 
     def __init__(self, *arguments: Any, most: int, **settings: Any) -> None:
@@ -50,7 +52,7 @@ class Protocol(H11Protocol):
         super().connection_made(transport)
         self._within(REQUEST_SECONDS)
         if len(self.connections) > self.most:
-            waiting = [other for other in self.connections if isinstance(other, Protocol) and other.waits]
+            waiting = [other for other in self.connections if isinstance(other, Protocol) and other.is_idle]
             min(waiting, key=lambda other: other.since).drop()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,6 +77,11 @@ class Protocol(H11Protocol):
         """Whether it is the visitor's turn to send."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is the visitor's turn, to send or to read."""
+        return self.waits or self.flow.write_paused
+
     def drop(self) -> None:
         """End the connection now."""
         self.connections.discard(self)
@@ -93,11 +100,11 @@ def protocol() -> Callable[..., Protocol]:
 
 
 class FewLines(logging.Filter):
-    """At most `LINES` a minute; the first of the next minute says how many there were more."""
+    """At most `LINES` a minute, one of them with a traceback; the first of the next says how many there were more."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.begin, self.count = time.monotonic(), 0
+        self.begin, self.count, self.traced = time.monotonic(), 0, False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is written."""
@@ -105,7 +112,11 @@ class FewLines(logging.Filter):
         if now - self.begin >= 60:
             if self.count > LINES:
                 record.msg, record.args = f"{record.getMessage()} ({self.count - LINES} lines were left out)", ()
-            self.begin, self.count = now, 0
+            self.begin, self.count, self.traced = now, 0, False
+        if record.exc_info and self.traced:
+            record.msg, record.args = f"{record.getMessage().strip()}: {record.exc_info[1]!r}", ()
+            record.exc_info = record.exc_text = None
+        self.traced |= bool(record.exc_info)
         self.count += 1
         return self.count <= LINES
 
@@ -135,10 +146,11 @@ class KnownHosts:
         await send({"type": "http.response.body", "body": TEXT})
 
     def _is_known(self, host: str) -> bool:
-        name = host[: host.rindex("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
-        if name in self.names:
+        if (match := HOST.fullmatch(host)) is None:
+            return False
+        if match[1] in self.names:
             return True
         try:
-            return self.numbers and bool(ip_address(name.strip("[]")))
+            return self.numbers and bool(ip_address(match[1].strip("[]")))
         except ValueError:
             return False

@@ -27,7 +27,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,9 +85,9 @@ def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str], 
 
     def image(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in names or is_link(folder, name):
-            raise HTTPException(404)
         path = image_file(folder, name)
+        if name not in names or is_link(folder, name) or not path.is_file():
+            raise HTTPException(404)
         return FileResponse(path, media_type="image/png", headers=_cached("private, max-age=86400, immutable"))
 
     def state(request: Request) -> Response:
@@ -147,6 +147,7 @@ def application(folder: Path, study: Study, votes: Votes, hosts: Sequence[str], 
         Route("/votes", vote, methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers={sqlite3.Error: _not_stored})
+    app.router.redirect_slashes = False  # nothing is at another address than it says
     return _with_headers(KnownHosts(app, {host.lower() for host in hosts}, numbers))
 
 
@@ -173,10 +174,13 @@ def _refuse_foreign(request: Request) -> None:
 async def _body(request: Request) -> bytes:
     """The body, refused as soon as it is too long, whatever its length is said to be."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"more than {LARGEST_BODY} bytes", {"Connection": "close"})
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > LARGEST_BODY:
+                raise HTTPException(413, f"more than {LARGEST_BODY} bytes", {"Connection": "close"})
+    except ClientDisconnect:
+        raise HTTPException(400, "half a body") from None  # which nobody reads
     return body
 
 

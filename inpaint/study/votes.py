@@ -8,10 +8,11 @@ Reading has a connection of its own, so it never waits for a write; and neither 
 """
 
 import hashlib
+import re
 import secrets
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,10 +33,14 @@ CREATE TABLE IF NOT EXISTS vote (
     PRIMARY KEY (participant, trial)
 ) WITHOUT ROWID;
 """
-TABLES = ("study", "participant", "vote")
 PATIENCE = 5.0  # seconds that a statement waits for another thread, and then for another program
 SHORTEST_MS = 300  # before which the page takes no answer, and from each answer to the next
 A_SECOND = 1000 // SHORTEST_MS + 1  # answers that the page can send in one, at most
+DECLARED = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"  # the indexes of keys have no text of their own
+COUNTS = {  # that programs for SQLite make with ANALYZE
+    "sqlite_stat1": "CREATE TABLE sqlite_stat1(tbl,idx,stat)",
+    "sqlite_stat4": "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)",
+}
 LOG, SHARED = "-wal", "-shm"  # of SQLite, behind the name of the file
 
 
@@ -94,13 +99,19 @@ class Votes:
     def _refuse_programs(self) -> None:
         """A file may bring views and triggers, which act at each statement: forge votes, drop them, never end.
 
+        So may a table by what it was declared with: a column that is computed, a vote that replaces the one before.
+
         Raises:
-            Refused: it holds something else than the tables of votes.
+            Refused: it holds something else than the tables of votes, each as `SCHEMA` declares it.
         """
         self.writer.run("PRAGMA trusted_schema = OFF")
-        for kind, name in self.writer.run("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"):
-            if kind != "table" or name not in TABLES:
-                raise Refused(f"it holds the {kind} {name[:80]}")
+        with closing(sqlite3.connect(":memory:")) as ours:
+            ours.executescript(SCHEMA)
+            declared = {name: _words(text) for name, text in ours.execute(DECLARED)}
+        declared |= {name: _words(text) for name, text in COUNTS.items()}
+        for kind, name, text in self.writer.run("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
+            if kind != "table" or _words(text) != declared.get(name):
+                raise Refused(f"it holds the {kind} {name[:80]}" + (", declared otherwise" if name in declared else ""))
 
     def _files(self) -> list[tuple[int, int]]:
         """Which files the names of the database and its log stand for now; nothing where they are gone."""
@@ -175,6 +186,11 @@ class _Connection:
             return self.connection.execute(statement, values).fetchall()
         finally:
             self.lock.release()
+
+
+def _words(text: str) -> list[str]:
+    """What a table is declared with, without comments."""
+    return re.sub("--.*", "", text).split()
 
 
 def _hidden(token: str) -> str:

@@ -5,12 +5,14 @@ import os
 import shutil
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 
+from inpaint.settings import Refused
 from inpaint.study.__main__ import main
 from inpaint.study.trials import load
-from inpaint.study.votes import Vote, Votes
+from inpaint.study.votes import SCHEMA, Vote, Votes
 from tests.study.conftest import built, study  # noqa: F401  fixtures
 
 
@@ -85,6 +87,9 @@ BROKEN = {
     "a trigger that drops votes": lambda folder: vote(
         folder, "CREATE TRIGGER t AFTER INSERT ON vote BEGIN DELETE FROM vote; END"
     ),
+    "a trigger called as SQLite's own": lambda folder: vote(  # only names with an underscore are
+        folder, "CREATE TRIGGER sqlitex AFTER INSERT ON vote BEGIN DELETE FROM vote; END"
+    ),
     "a view that never ends": lambda folder: vote(
         folder, "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
     ),
@@ -120,3 +125,21 @@ def test_a_report_is_written_over_no_file_of_the_users(voted, tmp_path):
     main(["report", str(voted)])
     assert (tmp_path / "precious").read_text() == "mine"
     assert json.loads((voted / "report.json").read_text())["votes"] >= 0
+
+
+def test_a_file_that_a_program_has_analysed_is_still_one(voted):
+    vote(voted, "ANALYZE")
+    main(["report", str(voted)])
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [("ms          INTEGER NOT NULL", "ms AS (zeroblob(1e9)) STORED"), ("trial)\n", "trial) ON CONFLICT REPLACE\n")],
+)
+def test_tables_that_do_more_than_to_store(words, others, tmp_path):
+    """A column that takes a gigabyte for each vote, and votes that replace the one before."""
+    assert words in SCHEMA
+    with closing(sqlite3.connect(tmp_path / "votes.sqlite")) as connection:
+        connection.executescript(SCHEMA.replace(words, others))
+    with pytest.raises(Refused, match="it holds the table vote, declared otherwise"):
+        Votes(tmp_path / "votes.sqlite", "digest")

@@ -116,23 +116,46 @@ def test_half_a_request_has_a_deadline(served):
     assert {name: is_closed(connection) for name, connection in opened.items()} == dict.fromkeys(HALVES, True)
 
 
-def test_who_reads_no_answer_has_a_deadline(served, study, visitor):
-    """A picture larger than all buffers on the way, and not a byte read."""
+@pytest.fixture
+def large(study, visitor):
+    """A request for a picture larger than all buffers on the way."""
     name = visitor.start()["trials"][0]["right"]
     picture = study / "images" / f"{name}.png"
     size = picture.stat().st_size
     os.truncate(picture, 64_000_000)
-    try:
-        with socket.create_connection(("127.0.0.1", served.port)) as deaf:
-            deaf.sendall(f"GET /images/{name}.png HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            connections = served.server.server_state.connections
-            while not any(connection.flow is not None and connection.flow.write_paused for connection in connections):
-                time.sleep(0.01)
-            while any(connection.flow.write_paused for connection in connections):
-                time.sleep(0.01)
-            assert is_closed(deaf)
-    finally:
-        os.truncate(picture, size)
+    yield f"GET /images/{name}.png HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    os.truncate(picture, size)
+
+
+def deaf(served):
+    """How many connections have something to say that nobody reads."""
+    connections = [*served.server.server_state.connections]
+    return sum(connection.flow is not None and connection.flow.write_paused for connection in connections)
+
+
+def test_who_reads_no_answer_has_a_deadline(served, large):
+    """Not a byte read."""
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.sendall(large)
+        while not deaf(served):
+            time.sleep(0.01)
+        while deaf(served):
+            time.sleep(0.01)
+        assert is_closed(connection)
+
+
+def test_a_crowd_that_reads_nothing_starves_nobody(served, large, visitor, monkeypatch):
+    """All connections there are have asked for a large picture, and nobody reads it; more of them all the time."""
+    monkeypatch.setattr(limits, "ANSWER_SECONDS", 600)
+    for _ in range(2):
+        crowd = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(CROWD)]
+        for connection in crowd:
+            connection.sendall(large)
+        while deaf(served) < CROWD:
+            time.sleep(0.01)
+        assert visitor.send("GET", "/")[0] == 200
+    for connection in crowd:
+        connection.close()
 
 
 def test_a_crowd_starves_nobody(served, visitor):
@@ -167,6 +190,33 @@ def test_the_log_is_bounded(monkeypatch):
     assert written[0] == "no descriptors" and written[limits.LINES] == "no descriptors (1980 lines were left out)"
 
 
+def test_a_traceback_is_written_once_a_minute(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    few = limits.FewLines()
+    records = []
+    for second in (0, 1, 61):
+        now[0] = second
+        try:
+            raise OSError("no room")
+        except OSError as error:
+            about = (type(error), error, error.__traceback__)
+        records.append(logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "in the application\n", (), about))
+        assert few.filter(records[-1])
+    assert [record.exc_info is not None for record in records] == [True, False, True]
+    assert records[1].getMessage() == "in the application: OSError('no room')"
+
+
+def test_who_leaves_in_the_middle_is_no_line_of_the_log(served, caplog):
+    """A traceback has seventy."""
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.sendall(POST + b"Content-Length: 60\r\n\r\n{")
+    while served.server.server_state.connections:
+        time.sleep(0.01)
+    assert caplog.text == ""
+
+
 def test_the_servers_log_is_bounded(served):
     for name in ("asyncio", "uvicorn.error", "inpaint.study.server"):
         assert any(isinstance(each, limits.FewLines) for each in logging.getLogger(name).filters)
@@ -199,6 +249,8 @@ def test_with_few_descriptors(study, start_server):  # noqa: F811
         ("127.0.0.1", 200), ("localhost", 200), ("[::1]", 200), ("192.0.2.7", 200), ("[2001:db8::1]:8000", 200),
         ("study.example", 200), ("STUDY.example:80", 200), (socket.gethostname(), 200),
         ("evil.example", 400), ("127.0.0.1.evil.example", 400), ("", 400), ("[::1", 400), ("[evil.example]", 400),
+        ("localhost:", 200), ("localhost:/evil", 400), ("localhost:80@evil.example", 400), ("localhost:80?", 400),
+        ("[::1].evil.example", 400), ("[::1]evil.example:80", 400), ("localhost:evil", 400), ("localhost#", 400),
         ("192.0.2.7 evil.example", 400), ("2130706433", 400), ("0x7f.1", 400), ("study.example.", 400), (None, 400),
     ],
 )  # fmt: skip

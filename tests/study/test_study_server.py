@@ -1,6 +1,7 @@
 """Visitors get the study's pictures and nothing else, and leave votes and nothing else."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -93,6 +94,15 @@ def test_nothing_else_is_served(visitor, path: str) -> None:
 def test_a_file_that_was_put_among_the_pictures_is_not_served(study: Path, visitor) -> None:
     (study / "images" / f"{'a' * 32}.png").write_bytes(b"private")
     assert visitor.send("GET", f"/images/{'a' * 32}.png")[0] == 404
+
+
+def test_a_picture_that_is_gone_is_not_found(study: Path, visitor) -> None:
+    name = visitor.start()["trials"][0]["left"]
+    picture = study / "images" / f"{name}.png"
+    picture.unlink()
+    assert visitor.send("GET", f"/images/{name}.png")[0] == 404
+    os.mkfifo(picture)
+    assert visitor.send("GET", f"/images/{name}.png")[0] == 404
 
 
 def test_headers_are_on_every_answer(visitor) -> None:
