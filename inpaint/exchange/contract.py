@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from inpaint import rng
 from inpaint.batch import Outputs, compose
+from inpaint.metrics.foreign import refused_if_it_fails
 from inpaint.networks.layers import crop, pad_to_multiple
 from inpaint.portable import LARGEST
 from inpaint.settings import Refused
@@ -45,7 +46,7 @@ class Exported(nn.Module):
         smallest, largest: pixels a side of the pictures that it takes; smaller ones are extended by their borders.
 
     Raises:
-        Refused: by a call, a picture is larger.
+        Refused: by a call, a picture is larger, or the graph fails or makes something else of it than a picture.
     """
 
     def __init__(
@@ -63,8 +64,19 @@ class Exported(nn.Module):
             )
         seen, hole = pad_to_multiple(image, mask, 1, self.smallest)
         seen = (seen + 1) / 2 * (1 - hole)
-        painted = torch.cat([self.graph(*pair) for pair in zip(seen.split(1), hole.split(1), strict=True)])
-        return compose(crop(painted * 2 - 1, image), image, mask)
+        height, width = seen.shape[-2:]
+        with refused_if_it_fails(f"checkpoint: {self.file} cannot paint a picture of {width} x {height} pixels"):
+            # Copies: a program may write into what it is given, and the mask is that of all other methods too.
+            painted = [self.graph(*pair) for pair in zip(seen.split(1), hole.clone().split(1), strict=True)]
+        for each in painted:
+            is_picture = isinstance(each, Tensor) and each.is_floating_point() and each.shape == (1, 3, height, width)
+            if not is_picture:
+                made = f"{each.dtype} {tuple(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
+                raise Refused(
+                    f"checkpoint: {self.file} makes {made} of a picture of {width} x {height} pixels; what is needed "
+                    f"is float32 (1, 3, {height}, {width})"
+                )
+        return compose(crop(torch.cat(painted).to(image.dtype) * 2 - 1, image), image, mask)
 
 
 def graph_sizes() -> tuple[int, int]:

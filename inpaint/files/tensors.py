@@ -70,7 +70,7 @@ def measure(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            if archive.comment or len(members) > MEMBERS or not _has_one_directory(path):
+            if archive.comment or len(members) > MEMBERS or not has_one_directory(path):
                 raise Unreadable("its directory is none of torch's")
             names = [member.filename.lower() for member in members]  # as torch looks for them
             if len(names) > len(set(names)) or any("\0" in member.orig_filename for member in members):
@@ -95,13 +95,16 @@ def measure(path: Path) -> None:
 END, END64, LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"  # of a zip archive's directory
 
 
-def _has_one_directory(path: Path) -> bool:
-    """Whether the directory is where every reader looks for it.
+def has_one_directory(path: Path) -> bool:
+    """Whether the directory of a zip archive is where every reader looks for it, and nothing else is before it.
 
     The end of a zip archive says twice where that is (for 32 and for 64 bits), and a locator says where the second one
-    of these stands. Python's reader and torch's do not believe the same of them, so one file could be two archives.
+    of these stands. Python's reader and torch's do not believe the same of them, so one file could be two archives; or
+    another kind of file with an archive behind it.
     """
     with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 98, 0))
         tail = file.read().rjust(98, b"\0")

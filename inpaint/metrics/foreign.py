@@ -9,8 +9,10 @@ so such a file stands on a command line.
 
 import logging
 import re
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import finite, from_uint8, to_uint8
+from inpaint.files.tensors import has_one_directory
 from inpaint.networks.backbones import CONVENTIONS
 from inpaint.settings import Refused
 
@@ -28,10 +31,11 @@ MEAN, DEVIATION = CONVENTIONS["torchvision"].mean, CONVENTIONS["torchvision"].de
 TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
 CODE = 64 << 20  # bytes of a TorchScript file that are no weights
 # What no network has that judges or paints pictures: operators that take the name of a file or another machine, the one
-# way to write an operator's name in pieces (a number names a layer of a sequence), printing, and libraries of operators
-# other than torch's own.
+# way to write an operator's name in pieces (a number names a layer of a sequence), printing, threads (whose warnings
+# nobody catches), and libraries of operators other than torch's own.
 ACTS = re.compile(
-    rb"\b(save|from_file|load_tensor|rpc_sync|rpc_async|rpc_remote|print)\b|\bgetattr\b(?!\([\w.]+, \"\d+\"\))|"
+    rb"\b(save|from_file|load_tensor|rpc_sync|rpc_async|rpc_remote|_?print|Print|fork)\b|"
+    rb"\bgetattr\b(?!\([\w.]+, \"\d+\"\))|"
     rb"\bops\s*\.\s*(?!(?:aten|prim|quantized|_quantized)\b)\w+|torch\.classes\.(?!quantized\b)\w+"
 )
 
@@ -71,17 +75,13 @@ class Foreign(nn.Module):
         known: bool = False,
     ) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.about = size, f"{key}: {file}"
         for name, values in (("mean", mean), ("deviation", deviation)):
             self.register_buffer(name, torch.tensor(list(values)).view(-1, 1, 1), persistent=False)
         self.network = _load(file, key, known)
         schema = getattr(self.network.forward, "schema", None)  # of TorchScript
         self.prepares = schema is not None and any(each.name == "return_features" for each in schema.arguments)
-        try:
-            found = self(torch.zeros(1, 3, size, size))
-        except Exception as error:  # whatever a foreign network raises
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise Refused(f"{key}: {file} cannot judge a picture of {size} x {size} pixels ({reason[:200]})") from None
+        found = self(torch.zeros(1, 3, size, size))
         if not isinstance(found, Tensor) or found.dim() != 2:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise Refused(f"{key}: {file} makes {shape} of one picture; what is needed is (1, K)")
@@ -89,8 +89,13 @@ class Foreign(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Tensor) -> Tensor:
-        """What the network says of each picture, ``(B, K)``; NaN of one with pixels that are not finite."""
-        with torch.autocast(pictures.device.type, enabled=False):
+        """What the network says of each picture, ``(B, K)``; NaN of one with pixels that are not finite.
+
+        Raises:
+            Refused: the network fails.
+        """
+        what = f"{self.about} cannot judge a picture of {self.size} x {self.size} pixels"
+        with torch.autocast(pictures.device.type, enabled=False), refused_if_it_fails(what):
             stored = to_uint8(pictures)
             if self.prepares:
                 said = self.network(stored, return_features=True)
@@ -102,6 +107,25 @@ class Foreign(nn.Module):
         if not isinstance(said, Tensor) or said.dim() != 2:
             return said
         return torch.where(finite(pictures)[:, None], said.float(), torch.nan)
+
+
+@contextmanager
+def refused_if_it_fails(what: str) -> Iterator[None]:
+    """Whatever a foreign network raises is said in a line, and what it warns of is not written to the terminal.
+
+    Args:
+        what: the beginning of that line.
+
+    Raises:
+        Refused: it fails.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]  # TorchScript's is the last
+        raise Refused(f"{what} ({reason[:200]})") from None
 
 
 def onnx_session(file: Path, key: str) -> Any:
@@ -171,6 +195,8 @@ def refuse_acts(file: Path, key: str) -> None:
     """
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
+        if not has_one_directory(file):
+            raise ValueError("its directory is none of torch's")
         # torch finds members whatever the case of their names, and packs nothing but code.
         code = [each for each in members if each.filename.lower().endswith((".py", ".pkl"))]
         packed = [each for each in members if each.compress_type != zipfile.ZIP_STORED]

@@ -3,6 +3,7 @@
 Real: files as `torch.jit.save` writes them; the module's attributes and comments may hold any text.
 """
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import torch
 from torch import nn
 
 from inpaint.config.sent import load_generator
+from inpaint.exchange import formats
 from inpaint.metrics.foreign import ACTS
 from inpaint.metrics.recognition import Recogniser
 from inpaint.settings import Refused
 from tests.config.test_config import stored
+from tests.security.archives import two_in_one
 
 
 class Means(nn.Module):
@@ -50,6 +53,9 @@ ACTIONS = {
     "in pieces": 'getattr(torch, "sa" + "ve")(x, "written"); _0 = torch.mean',
     "asks another machine": 'rpc_sync("there", "f"); _0 = torch.mean',
     "a library of operators": "ops.image.read_file; _0 = torch.mean",
+    "prints otherwise": 'ops.prim.Print("text"); _0 = torch.mean',
+    "and otherwise": 'torch._print("text"); _0 = torch.mean',
+    "in a thread": "fork(f); _0 = torch.mean",
     "loads": 'ops.debugprims.load_tensor("written"); _0 = torch.mean',
 }
 
@@ -76,6 +82,116 @@ def test_a_hidden_member_is_looked_at_too(tmp_path):
         archive.writestr("x/CODE/__TORCH__/More.PY", "torch.save(x, 'written')")
     with pytest.raises(Refused, match="says 'save'"):
         Recogniser(path)
+
+
+def test_a_file_that_is_two_archives(tmp_path, monkeypatch):
+    """Python reads one, torch the other, whose code would act."""
+    (tmp_path / "good").mkdir()
+    torch.jit.save(torch.jit.script(Means()), str(tmp_path / "good" / "x.pt"))
+    torch.jit.save(torch.jit.script(Prints()), str(tmp_path / "evil.pt"))
+    file = two_in_one((tmp_path / "good" / "x.pt").read_bytes(), (tmp_path / "evil.pt").read_bytes())
+    (tmp_path / "x.pt").write_bytes(file)
+    assert "print" in torch.jit.load(tmp_path / "x.pt").code
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **settings: pytest.fail("it was loaded"))
+    with pytest.raises(Refused, match="its directory is none of torch's"):
+        Recogniser(tmp_path / "x.pt")
+    with pytest.raises(Refused, match="its directory is none of torch's"):
+        formats.read(tmp_path / "x.pt", "torchscript")
+
+
+class Warns(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        warnings.warn("\x1b]0;title\x07", stacklevel=2)
+        return x.mean(dim=(2, 3))
+
+
+def test_what_it_warns_of_is_not_shown(tmp_path, capfd, recwarn):
+    torch.jit.save(torch.jit.script(Warns()), str(tmp_path / "x.pt"))
+    Recogniser(tmp_path / "x.pt", 8)(torch.zeros(1, 3, 8, 8))
+    assert (
+        not [warning for warning in recwarn if "title" in str(warning.message)]
+        and "title" not in capfd.readouterr().err
+    )
+
+
+class Fails(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.called = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.called:
+            raise RuntimeError("\x1b]0;title\x07")
+        self.called = True
+        return x.mean(dim=(2, 3))
+
+
+def test_one_that_fails_later_is_refused_in_a_line(tmp_path):
+    torch.jit.save(torch.jit.script(Fails()), str(tmp_path / "x.pt"))
+    recogniser = Recogniser(tmp_path / "x.pt", 8)
+    with pytest.raises(Refused, match=r"^recogniser: .*x.pt cannot judge a picture of 8 x 8 pixels \(.*title") as told:
+        recogniser(torch.zeros(1, 3, 8, 8))
+    assert str(told.value).isprintable()
+
+
+# ---- that paint ------------------------------------------------------------------------------------------------------
+
+
+class Painter(nn.Module):
+    """What keeps the contract of `exchange`, but for one thing."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if self.kind == "fails":
+            raise RuntimeError("\x1b]0;title\x07")
+        if self.kind == "is smaller":
+            return image[:, :, :8]
+        if self.kind == "has one channel":
+            return mask
+        if self.kind == "has no numbers":
+            return image > 0
+        if self.kind == "writes into what it is given":
+            mask.zero_()
+            image.fill_(0.25)
+        if self.kind == "changes the size of what it is given":
+            image.resize_(1, 3, 2, 2)
+        return image
+
+
+def painter(path, kind):
+    torch.jit.save(torch.jit.script(Painter(kind)), str(path))
+    return formats.read(path, "torchscript")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("fails", "cannot paint a picture of 12 x 16 pixels"),
+        ("is smaller", r"makes torch.float32 \(1, 3, 8, 12\) of a picture of 12 x 16 pixels; what is needed is"),
+        ("has one channel", r"makes torch.float32 \(1, 1, 16, 12\)"),
+        ("has no numbers", r"makes torch.bool \(1, 3, 16, 12\)"),
+        ("changes the size of what it is given", r"cannot paint|makes torch.float32 \(1, 3, 2, 2\)"),
+    ],
+)
+def test_a_graph_that_makes_no_picture_is_refused_in_a_line(kind, message, tmp_path):
+    graph = painter(tmp_path / "x.pt", kind)
+    with pytest.raises(Refused, match=rf"^checkpoint: x.pt {message}") as told:
+        graph(torch.zeros(2, 3, 16, 12), torch.ones(2, 1, 16, 12))
+    assert str(told.value).isprintable()
+
+
+def test_a_graph_changes_neither_mask_nor_picture(tmp_path):
+    """Other methods are measured under the same ones."""
+    graph = painter(tmp_path / "x.pt", "writes into what it is given")
+    image, mask = torch.full((2, 3, 16, 12), -1.0), torch.zeros(2, 1, 16, 12)
+    mask[:, :, 4:8] = 1
+    before = image.clone(), mask.clone()
+    composite = graph(image, mask).composite
+    assert torch.equal(image, before[0]) and torch.equal(mask, before[1])
+    assert torch.equal(composite, torch.where(mask > 0, -0.5, -1.0).expand_as(image))
 
 
 def test_code_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):

@@ -7,7 +7,6 @@ their weights are not of. What is wrong in a plainer way is in test_malformed_ch
 import functools
 import pickle
 import re
-import struct
 import zipfile
 from collections import Counter
 
@@ -17,6 +16,7 @@ from torch import nn
 
 from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from tests.security.archives import two_in_one
 from tests.security.test_malformed_checkpoints import NAME, NODE, config, genuine, told
 
 
@@ -124,35 +124,25 @@ def test_names_without_regard_to_their_case(tmp_path):
     assert "two of its parts have one name" in told(tmp_path / "x.ckpt")
 
 
-def end_of_directory(file):
-    """Where the directory of torch's archive begins, its length, and its number of members."""
-    assert file[-98:-94] == b"PK\x06\x06"
-    number, length, begin = struct.unpack("<QQQ", file[-66:-42])
-    return begin, length, number
-
-
 def test_a_file_that_is_two_archives(tmp_path):
-    """Python reads the directory before the locator, torch the one that the locator names."""
+    """Python reads one of them, torch the other."""
     for name, content in {"good": genuine(), "evil": genuine() | {"more": Allocates(bytearray, 1 << 10)}}.items():
         torch.save(content, tmp_path / name)
     good, evil = ((tmp_path / name).read_bytes() for name in ("good", "evil"))
-    begin, length, _ = end_of_directory(evil)
-    file = evil[:-42]  # its members, its directory and the end of it
-    shift = len(file)
-    own_begin, own_length, own_number = end_of_directory(good)
-    directory, place = bytearray(good[own_begin : own_begin + own_length]), 0
-    while place < own_length:
-        (offset,) = struct.unpack_from("<I", directory, place + 42)
-        struct.pack_into("<I", directory, place + 42, offset + shift)
-        place += 46 + sum(struct.unpack_from("<HHH", directory, place + 28))
-    file += good[:own_begin] + directory
-    end = struct.pack("<QHHIIQQ", 44, 45, 45, 0, 0, own_number, own_number)
-    file += b"PK\x06\x06" + end + struct.pack("<QQ", own_length, shift + own_begin)
-    file += b"PK\x06\x07" + struct.pack("<IQI", 0, begin + length, 1)
-    file += b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, own_number, own_number, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    (tmp_path / "x.ckpt").write_bytes(file)
+    (tmp_path / "x.ckpt").write_bytes(two_in_one(good, evil))
     with zipfile.ZipFile(tmp_path / "x.ckpt") as archive:
         assert {name.partition("/")[0] for name in archive.namelist()} == {"good"}
+    assert "its directory is none of torch's" in told(tmp_path / "x.ckpt")
+
+
+def test_a_file_with_something_before_its_archive(tmp_path):
+    torch.save(genuine(), tmp_path / "x.ckpt")
+    with zipfile.ZipFile(tmp_path / "x.ckpt") as archive:
+        contents = {member.filename: archive.read(member) for member in archive.infolist()}
+    (tmp_path / "x.ckpt").write_bytes(b"\0\0\0\0PTMF")
+    with zipfile.ZipFile(tmp_path / "x.ckpt", "a") as archive:  # whose directory counts from the file's beginning
+        for name, content in contents.items():
+            archive.writestr(name, content)
     assert "its directory is none of torch's" in told(tmp_path / "x.ckpt")
 
 
