@@ -98,11 +98,14 @@ def test_a_file_that_was_put_among_the_pictures_is_not_served(study: Path, visit
 
 def test_a_picture_that_is_gone_is_not_found(study: Path, visitor) -> None:
     name = visitor.start()["trials"][0]["left"]
-    picture = study / "images" / f"{name}.png"
-    picture.unlink()
-    assert visitor.send("GET", f"/images/{name}.png")[0] == 404
-    os.mkfifo(picture)
-    assert visitor.send("GET", f"/images/{name}.png")[0] == 404
+    picture, aside = study / "images" / f"{name}.png", study / "aside.png"
+    picture.rename(aside)
+    try:
+        assert visitor.send("GET", f"/images/{name}.png")[0] == 404
+        os.mkfifo(picture)
+        assert visitor.send("GET", f"/images/{name}.png")[0] == 404
+    finally:
+        aside.replace(picture)
 
 
 def test_headers_are_on_every_answer(visitor) -> None:
