@@ -104,17 +104,17 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
-    from inpaint.training.contract import check_parts
+    from inpaint.training.contract import check_norms, check_parts
     from inpaint.training.launching import end_other_ranks, refusals, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
     from inpaint.training.seams import refuse_broken_state
 
     parts = build(cfg)
-    folder = shown(cfg.paths.run)
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
     check_parts(parts.module, parts.data)
+    check_norms(parts.module, parts.data)
     _introduce(cfg, parts, start)
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
@@ -123,14 +123,14 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     if parts.trainer.is_global_zero:
         for logger in told(parts.trainer):
             logger.begin(start.update, start.validation_due)
-    start.checkpoint.clear()  # its memory; the trainer reads the file itself
+    start.let_go()
     refuse_broken_state(parts.trainer)
     parts.trainer.held = Held()  # type: ignore[attr-defined]  # goes with it to the ranks that ddp_spawn starts
     error: BaseException | None = None
     try:
         with refusals():
             parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
-        return _report(cfg, parts, folder)
+        return _report(cfg, parts, start)
     except BaseException as raised:
         error = raised
         raise
@@ -201,22 +201,30 @@ def _introduce(cfg: DictConfig, parts: Parts, start: "Start") -> None:
     start.introduce(arithmetic(parts.trainer), fingerprints(cfg))
 
 
-def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
-    """The table on held-out photographs, the files of the run folder, and what to do next."""
+def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
+    """The table on held-out photographs, the files of the run folder, and what to do next.
+
+    Raises:
+        Refused: nothing was trained.
+    """
     from inpaint.evaluation.intervals import ALL
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.results import about_data, publish
     from inpaint.files import checkpoint
     from inpaint.training.launching import why_it_ended
     from inpaint.training.record import RunRecord
+    from inpaint.training.resume import refuse_untrained
     from inpaint.training.run_logger import told
 
-    module = parts.module
+    module, folder = parts.module, shown(cfg.paths.run)
     record = next(c for c in parts.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]
     updates, seconds = parts.trainer.global_step, record.seconds
-    if not updates:  # ddp_spawn trained in other processes, and what they counted stayed there
-        trained = checkpoint.load(folder)["inpaint"]
-        updates, seconds = trained["update"], trained["seconds"]
+    if not updates and (newest := checkpoint.newest(folder)) is not None:
+        # ddp_spawn trained in other processes, and what they counted stayed there.
+        updates, seconds = (newest[1]["inpaint"][what] for what in ("update", "seconds"))
+    reason = why_it_ended(parts.trainer, updates)
+    refuse_untrained(start, updates, reason)
+    record.write(parts.trainer)
     if not parts.trainer.is_global_zero:
         return {}
     methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
@@ -248,7 +256,7 @@ def _report(cfg: DictConfig, parts: Parts, folder: Path) -> dict[str, float]:
             logger.log_generator(path, {"updates": updates, **mine.means})
 
     published.print()
-    if (reason := why_it_ended(parts.trainer, updates)) is not None:
+    if reason is not None:
         print(f"ended before its last update: {reason}")
     print(f"{updates} updates in {seconds:.0f} s; the run is in {folder}")
     print("next:")

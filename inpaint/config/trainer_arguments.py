@@ -26,16 +26,23 @@ def _off(value: Any) -> bool:
     return not value
 
 
+def _some(value: Any) -> bool:
+    return value is None or value != 0
+
+
 def _count(value: Any) -> bool:
     return value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
 
 
 WORKS = (
-    *("accelerator", "devices", "num_nodes", "max_epochs", "min_epochs", "max_steps", "min_steps", "max_time"),
-    *("limit_train_batches", "limit_val_batches", "num_sanity_val_steps", "log_every_n_steps", "enable_model_summary"),
+    *("accelerator", "devices", "num_nodes", "min_epochs", "min_steps", "max_time"),
+    *("limit_val_batches", "num_sanity_val_steps", "log_every_n_steps", "enable_model_summary"),
     *("deterministic", "benchmark", "inference_mode", "profiler", "detect_anomaly", "enable_autolog_hparams"),
 )
 REFUSED = {
+    "max_steps": Refusal(_some, "without an update nothing is trained; inpaint-evaluate measures a network as it is"),
+    "max_epochs": Refusal(_some, "without an epoch nothing is trained; inpaint-evaluate measures a network as it is"),
+    "limit_train_batches": Refusal(_some, "without a batch nothing is trained; leave it out for whole epochs"),
     "precision": Refusal(
         lambda value: str(value) in ("32", "32-true", "bf16-mixed"),
         "32-true and bf16-mixed are what GAN losses and the fills are made for",

@@ -12,12 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, Verdict, paint
+from inpaint.batch import Batch, Outputs, Verdict, paint, split
 from inpaint.data.datamodule import InpaintingData
 from inpaint.settings import Refused
+from inpaint.training.finite import Before
 from inpaint.training.gan import InpaintingGAN
+from inpaint.training.phases import PHASES
 
 RANGE = 10.0  # of an untrained network's output; pictures are in [-1, 1], and 0..255 is another convention
 PICTURES = 2
@@ -181,3 +185,47 @@ def check_term(group: str, part: nn.Module, value: Any) -> None:
         raise _refuse(group, part, "a finite number", str(value.item()))
     if not value.requires_grad:
         raise _refuse(group, part, "a term with a gradient", "one that does not depend on what was painted")
+
+
+# ---- our own parts, too: what depends on crops and batches -----------------------------------------------------------
+
+
+def check_norms(module: InpaintingGAN, data: InpaintingData) -> None:
+    """Batch norm and instance norm have no statistics of a single number, and torch finds that when it comes to it.
+
+    Tried are networks that have such layers, on one sample of the run's smallest crops: those with instance norm, and
+    those with batch norm where a part of a batch is one sample. A discriminator may enter late, so nobody waits for it.
+
+    Raises:
+        Refused: a network normalises one number a channel.
+    """
+    rows = split(Batch(index=torch.arange(data.batch_size)), module.accumulate)  # type: ignore[typeddict-item]
+    alone = min(len(part["index"]) for part in rows) == 1
+    tried = (_InstanceNorm, _BatchNorm) if alone else (_InstanceNorm,)
+    networks = {name: network for name in PHASES if (network := getattr(module, name)) is not None}
+    normed = {name: n for name, n in networks.items() if any(isinstance(layer, tried) for layer in n.modules())}
+    if not normed:
+        return
+    side = min([data.crop, *(side for _, side in data.ramp)])
+    with rng.untouched(), torch.no_grad():
+        batch = data.validation_batch(1, torch.device("cpu"))
+        batch |= {"image": batch["image"][..., :side, :side], "mask": batch["mask"][..., :side, :side]}
+        for name, network in normed.items():
+            before = Before(network.buffers())
+            try:
+                module(batch) if name == "generator" else network(batch["image"], batch["mask"])
+            except ValueError as error:
+                if "Expected more than 1 value per channel" in str(error):
+                    key = "data.batch_size" if module.accumulate == 1 else "module.accumulate"
+                    raise Refused(
+                        f"{key}: the {name}'s batch norm has no statistics of one sample, which is what a part of "
+                        f"the batch is; data.batch_size={2 * module.accumulate} makes it two"
+                    ) from None
+                if "Expected more than 1 spatial element" in str(error):
+                    raise Refused(
+                        f"data.crop: the {name}'s instance norm has no statistics of one pixel, which is what is left "
+                        f"of {side} px there; give larger crops"
+                    ) from None
+                raise
+            finally:
+                before.restore()

@@ -84,7 +84,10 @@ def quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if logging.getLogger().handlers:  # which print it already
-        logging.getLogger("lightning.pytorch").handlers.clear()
+        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+            logger = logging.getLogger(name)
+            logger.handlers.clear()
+            logger.propagate = True
     for name in ("profilers", "callbacks"):  # what was asked for: a profile, a summary, why training stopped early
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
     for notice in (

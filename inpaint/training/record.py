@@ -22,6 +22,8 @@ from inpaint.training.run_logger import told
 class RunRecord(Callback):
     """Writes down what is needed to repeat a run: resolved config, versions, commit, command line, arithmetic.
 
+    A run that goes on has what was written before until its first update, which may never come.
+
     Args:
         folder: the run folder.
         config: the resolved config as a plain dict; stored in each checkpoint and sent to the loggers, without the
@@ -33,6 +35,7 @@ class RunRecord(Callback):
         self.folder, self.config, self.environment = Path(folder), without_secrets(config), environment or {}
         self.before = 0.0
         self.started: float | None = None
+        self.goes_on = self.written = False
 
     @property
     def seconds(self) -> float:
@@ -41,6 +44,7 @@ class RunRecord(Callback):
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]) -> None:
         """Take over the time that was spent before, and the optimizers' settings from the config of now."""
+        self.goes_on = True
         self.before = float(state["inpaint"].get("seconds", 0.0))
         before = checkpoint.config_of(state)
         others = any(before.get(key) != self.config.get(key) for key in OPTIMIZATION)
@@ -57,10 +61,22 @@ class RunRecord(Callback):
         """Stop the clock."""
         self.before, self.started = self.seconds, None
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Write ``config.yaml`` and ``versions.json``."""
-        if not trainer.is_global_zero:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the record of a run that is new."""
+        if not self.goes_on:
+            self.write(trainer)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Write that of a run that goes on."""
+        self.write(trainer)
+
+    def write(self, trainer: L.Trainer) -> None:
+        """Write ``config.yaml`` and ``versions.json``, once."""
+        if self.written or not trainer.is_global_zero:
             return
+        self.written = True
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         code = versions() | {"arithmetic": arithmetic(trainer), "parts": used(self.config)}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inpaint.training.resume")
 
+LENGTHS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")  # what decides how long a run is
+
 
 class Start:
     """Where a run begins: nowhere, or at a checkpoint. Built once, by the process that owns the run folder.
@@ -74,6 +76,10 @@ class Start:
     def update(self) -> int:
         """The updates that are done."""
         return self.checkpoint["inpaint"]["update"] if self.checkpoint else 0
+
+    def let_go(self) -> None:
+        """Keep of the checkpoint what it says of itself: the trainer reads the rest from the file."""
+        self.checkpoint = {"inpaint": self.checkpoint["inpaint"]} if self.checkpoint else {}
 
     @property
     def validation_due(self) -> bool:
@@ -161,15 +167,36 @@ def refuse_without_effect(start: Start, updates: int) -> None:
     Raises:
         Refused: such settings, where nothing is left to train.
     """
-    if not start.checkpoint or updates < 0 or start.update < updates:
+    if start.checkpoint and 0 <= updates <= start.update:
+        _refuse_changes(start)
+
+
+def refuse_untrained(start: Start, updates: int, reason: str | None) -> None:
+    """The same after the last update, however that was decided: by epochs, by time, or by a callback.
+
+    Args:
+        start: as above.
+        updates: that the run has now.
+        reason: why it ended, if that was no number of updates.
+
+    Raises:
+        Refused: no update was done, in a run that is new, or with settings that are.
+    """
+    if updates > start.update:
         return
+    if not start.checkpoint:
+        raise Refused(f"trainer: nothing was trained{'; ' + reason if reason else ''}")
+    _refuse_changes(start)
+
+
+def _refuse_changes(start: Start) -> None:
     learning = [key for key in start.changed if is_said_at_resume(key)]
-    changed = [start.changed[key] for key in learning if key == "trainer.max_steps" or not key.startswith("trainer.")]
+    changed = [start.changed[key] for key in learning if key in LENGTHS or not key.startswith("trainer.")]
     if changed:
         raise Refused(
             f"resume: {shown(start.folder)} has its {start.update} updates, so {', '.join(changed[:4])}"
-            f"{', ...' if len(changed) > 4 else ''} would change nothing; take it back, set trainer.max_steps above "
-            f"{start.update}, or choose another hydra.run.dir"
+            f"{', ...' if len(changed) > 4 else ''} would change nothing; take it back, let the run have more updates "
+            f"({', '.join(LENGTHS)}), or choose another hydra.run.dir"
         )
 
 

@@ -12,6 +12,9 @@ from tests.options import compose
 
 # A value that is refused, and what the message names in its place.
 OTHERS = {
+    "max_steps": (0, "inpaint-evaluate"),
+    "max_epochs": (0, "inpaint-evaluate"),
+    "limit_train_batches": (0, "leave it out"),
     "precision": ("16-mixed", "bf16-mixed"),
     "strategy": ("fsdp", "ddp"),
     "gradient_clip_val": (1.0, "module.generator_clip"),

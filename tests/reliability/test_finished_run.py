@@ -1,5 +1,7 @@
 """A finished run that is started again does nothing, exits with 0, and changes no file but its lock's date."""
 
+import pytest
+
 from tests.reliability.runs import SMALL, command, files, train
 
 
@@ -41,3 +43,27 @@ def test_it_does_nothing(tmp_path, capfd):
     (tmp_path / "run" / "summary.json").unlink()  # killed before it was measured
     assert command(train, *arguments) == 0
     assert (tmp_path / "run" / "summary.json").is_file()
+
+
+def test_one_whose_end_is_counted_in_epochs_keeps_its_record(tmp_path, capfd):
+    arguments = [*SMALL, "trainer.max_steps=-1", "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}/run"]
+    assert command(train, *arguments) == 0
+    record = (tmp_path / "run" / "config.yaml").read_bytes()
+    capfd.readouterr()
+    assert command(train, *arguments, "generator_optimizer.lr=1e-5") == 2
+    assert "would change nothing" in capfd.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == record
+
+
+@pytest.mark.parametrize(
+    ("ends", "message"),
+    [
+        (["trainer.max_steps=0"], "trainer.max_steps: without an update nothing is trained"),
+        (["+trainer.limit_train_batches=0"], "trainer.limit_train_batches: without a batch nothing is trained"),
+        (["+trainer.max_time=00:00:00:00"], "trainer: nothing was trained; trainer.max_time is over"),
+    ],
+)
+def test_a_run_without_an_update_is_refused(tmp_path, capfd, ends, message):
+    assert command(train, *SMALL, *ends, f"hydra.run.dir={tmp_path}/run") == 2
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "run" / "summary.json").exists() and not list(tmp_path.rglob("results.*"))

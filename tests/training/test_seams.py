@@ -108,6 +108,25 @@ def test_the_state_and_its_counts():
     assert look.epochs == (0, 0, 0, 1, 1, 1, 2)
 
 
+def test_rates_of_now_in_a_state_of_before():
+    class Scheduled(TwoOptimizers):
+        def configure_optimizers(self):
+            optimizers = super().configure_optimizers()
+            return optimizers, [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5) for optimizer in optimizers]
+
+    class Renew(L.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            self.state = copy.deepcopy(seams.state_of(trainer))
+            for schedule in trainer.lightning_module.lr_schedulers():
+                schedule.step()
+            seams.renew_rates(trainer, self.state)
+
+    renewed = Renew()
+    fit(Scheduled(), renewed, max_steps=1)
+    rates = [group["lr"] for held in renewed.state["optimizer_states"] for group in held["param_groups"]]
+    assert rates == [0.05, 0.05] == [schedule["_last_lr"][0] for schedule in renewed.state["lr_schedulers"]]
+
+
 def test_an_epoch_that_is_over():
     """Lightning has counted it in `on_train_epoch_end`; what is put down is the end of its last batch."""
     states = {}
