@@ -9,8 +9,8 @@ pictures/         some pictures, spread evenly over hole area: input, truth, mas
                   input/00007.png; hole areas and folders of the methods are in results.json
 """
 
-import csv
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,15 +128,12 @@ def _write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     names = list(dict.fromkeys(name for record in records for name in record))
     names = ["method", "index", "area", *(name for name in table.COLUMNS if name in names)]
 
-    def written(value: Any) -> str:
+    def written(value: Any) -> Any:
         if isinstance(value, float):  # float32 has no more than nine digits
             return "" if value != value else f"{value:.9g}"
-        return str(value)
+        return value
 
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([written(record.get(name, float("nan"))) for name in names] for record in records)
+    write_table(path, names, ({name: written(record.get(name, math.nan)) for name in names} for record in records))
 
 
 def _write_pictures(folder: Path, measured: Measured) -> dict[str, str]:

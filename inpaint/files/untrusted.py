@@ -5,8 +5,6 @@ of YAML that stands for a billion nodes. What these functions return is text, or
 and None, nested no deeper than `DEPTH`, that every other part may walk through without a second thought.
 """
 
-import csv
-import io
 import json
 import os
 import stat
@@ -16,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from inpaint.files.writing import csv_rows
 from inpaint.settings import Refused
 
 TABLE = 256 << 20  # bytes of a table in CSV, with a line for each picture or update
@@ -84,7 +83,7 @@ def read_table(path: Path, limit: int = TABLE) -> list[dict[str, str]]:
     text = read_text(path, limit)
     if text.count(",") + text.count("\n") > FIELDS:
         raise Unreadable(f"it has more than {FIELDS} fields")
-    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    return csv_rows(text, strict=True)
 
 
 def read_json(path: Path, limit: int = TEXT) -> Any:

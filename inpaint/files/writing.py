@@ -66,13 +66,52 @@ def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
     write_whole(path, json_text(content, indent) + "\n")
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A table as CSV with a header; a field that a row lacks is empty."""
+MARKS = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
+
+
+def cell(value: Any) -> Any:
+    """A value as it stands in a table: a text that a spreadsheet would compute has an apostrophe in front.
+
+    `text_of` takes it away again; a text that has one of its own there gets another.
+
+    Examples:
+        >>> [cell(value) for value in ("=1+1", "-2.5", "-lama", "'@x", "it's", -3)]
+        ["'=1+1", '-2.5', "'-lama", "''@x", "it's", -3]
+    """
+    if not isinstance(value, str) or not value.lstrip("'").startswith(MARKS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def text_of(field: str) -> str:
+    """The text that `cell` made a field of."""
+    return field[1:] if field.startswith("'") and field.lstrip("'").startswith(MARKS) else field
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], header: bool = True) -> str:
+    """A table as CSV, with a header unless its lines go behind others; a field that a row lacks is empty."""
     text = io.StringIO()
     table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
+    if header:
+        table.writerow({name: cell(name) for name in columns})
+    table.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return utf8(text.getvalue())
+
+
+def csv_rows(text: str, strict: bool = False) -> list[dict[str, str]]:
+    """The lines of a table in CSV by its headings, as `csv.DictReader` has them, and each text as it was.
+
+    Raises:
+        csv.Error: it is no CSV; of a table with a torn line only if `strict`.
+    """
+    return [
+        {name and text_of(name): text_of(field) if isinstance(field, str) else field for name, field in line.items()}
+        for line in csv.DictReader(io.StringIO(text, newline=""), strict=strict)
+    ]
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

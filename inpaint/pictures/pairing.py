@@ -6,6 +6,7 @@ A picture's name is its path relative to its folder, without the suffix: ``a/b``
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -194,11 +195,18 @@ class Problem(NamedTuple):
 
 
 def find_results(root: Path, setting: str) -> tuple[dict[str, Path], list[Problem]]:
-    """What `find_by_name` finds in a tool's folder, and the files in there that are no pictures by their suffix."""
+    """What `find_by_name` finds in a tool's folder, and the pictures in there that are of a type that is not read.
+
+    Notes, lists and logs that stand beside somebody's results do not concern anyone: they are counted, and it is said.
+    """
     files = find_by_name(root, setting)
-    others = [Path(entry.path) for entry in _entries(root) if entry.is_file()]
-    kind = f"of another type than {READ}"
-    return files, [Problem(setting, kind, path.name) for path in sorted(others) if suffix_of(path.name) not in SUFFIXES]
+    names = sorted(entry.name for entry in _entries(root) if entry.is_file())
+    kinds = Counter(suffix_of(name) or name for name in names)
+    beside = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if kind not in SUFFIXES | OTHER_SUFFIXES)
+    if beside and first_rank():
+        log.warning(f"{setting}: left alone, as they are no pictures: {beside}")
+    unread = [name for name in names if suffix_of(name) in OTHER_SUFFIXES]
+    return files, [Problem(setting, f"of another type than {READ}", name) for name in unread]
 
 
 def unmatched(files: Iterable[str], names: Iterable[str], setting: str) -> list[Problem]:

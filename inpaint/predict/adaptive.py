@@ -1,7 +1,5 @@
 """Holes that are measured in the pictures themselves: `holes=auto`."""
 
-import csv
-import io
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from inpaint.damage import Finding, diagnose
 from inpaint.damage.captions import load_network
-from inpaint.files.folder import replacing
+from inpaint.files.writing import write_table
 from inpaint.pictures.reading import BadImage
 from inpaint.pictures.writing import read_photograph
 from inpaint.predict.jobs import Job
@@ -83,15 +81,18 @@ class Measured:
 
     def write(self, output: Path) -> None:
         """Every figure and decision as a table, `TABLE` in the output folder."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for name, each in self.findings.items():
-            for finding in each:
-                figure = "" if finding.figure is None else f"{finding.figure:.6g}"
-                share = "" if finding.share is None else f"{finding.share:.6f}"
-                decision = "yes" if finding.damaged else "no"
-                row = [name, finding.kind, figure, finding.unit, f"{finding.limit:g}", decision, share, finding.reason]
-                writer.writerow(row)
-        with replacing(output / TABLE) as path:
-            path.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
+        rows = [
+            {
+                "picture": name,
+                "kind": finding.kind,
+                "figure": "" if finding.figure is None else f"{finding.figure:.6g}",
+                "unit": finding.unit,
+                "limit": f"{finding.limit:g}",
+                "damaged": "yes" if finding.damaged else "no",
+                "share": "" if finding.share is None else f"{finding.share:.6f}",
+                "reason": finding.reason,
+            }
+            for name, each in self.findings.items()
+            for finding in each
+        ]
+        write_table(output / TABLE, COLUMNS, rows)

@@ -3,7 +3,6 @@
 import csv
 import glob
 import hashlib
-import io
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from inpaint.files.folder import leads_out
 from inpaint.files.untrusted import TABLE, Unreadable, read_text
+from inpaint.files.writing import csv_rows, csv_text
 from inpaint.pictures.names import called
 from inpaint.settings import Refused, listed
 
@@ -264,7 +264,7 @@ class Records:
         with suppress(OSError, Unreadable, csv.Error):
             text = "" if self.file.is_symlink() else read_text(self.file, TABLE)
             self.torn = bool(text) and not text.endswith("\n")
-            for line in csv.DictReader(io.StringIO(text, newline="")):
+            for line in csv_rows(text):
                 if None not in line.values() and None not in line:  # a line that a kill has torn
                     self.lines[line["output"]] = line
         self.append([])
@@ -304,20 +304,19 @@ class Records:
         for path in job.files:
             size, modified = _state(path)
             key_now = self.key(job) if job.image in job.files else key  # of a picture that was replaced
-            lines.append([self._named(path), job.image, job.mask, f"{hole:.6f}", taken, key_now, size, modified])
+            picture, mask = str(job.image), str(job.mask or "")
+            lines.append([self._named(path), picture, mask, f"{hole:.6f}", taken, key_now, size, modified])
         self.append(lines)
 
     def append(self, lines: Sequence[Sequence[Any]]) -> None:
         """Write lines behind the others, at once."""
         descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         with os.fdopen(descriptor, "a", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if file.tell() == 0:
-                writer.writerow(COLUMNS)
-            elif self.torn:
+            if self.torn:
                 file.write("\n")  # what a kill has torn ends here
+            rows = [dict(zip(COLUMNS, line, strict=True)) for line in lines]
+            file.write(csv_text(COLUMNS, rows, header=file.tell() == 0))
             self.torn = False
-            writer.writerows(lines)
 
     def _named(self, path: Path) -> str:
         return path.relative_to(self.file.parent).as_posix().encode(errors="backslashreplace").decode()

@@ -36,8 +36,6 @@ Shares are in [0, 1]. Intervals take votes as independent, which votes of one pe
 participants they are too narrow.
 """
 
-import csv
-import io
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -51,7 +49,7 @@ import numpy as np
 
 from inpaint.evaluation.terminal import Cell, print_blocks
 from inpaint.files.folder import write_whole
-from inpaint.files.writing import write_json
+from inpaint.files.writing import write_json, write_table
 from inpaint.settings import Refused
 from inpaint.study.preference import (
     CONFIDENCE,
@@ -268,15 +266,6 @@ def _is_decided(row: Report) -> bool:
     return row["low"] > 0.5 or row["high"] < 0.5
 
 
-def as_csv(report: Report) -> str:
-    """The pairs, every digit kept; `share` and its bounds are of those who preferred `a`."""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, PAIR_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(report["pairs"])
-    return lines.getvalue()
-
-
 # ---- chart ----------------------------------------------------------------------------------------------------------
 
 LINE, LEFT, RIGHT, PLOT = 30, 210, 210, 380  # pixels: height of a line, margins, width of the plot
@@ -350,6 +339,6 @@ def write(folder: Path, max_failures: float) -> Report:
     report = summarise(study, given, max_failures, too_fast)
     # Whole files in the place of what is there, so that nothing is written through a link of a study that was sent.
     write_json(folder / "report.json", report)
-    write_whole(folder / "report.csv", as_csv(report))
+    write_table(folder / "report.csv", PAIR_COLUMNS, report["pairs"])
     write_whole(folder / "report.svg", chart(report))
     return report

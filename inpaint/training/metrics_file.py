@@ -1,7 +1,5 @@
 """``metrics.csv``, in which no kill, full disk or resume loses, repeats or tears a row."""
 
-import csv
-import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from inpaint.files.folder import write_whole
+from inpaint.files.writing import csv_rows, csv_text, write_table
 from inpaint.training.run_logger import RunLogger
 
 log = logging.getLogger("inpaint.training.metrics_file")
@@ -79,7 +77,7 @@ class MetricsFile(RunLogger):
                 self.columns = sorted({*columns, *(before[0] if before else ())})
                 self._rewrite([*before, *self.waiting])
             else:
-                self._append(_text(self.waiting, self.columns))
+                self._append(csv_text(self.columns, self.waiting, header=False))
             self.waiting = []
         except OSError as error:
             if not self.complained:
@@ -93,7 +91,7 @@ class MetricsFile(RunLogger):
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, _text([dict(zip(self.columns, self.columns, strict=True)), *rows], self.columns))
+        write_table(self.path, self.columns, rows)
 
     def _append(self, text: str) -> None:
         """All of it or nothing."""
@@ -111,14 +109,8 @@ def _is_validation(row: Mapping[str, str]) -> bool:
     return any(value and name.startswith("val/") for name, value in row.items())
 
 
-def _text(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, columns, restval="", lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
 def _read(path: Path) -> list[dict[str, str]]:
     """The whole lines of the file."""
     if not path.is_file():
         return []
-    return list(csv.DictReader(line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")))
+    return csv_rows("".join(line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")))

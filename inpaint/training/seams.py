@@ -3,16 +3,21 @@
 ``tests/training/test_seams.py`` has a test for each that fails when Lightning changes what the function relies on.
 """
 
+import copy
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.core.optimizer import do_nothing_closure
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
+from torch import Tensor
+from torch.optim import Optimizer
 
 from inpaint.files.checkpoint import CheckpointError
 from inpaint.settings import Refused
@@ -66,6 +71,43 @@ class _Connector(_CheckpointConnector):
         """Gives optimizers, schedules and loops their states."""
         with _state_is_refused(self.trainer):
             super().restore_training_state()
+            for optimizer in self.trainer.strategy.optimizers:
+                _refuse_state_of_another_form(optimizer)
+
+
+def _refuse_state_of_another_form(optimizer: Optimizer) -> None:
+    """Its first update would fail, somewhere in torch.
+
+    What an optimizer keeps of a parameter is seen by an update of a parameter of that shape that has no values.
+    Optimizers that are not torch's are believed, as not all of them can do that.
+
+    Raises:
+        ValueError: something that it keeps is missing, or of another shape.
+    """
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if not (held := optimizer.state.get(parameter)):
+                continue
+            empty = torch.empty_like(parameter, device="meta", requires_grad=True)
+            empty.grad = torch.empty_like(empty)
+            tried = copy.copy(optimizer)
+            tried.state = defaultdict(dict)
+            options: dict[str, Any] = {name: False for name in ("foreach", "fused", "capturable") if name in group}
+            tried.param_groups = [{**group, **options, "params": [empty]}]
+            tried.step()
+            for name, value in tried.state[empty].items():
+                own, needed = _shape(held.get(name)), _shape(value)
+                if own != needed:
+                    raise ValueError(f"an optimizer has {own} as {name} of a parameter that needs {needed}")
+
+
+def _shape(kept: Any) -> str:
+    """Of something that an optimizer keeps, for a message; numbers of Python are as good as tensors of one."""
+    if isinstance(kept, Tensor):
+        return f"{list(kept.shape)} numbers" if kept.dim() else "one number"
+    return "one number" if isinstance(kept, int | float) else "nothing" if kept is None else type(kept).__name__
 
 
 @contextmanager

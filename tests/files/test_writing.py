@@ -1,6 +1,7 @@
 """Files that others read: no NaN in JSON, and names of any bytes in all of them."""
 
 import ast
+import csv
 import json
 import math
 import os
@@ -41,6 +42,32 @@ def test_names_of_any_bytes_are_spelt_out_and_read_again(tmp_path):
     assert read_json(tmp_path / "a.json") == {r"caf\udce9.png": [r"caf\udce9.png", "写真"]}
     assert (tmp_path / "a.md").read_text(encoding="utf-8") == "left out: caf\\udce9.png\n"
     assert plain(LATIN) == r"caf\udce9.png"
+
+
+FORMULAS = ["=1+1", "+lama", "-mine", "@x", "=", "\t=1", "'=1", "''-x", '=HYPERLINK("http://x","a, b")']
+TEXTS = ["lama", "it's", "'lama", "a=b", "-2.5", "+3", "-inf", "", "'", "1e-5"]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *TEXTS])
+def test_no_text_is_a_formula_to_a_spreadsheet_and_all_are_read_as_they_were(tmp_path, text):
+    write_table(tmp_path / "a.csv", ["method", text or "none"], [{"method": text, text or "none": -1.5}])
+    with (tmp_path / "a.csv").open(newline="") as file:
+        (names, fields) = csv.reader(file)
+    for field in (names[1], fields[0]):
+        assert not field.startswith(("=", "+", "-", "@", "\t", "\r")) or isinstance(float(field), float)
+    assert (fields[0] != text) == (text in FORMULAS) and fields[1] == "-1.5"
+    assert read_table(tmp_path / "a.csv") == [{"method": text, text or "none": "-1.5"}]
+
+
+def test_there_is_one_writer_and_one_reader_of_tables():
+    found = set()
+    for path in Path(inpaint.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node).startswith(
+                ("csv.writer", "csv.Dict", "csv.reader")
+            ):
+                found.add(path.relative_to(Path(inpaint.__file__).parent).as_posix())
+    assert found == {"files/writing.py"}
 
 
 def test_a_record_of_a_job_has_its_figures_back(tmp_path):

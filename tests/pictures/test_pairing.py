@@ -152,18 +152,18 @@ def test_no_mask_wins_over_another_in_silence(tmp_path):
 # ---- what does not fit
 
 
-def test_results_and_what_is_not_one_of_them(tmp_path):
-    touch(tmp_path, "b/two.png", "one.webp", "notes.txt", "b/three.gif", ".hidden/x.txt", ".DS_Store")
+def test_results_and_what_is_not_one_of_them(tmp_path, caplog):
+    touch(tmp_path, "b/two.png", "one.webp", "b/three.gif", ".hidden/x.txt", ".DS_Store")
+    touch(tmp_path, "notes.txt", "b/settings.TXT", "log.json", "README")
     (tmp_path / "again").symlink_to("b")
     files, others = find_results(tmp_path, "results.lama")
     assert {name: path.relative_to(tmp_path).as_posix() for name, path in files.items()} == {
         "b/two": "b/two.png",
         "one": "one.webp",
     }
-    assert [(problem.setting, problem.name) for problem in others] == [
-        ("results.lama", "three.gif"),
-        ("results.lama", "notes.txt"),
-    ]
+    assert [(problem.setting, problem.name) for problem in others] == [("results.lama", "three.gif")]
+    said = [message for message in caplog.messages if "no pictures" in message]
+    assert said == ["results.lama: left alone, as they are no pictures: 1 README, 1 .json, 2 .txt"]
 
 
 def test_what_is_missing_and_what_is_too_much():

@@ -3,6 +3,7 @@
 The networks and the config in it are those of tests/security/test_malformed_checkpoints.py; this is about the rest.
 """
 
+import functools
 import math
 
 import lightning as L
@@ -37,13 +38,20 @@ def state(tmp_path_factory):
     return torch.load(path, weights_only=True)
 
 
-def fit(folder, path=None, steps=1):
+class WithAdam(BoringModel):
+    make = functools.partial(torch.optim.Adam, lr=0.1)
+
+    def configure_optimizers(self):
+        return self.make(self.parameters())
+
+
+def fit(folder, path=None, steps=1, model=None):
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "barebones": False}
     trainer = L.Trainer(
         max_steps=steps, accelerator="cpu", enable_model_summary=False, default_root_dir=folder, **quiet
     )
     refuse_broken_state(trainer)
-    trainer.fit(BoringModel(), ckpt_path=path, weights_only=True)
+    trainer.fit(model or BoringModel(), ckpt_path=path, weights_only=True)
     return trainer
 
 
@@ -54,6 +62,50 @@ def test_a_state_that_cannot_be_taken(kind, state, tmp_path):
     with pytest.raises(CheckpointError, match=r"^resume: no run can go on with the state in .*x\.ckpt \(\w+") as raised:
         fit(tmp_path, tmp_path / "x.ckpt", steps=2)
     assert len(str(raised.value).splitlines()) == 1 and "\x1b" not in str(raised.value)
+
+
+def swapped(value):
+    """A first average of a layer's weights that is that of another layer."""
+    return {"state": {0: {"step": torch.tensor(1.0), "exp_avg": value, "exp_avg_sq": torch.zeros(2, 32)}}}
+
+
+FORMS = {
+    "of another shape": swapped(torch.zeros(2, 16)),
+    "turned": swapped(torch.zeros(32, 2)),
+    "one number": swapped(torch.tensor(1.0)),
+    "a number of Python": swapped(7),
+    "a text": swapped("x" * 1_000_000),
+    "that lacks one": {"state": {0: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(2, 32)}}},
+    "whose steps are many": {"state": {0: swapped(torch.zeros(2, 32))["state"][0] | {"step": torch.zeros(5)}}},
+}
+
+
+@pytest.fixture(scope="module")
+def adam(tmp_path_factory):
+    """What Lightning saves of a run of one update with Adam."""
+    path = tmp_path_factory.mktemp("adam") / "x.ckpt"
+    fit(path.parent, model=WithAdam()).save_checkpoint(path)
+    return torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_optimizer_that_keeps_what_fits_no_parameter(form, adam, tmp_path):
+    """torch takes it, and would fail at the first update."""
+    (saved,) = adam["optimizer_states"]
+    torch.save(adam | {"optimizer_states": [saved | FORMS[form]]}, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=r"^resume: no run can go on with the state in .*x\.ckpt \(") as raised:
+        fit(tmp_path, tmp_path / "x.ckpt", steps=2, model=WithAdam())
+    assert len(str(raised.value).splitlines()) == 1 and len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["Adam", "AdamW", "SGD", "Adadelta", "RMSprop", "NAdam", "Adafactor", "Adagrad", "RAdam"]
+)
+def test_every_optimizers_own_state_is_taken(name, tmp_path):
+    model = WithAdam()
+    model.make = functools.partial(getattr(torch.optim, name), lr=0.1)
+    fit(tmp_path, model=model).save_checkpoint(tmp_path / "x.ckpt")
+    assert fit(tmp_path, tmp_path / "x.ckpt", steps=2, model=model).global_step == 2
 
 
 def test_one_that_can(state, tmp_path):
