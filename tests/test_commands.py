@@ -385,7 +385,10 @@ def test_predict_bad_settings(pictures, command):
     for arguments, message in (
         ([*folders, "output=out"], "give checkpoint=... or a fill"),
         (["generator=mean", *folders, "output=images"], "is an input and would be overwritten"),
-        (["generator=mean", "holes=masks", "output=out"], "images: needs a value"),
+        (
+            ["generator=mean", "holes=masks", "output=out"],
+            "images: give pictures, images=..., or the frames of a video",
+        ),
     ):
         assert message in refused(command, predict, *arguments)
 

@@ -220,6 +220,7 @@ def test_nobody_is_told_to_install_the_program_of_somebody_else():
     """`inpaint` on PyPI is another program: what is installed is a checkout, a wheel or what is needed beside it."""
     libraries = {
         "pre-commit",
+        "av",
         "wandb",
         "datasets",
         "fsspec",

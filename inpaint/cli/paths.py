@@ -25,7 +25,7 @@ OWN = {
     "train": ("init_from", "resume", "backbone_weights", "lpips_weights"),
     "evaluate": ("checkpoint", "images", "holes", "frozen", "results", "lpips_weights", "features", "recogniser"),
     "export": ("checkpoint", "output"),
-    "predict": ("checkpoint", "images", "holes", "output"),
+    "predict": ("checkpoint", "images", "video", "holes", "output"),
     "preview": ("output", "freeze"),
     "probe": ("checkpoint",),
     "import": ("weights", "output"),

@@ -1,6 +1,7 @@
 """Which files are pictures by their names, which are left alone, and what a picture is called."""
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -59,3 +60,13 @@ def composed(name: str) -> str:
 def called(path: PurePath) -> str:
     """A picture's name, from its path relative to its folder: without the suffix, composed: ``a/b`` for ``a/b.png``."""
     return composed(path.with_suffix("").as_posix())
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """What names of frames are sorted by: numbers in them count as such.
+
+    Examples:
+        >>> sorted(["f10", "f9", "f09b"], key=natural)
+        ['f9', 'f09b', 'f10']
+    """
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]

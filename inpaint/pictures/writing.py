@@ -7,7 +7,7 @@ out from is one state of the file, and a file that changes meanwhile is refused.
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,13 @@ class Photograph:
     exif: bytes | None = None
     profile: bytes | None = None
     remarks: tuple[str, ...] = ()
+
+    def painted(self, pixels: np.ndarray, opaque: np.ndarray | None = None) -> "Photograph":
+        """The same with other pixels; what was transparent shows at `opaque`, bool ``(H, W)``."""
+        alpha = self.alpha
+        if alpha is not None and opaque is not None:
+            alpha = np.where(opaque, np.iinfo(alpha.dtype).max, alpha).astype(alpha.dtype)
+        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def read_header(path: Path) -> Header:

@@ -8,7 +8,8 @@ serves all pictures. A picture with several masks, `_mask001` and so on, has a r
 `holes=alpha` repairs what is transparent in each picture, `holes=auto` what is measured to be damaged (`plan=true` only
 says what that is), and `masks=strokes` draws holes. Results have their picture's
 format, name and place below the output folder, its transparency, profile and EXIF data, upright. Outside the hole every
-pixel is as it was, to the bit, in formats without loss.
+pixel is as it was, to the bit, in formats without loss. `video=FRAMES` in place of `images` repairs frames together:
+`inpaint.predict.video`.
 
 Everything is checked before the first picture is repaired. A picture that cannot be read, or whose hole comes out with
 NaN or infinite pixels, stops no other: the ones that are not written are named at the end, with exit code 1. What an
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
     from inpaint.pictures.writing import Photograph
     from inpaint.predict.adaptive import Measured
     from inpaint.predict.predictor import Repaired
+    from inpaint.predict.refine import Refinement
 
 # Settings that do not change what a result looks like.
 INDIFFERENT = (
     "images",
+    "video",
     "holes",
     "output",
     "overwrite",
@@ -60,7 +63,6 @@ MOST_LINES = 20  # of pictures that are not written
 
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
-    from inpaint.exchange import models
     from inpaint.predict.adaptive import AUTO
     from inpaint.predict.holes import ALPHA, look
 
@@ -72,6 +74,13 @@ def run(cfg: DictConfig) -> None:
     alpha, auto = cfg.holes == ALPHA, cfg.holes == AUTO
     if cfg.plan and not auto:
         raise Refused(f"plan: says what holes={AUTO} measures, and other holes are not measured; leave it out")
+    if (cfg.images is None) == (cfg.video is None):
+        raise Refused("images: give pictures, images=..., or the frames of a video, video=..., one of the two")
+    if cfg.video is not None:
+        from inpaint.predict.video.command import repair_video
+
+        repair_video(cfg, masks, _set_up)
+        return
     files = None if alpha or auto or masks is not None else Path(cfg.holes)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
@@ -93,13 +102,7 @@ def run(cfg: DictConfig) -> None:
         print(
             f"feather: known pixels less than {cfg.feather + 1} pixels from a hole change too, where it fades into them"
         )
-    fill = build_fill(cfg.generator) if cfg.get("generator") else None
-    refine = hydra.utils.instantiate(cfg.refine, _convert_="all") if chosen(cfg.refine) else None
-    settings = {name: cfg[name] for name in SETTINGS}
-    file = models.find(cfg.checkpoint) if cfg.checkpoint else None  # of a run the newest, which is long to look for
-    predictor = load(file, fill, cfg.device, cfg.trust_paths, refine=refine, **settings)
-    if refine is not None:
-        print(refine.about)
+    predictor, refine, settings = _set_up(cfg)
     if samples > 1 and not predictor.draws_noise:
         raise Refused("samples: this generator draws no noise, so all samples would be equal; leave samples out")
     truths = None
@@ -110,7 +113,7 @@ def run(cfg: DictConfig) -> None:
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
-        records = Records(output, [*_settings(cfg, file), holes.taken])
+        records = Records(output, [*settings, holes.taken])
         if not (cfg.overwrite or fresh):
             records.refuse_others(jobs)
         sweep(jobs)
@@ -144,6 +147,20 @@ def _measure(jobs: Sequence[Job], cfg: DictConfig) -> "tuple[list[Job], Measured
         if job.problem is not None:
             print(f"{job.problem}")
     return damaged, measured
+
+
+def _set_up(cfg: DictConfig) -> "tuple[Predictor, Refinement | None, list[Any]]":
+    """What repairs, what makes that better, and all settings that decide the results."""
+    from inpaint.exchange import models
+
+    fill = build_fill(cfg.generator) if cfg.get("generator") else None
+    refine = hydra.utils.instantiate(cfg.refine, _convert_="all") if chosen(cfg.refine) else None
+    settings = {name: cfg[name] for name in SETTINGS}
+    file = models.find(cfg.checkpoint) if cfg.checkpoint else None  # of a run the newest, which is long to look for
+    predictor = load(file, fill, cfg.device, cfg.trust_paths, refine=refine, **settings)
+    if refine is not None:
+        print(refine.about)
+    return predictor, refine, _settings(cfg, file)
 
 
 def _work(
@@ -232,10 +249,6 @@ def _repair(
     ready: "Sequence[tuple[Job, Photograph, np.ndarray]]", predictor: Predictor, records: Records
 ) -> "Iterator[tuple[Job, Photograph, str | None]]":
     """Repair pictures together and write them; how each was taken apart, or None where it is no picture."""
-    from dataclasses import replace
-
-    import numpy as np
-
     pictures, holes = [photograph.pixels for _, photograph, _ in ready], [hole for _, _, hole in ready]
     samples = max((len(job.outputs) for job, _, _ in ready), default=0)
     raw = any("raw" in job.extras for job, _, _ in ready)
@@ -246,9 +259,8 @@ def _repair(
             yield job, photograph, None
             continue
         key = records.key(job)
-        if job.mask == job.image and photograph.alpha is not None:  # what was transparent and is painted shows now
-            opaque = np.where(hole, np.iinfo(photograph.alpha.dtype).max, photograph.alpha)
-            photograph = replace(photograph, alpha=opaque.astype(photograph.alpha.dtype))
+        if job.mask == job.image:  # what was transparent and is painted shows now
+            photograph = photograph.painted(photograph.pixels, hole)
         _write(job, photograph, each, hole)
         records.add(job, key, float(hole.mean()), each[0].taken)
         yield job, photograph, each[0].taken
@@ -264,7 +276,7 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]", hole:
 
     for path, repaired in zip(job.outputs, each, strict=True):
         assert repaired.pixels is not None
-        write_photograph(path, replace(photograph, pixels=repaired.pixels), job.format)
+        write_photograph(path, photograph.painted(repaired.pixels), job.format)
     plainly = replace(photograph, alpha=None, grey=False, exif=None)
     if "raw" in job.extras:
         assert each[0].raw is not None
@@ -278,7 +290,7 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]", hole:
         write_photograph(job.extras["side_by_side"], replace(plainly, pixels=beside), "PNG")
 
 
-def _settings(cfg: DictConfig, file: Path | None) -> Any:
+def _settings(cfg: DictConfig, file: Path | None) -> list[Any]:
     """What decides the results, beside the pictures: the settings, and which state of the checkpoint's file."""
     from inpaint import __version__
 

@@ -295,8 +295,7 @@ class Records:
     def key(self, job: Job) -> str:
         """What decides the results of a job, to be asked for before they are written: one may be the picture."""
         files = [job.image, *([] if job.mask is None else [job.mask])]
-        about = [self.settings, str(job.image), str(job.mask), *map(_state, files), job.format]
-        return hashlib.sha256(json.dumps(about, default=str, sort_keys=True).encode()).hexdigest()[:16]
+        return digest([self.settings, str(job.image), str(job.mask), *map(_state, files), job.format])
 
     def add(self, job: Job, key: str, hole: float, taken: str) -> None:
         """A job is done."""
@@ -320,6 +319,11 @@ class Records:
 
     def _named(self, path: Path) -> str:
         return path.relative_to(self.file.parent).as_posix().encode(errors="backslashreplace").decode()
+
+
+def digest(about: Sequence[Any]) -> str:
+    """A short name of values, equal for equal ones."""
+    return hashlib.sha256(json.dumps(about, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sweep(jobs: Sequence[Job]) -> None:

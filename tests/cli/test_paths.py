@@ -29,6 +29,7 @@ KEYS = [
     ("evaluate", (), "images"),
     ("evaluate", (), "frozen"),
     ("predict", ("holes=h", "output=o"), "images"),
+    ("predict", ("holes=h", "output=o"), "video"),
     ("predict", ("images=i", "holes=h"), "output"),
     ("preview", (), "freeze"),
     ("probe", ("data.root=x",), "data.root"),
