@@ -6,7 +6,8 @@
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. A picture with several masks, `_mask001` and so on, has a result for each, called like the mask.
 `holes=alpha` repairs what is transparent in each picture, `holes=auto` what is measured to be damaged (`plan=true` only
-says what that is), and `masks=strokes` draws holes. Results have their picture's
+says what that is), `holes=boxes.csv` what a table has boxes around, and `masks=strokes` draws holes. Results have their
+picture's
 format, name and place below the output folder, its transparency, profile and EXIF data, upright. Outside the hole every
 pixel is as it was, to the bit, in formats without loss. `video=FRAMES` in place of `images` repairs frames together:
 `inpaint.predict.video`.
@@ -18,7 +19,7 @@ earlier run has done, with the same settings from the same files, is not done ag
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,16 +31,16 @@ from inpaint.cli.command import command
 from inpaint.config import build_fill, check, plain
 from inpaint.config.targets import chosen
 from inpaint.files.folder import only_one
-from inpaint.predict.jobs import EXTRAS, Job, Records, plan, sweep
+from inpaint.predict.jobs import EXTRAS, Destination, Job, MaskFiles, Records, plan, sweep
 from inpaint.predict.predictor import Predictor, load
 from inpaint.settings import Refused, choice, listed, whole
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from inpaint.pictures.writing import Photograph
     from inpaint.predict.adaptive import Measured
+    from inpaint.predict.holes import Holes
     from inpaint.predict.predictor import Repaired
     from inpaint.predict.refine import Refinement
 
@@ -81,15 +82,16 @@ def run(cfg: DictConfig) -> None:
 
         repair_video(cfg, masks, _set_up)
         return
-    files = None if alpha or auto or masks is not None else Path(cfg.holes)
+    place = None if alpha or auto or masks is not None else Path(cfg.holes)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
-    skip = cfg.missing == "skip"
     if auto and "holes" not in extras:
         extras.append("holes")
     jobs = plan(
-        cfg.images, files, output, cfg.format, samples, extras, cfg.overwrite, skip, alpha, cfg.mask_pattern, auto
+        cfg.images,
+        MaskFiles(place, alpha, auto, cfg.mask_pattern, skip=cfg.missing == "skip"),
+        Destination(output, cfg.format, samples, extras, cfg.overwrite),
     )
     measured = None
     if auto:
@@ -163,9 +165,7 @@ def _set_up(cfg: DictConfig) -> "tuple[Predictor, Refinement | None, list[Any]]"
     return predictor, refine, _settings(cfg, file)
 
 
-def _work(
-    jobs: Sequence[Job], predictor: Predictor, records: Records, read_hole: "Callable[[Job], Tensor]"
-) -> dict[Path, str]:
+def _work(jobs: Sequence[Job], predictor: Predictor, records: Records, read_hole: "Holes") -> dict[Path, str]:
     """Repair what is not done; why pictures are not written, by their first result."""
     from inpaint.progress import Reporter
 
@@ -219,7 +219,7 @@ def _batches(jobs: Sequence[Job], most: int) -> Iterator[list[Job]]:
 
 
 def _loaded(
-    batches: Iterator[list[Job]], read_hole: "Callable[[Job], Tensor]"
+    batches: Iterator[list[Job]], read_hole: "Holes"
 ) -> "Iterator[tuple[list[Job], list[tuple[Photograph, np.ndarray] | str]]]":
     """Batches with their pictures and holes, or what is wrong with them, read while the one before is worked on."""
     from inpaint.pictures.reading import BadImage
@@ -227,7 +227,8 @@ def _loaded(
 
     def read(job: Job) -> "tuple[Photograph, np.ndarray] | str":
         try:
-            photograph, hole = read_photograph(job.image), read_hole(job)[0].numpy() > 0.5
+            photograph = read_photograph(job.image)
+            hole = read_hole(job, photograph)[0].numpy() > 0.5
         except BadImage as error:
             return str(error)
         if hole.shape != photograph.pixels.shape[:2]:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from inpaint import rng
 from inpaint.masks import Masks
+from inpaint.pictures.boxes import is_table, painted, read_boxes
 from inpaint.pictures.mask_files import MOSTLY, MaskReader, Polarity, check_shares, colour_of
 from inpaint.pictures.reading import BadImage
-from inpaint.pictures.writing import read_photograph
+from inpaint.pictures.writing import Photograph, read_photograph
 from inpaint.predict.growth import grown
 from inpaint.predict.jobs import Job
 from inpaint.progress import track
@@ -40,13 +41,18 @@ class Holes:
     dilate: int = 0
     taken: str = ""
 
-    def __call__(self, job: Job) -> Tensor:
+    def __call__(self, job: Job, photograph: Photograph | None = None) -> Tensor:
         """float32 ``(1, H, W)``, 1 = hole.
+
+        Args:
+            job: whose.
+            photograph: its picture, where that is read already: a hole that is in it needs no second reading.
 
         Raises:
             BadImage: it cannot be read, or is no mask.
         """
-        hole = self.read(job)[0].numpy() > 0.5
+        in_picture = photograph is not None and isinstance(self.read, Transparent)
+        hole = (self.read.of(photograph, job) if in_picture else self.read(job))[0].numpy() > 0.5
         return torch.from_numpy(grown(hole, self.dilate)).float()[None]
 
 
@@ -68,15 +74,17 @@ def look(
         Refused: a mask cannot be read or is none, no mask has a hole, or what the hole is cannot be told.
     """
     dilate = whole("dilate", cfg.dilate, 0)
-    if masks is None and measured is None and cfg.holes != ALPHA:
+    in_boxes = masks is None and measured is None and is_table(Path(cfg.holes))
+    if masks is None and measured is None and cfg.holes != ALPHA and not in_boxes:
         return _of_files([job.mask for job in jobs if job.mask is not None], cfg, dilate)
-    alpha = masks is None and measured is None
     source = "masks" if masks is not None else f"holes={cfg.holes}"
     for name, usual in OF_FILES.items():
-        if cfg[name] != usual and not (alpha and name == "mask_threshold"):
+        if cfg[name] != usual and not (cfg.holes == ALPHA and name == "mask_threshold"):
             raise Refused(f"{name}: says how files of masks are read, and {source} reads none; leave it out")
     if measured is not None:
         holes, what = Holes(measured, dilate), "what is damaged is the hole"
+    elif in_boxes:
+        holes, what = Holes(InBoxes(Path(cfg.holes)), dilate, "boxes"), f"boxes of {cfg.holes}"
     elif masks is None:
         holes = Holes(Transparent(cfg.mask_threshold), dilate, ALPHA)
         what = "what is transparent is the hole" + (
@@ -114,11 +122,31 @@ class Transparent:
 
     def __call__(self, job: Job) -> Tensor:
         """float32 ``(1, H, W)``, 1 = hole."""
-        alpha = read_photograph(job.image).alpha
+        return self.of(read_photograph(job.image), job)
+
+    def of(self, photograph: Photograph, job: Job) -> Tensor:
+        """The same, of a picture that is read already."""
+        alpha = photograph.alpha
         if alpha is None:
             raise BadImage(f"{job.image}: is not transparent anywhere, and holes={ALPHA} asks for it")
         level = self.threshold * (np.iinfo(alpha.dtype).max // 255)
         return torch.from_numpy((alpha < level).astype(np.float32))[None]
+
+
+class InBoxes:
+    """Holes in the boxes of a table.
+
+    Args:
+        file: it, as `boxes.read_boxes` reads it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.table = read_boxes(file, "holes")
+
+    def __call__(self, job: Job) -> Tensor:
+        """float32 ``(1, H, W)``, 1 = hole."""
+        hole = painted(self.table[job.name], job.size, job.name, "holes")
+        return torch.from_numpy(hole.astype(np.float32))[None]
 
 
 class Generated:

@@ -8,12 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from inpaint.files.folder import leads_out
 from inpaint.files.untrusted import TABLE, Unreadable, read_text
 from inpaint.files.writing import csv_rows, csv_text
+from inpaint.pictures.boxes import is_table, read_boxes
 from inpaint.pictures.names import called
 from inpaint.settings import Refused, listed
 
@@ -27,7 +29,8 @@ SCRATCH = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")  # what `folder.replacing` writ
 class Job(NamedTuple):
     """A picture, its mask and where the results go.
 
-    image, mask: the files; one and the same where the hole is in the picture itself, and no mask where none is a file.
+    image, mask: the files; one and the same where the hole is in the picture itself, a table of boxes for several
+        pictures, and no mask where none is a file.
     outputs: a file for each sample.
     name: the picture's relative path without suffix.
     format: in which it is written, as Pillow calls it.
@@ -103,38 +106,64 @@ def _listed(file: Path) -> tuple[list[Path], Path]:
     return list(dict.fromkeys(paths)), Path(os.path.commonpath([path.parent for path in paths]))
 
 
-def plan(
-    images: str | Path,
-    holes: Path | None,
-    output: Path,
-    format: str | None = None,
-    samples: int = 1,
-    extras: Sequence[str] = (),
-    overwrite: bool = False,
-    skip: bool = False,
-    alpha: bool = False,
-    pattern: str | None = None,
-    measured: bool = False,
-) -> list[Job]:
+@dataclass(frozen=True)
+class MaskFiles:
+    """The files that say where holes are.
+
+    place: a folder of masks, one for all, or a table of boxes (`pictures.boxes`); None where no file says it.
+    alpha: whether the hole of each picture is what is transparent in it.
+    measured: whether it is measured in it, what is transparent among it.
+    pattern: the name of a picture's mask below `place`, in the picture's folder there: ``{stem}_mask.png``.
+    skip: whether pictures without a mask are left out, as a problem of their own.
+    """
+
+    place: Path | None
+    alpha: bool = False
+    measured: bool = False
+    pattern: str | None = None
+    skip: bool = False
+
+    @property
+    def lacking(self) -> tuple[str, str]:
+        """What is said of a picture whose hole is nowhere, and of several."""
+        if self.alpha:
+            return "is not transparent anywhere", "are not transparent anywhere"
+        if self.place is not None and is_table(self.place):
+            return f"has no boxes in {self.place}", f"have no boxes in {self.place}"
+        return f"has no mask of its name in {self.place}", f"have no mask of their name in {self.place}"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where results go, and what they are.
+
+    folder: pictures that lie below it are no inputs.
+    format: of the results; None is each picture's own.
+    samples: results for each picture.
+    extras: of `EXTRAS`, what is written besides.
+    overwrite: whether results may take the place of the pictures that they are made of.
+    """
+
+    folder: Path
+    format: str | None = None
+    samples: int = 1
+    extras: Sequence[str] = ()
+    overwrite: bool = False
+
+
+def plan(images: str | Path, masks: MaskFiles, destination: Destination) -> list[Job]:
     """Pair pictures with masks by their names and check sizes by the headers.
 
     Args:
         images: as `find_pictures` takes them.
-        holes: a folder of masks, or one for all; None where no file holds them.
-        output: the folder of the results; pictures that lie below it are no inputs.
-        format: of the results; None is each picture's own.
-        samples: results for each picture.
-        extras: of `EXTRAS`, what is written besides.
-        overwrite: whether results may take the place of the pictures that they are made of.
-        skip: whether pictures without a mask are left out, as a problem of their own.
-        alpha: whether the hole of each picture is what is transparent in it.
-        measured: whether the hole of each picture is measured in it, what is transparent among it.
-        pattern: the name of a picture's mask below `holes`, in the picture's folder there: ``{stem}_mask.png``.
+        masks: where the holes are.
+        destination: of the results.
 
     Raises:
         Refused: nothing to do, pictures without a mask, a mask of another size, two pictures that would be written
             to one file, or a result that would overwrite an input; with names and counts.
     """
+    output = destination.folder
     if output.exists() and not output.is_dir():
         raise Refused(f"output: {output} is a file; give a folder")
     found, root = find_pictures(images)
@@ -142,25 +171,25 @@ def plan(
         home = output.resolve()
         found = [path for path in found if not path.resolve().is_relative_to(home)] or found
     jobs, lacking = [], []
-    reason = "is not transparent anywhere" if alpha else f"has no mask of its name in {holes}"
-    for image, mask, file in _paired(found, root, holes, alpha or measured, pattern):
-        if mask is None and (alpha or holes is not None):
-            lacking.append(Job(image, None, (output / file,), called(file), problem=f"{image}: {reason}"))
+    of_one, of_several = masks.lacking
+    for image, mask, file in _paired(found, root, masks):
+        if mask is None and (masks.alpha or masks.place is not None):
+            lacking.append(Job(image, None, (output / file,), called(file), problem=f"{image}: {of_one}"))
         else:
-            jobs.append(_job(image, mask, file, output, format, samples, extras))
-    if lacking and not (skip and jobs):
+            jobs.append(_job(image, mask, file, destination))
+    if lacking and not (masks.skip and jobs):
         names = listed([job.name for job in lacking])
         advice = "; missing=skip leaves them out" if jobs else ""
-        what = "are not transparent anywhere" if alpha else f"have no mask of their name in {holes}"
-        raise Refused(f"holes: {len(lacking)} of {len(jobs) + len(lacking)} pictures {what}: {names}{advice}")
+        raise Refused(f"holes: {len(lacking)} of {len(jobs) + len(lacking)} pictures {of_several}: {names}{advice}")
 
     pictures = {job.image.resolve() for job in jobs}
-    masks = {job.mask.resolve() for job in jobs if job.mask is not None and holes is not None}
+    files = {job.mask.resolve() for job in jobs if job.mask is not None and masks.place is not None}
     written: dict[Path, Path] = {}
     for job in jobs:
         for file in job.files:
-            if file.resolve() in masks or (file.resolve() in pictures and not (overwrite and job.image == file)):
-                advice = "" if file.resolve() in masks else ", or overwrite=true to replace it"
+            replaced = file.resolve() in pictures and not (destination.overwrite and job.image == file)
+            if file.resolve() in files or replaced:
+                advice = "" if file.resolve() in files else ", or overwrite=true to replace it"
                 raise Refused(f"output: {file} is an input and would be overwritten; give another folder{advice}")
             if written.setdefault(file, job.image) != job.image:
                 raise Refused(f"output: {written[file]} and {job.image} would both be written to {file}")
@@ -169,26 +198,29 @@ def plan(
     return jobs + lacking
 
 
-def _paired(
-    found: Sequence[Path], root: Path, holes: Path | None, alpha: bool, pattern: str | None
-) -> Iterator[tuple[Path, Path | None, Path]]:
+def _paired(found: Sequence[Path], root: Path, masks: MaskFiles) -> Iterator[tuple[Path, Path | None, Path]]:
     """Pictures, their masks where they have one, and the relative paths that results are called by."""
     from inpaint.pictures.pairing import match_masks
 
-    if pattern is not None:
-        yield from _by_pattern(found, root, holes, pattern)
-        return
-    if holes is None or holes.is_file():
+    place = masks.place
+    if masks.pattern is not None:
+        yield from _by_pattern(found, root, place, masks.pattern)
+    elif place is not None and is_table(place):
+        boxes = read_boxes(place, "holes")
         for image in found:
-            own = image if alpha and _may_be_transparent(image) else None
-            yield image, holes or own, image.relative_to(root)
-        return
-    pairs, lacking = match_masks(found, root, holes, "holes")
-    yield from pairs
-    names = set(lacking)
-    for image in found:
-        if called(image.relative_to(root)) in names:
-            yield image, None, image.relative_to(root)
+            yield image, place if called(image.relative_to(root)) in boxes else None, image.relative_to(root)
+    elif place is None or place.is_file():
+        for image in found:
+            in_picture = masks.alpha or masks.measured
+            own = image if in_picture and _may_be_transparent(image) else None
+            yield image, place or own, image.relative_to(root)
+    else:
+        pairs, lacking = match_masks(found, root, place, "holes")
+        yield from pairs
+        names = set(lacking)
+        for image in found:
+            if called(image.relative_to(root)) in names:
+                yield image, None, image.relative_to(root)
 
 
 def _by_pattern(
@@ -217,26 +249,25 @@ def _may_be_transparent(image: Path) -> bool:
         return True
 
 
-def _job(
-    image: Path, mask: Path | None, file: Path, output: Path, format: str | None, samples: int, extras: Sequence[str]
-) -> Job:
+def _job(image: Path, mask: Path | None, file: Path, destination: Destination) -> Job:
     """A picture with its mask, whose sizes agree; or with what is wrong with it."""
     from inpaint.pictures.reading import BadImage, image_size
     from inpaint.pictures.writing import named, read_header, written_format
 
-    mask_size = None if mask is None or mask == image else image_size(mask)
+    output, samples = destination.folder, destination.samples
+    mask_size = None if mask is None or mask == image or is_table(mask) else image_size(mask)
     own_name = file.with_suffix(image.suffix)
     try:
         header = read_header(image)
     except BadImage as error:
         return Job(image, mask, (output / own_name,), called(file), problem=str(error))
-    wanted = written_format(header, format)
+    wanted = written_format(header, destination.format)
     if mask_size is not None and header.size != mask_size:
         size = f"{header.size[1]} x {header.size[0]}"
         raise BadImage(f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {image} has {size}")
     path = named(output / own_name, wanted)
     several = [path.with_stem(f"{path.stem}_{sample}") for sample in range(1, samples + 1)]
-    beside = {what: output / what / file.with_suffix(".png") for what in extras}
+    beside = {what: output / what / file.with_suffix(".png") for what in destination.extras}
     return Job(image, mask, tuple(several if samples > 1 else [path]), called(file), wanted, header.size, beside)
 
 

@@ -7,6 +7,8 @@ from PIL import Image
 from inpaint import predict
 from inpaint.config import build_baseline
 from inpaint.masks import Boxes
+from inpaint.pictures import writing
+from inpaint.predict import holes
 from inpaint.predict.holes import Generated, decide
 from inpaint.predict.jobs import Job
 from inpaint.predict.kinds import holes_of
@@ -138,6 +140,38 @@ def test_what_is_transparent_is_painted_and_opaque_then(command, tmp_path):
     command(predict, *common, "mask_threshold=100")
     changed, alpha = changed_in(tmp_path, "p.png")
     assert np.array_equal(changed, HOLE) and np.array_equal(alpha, np.where(edge, 128, 255))
+
+
+def test_a_transparent_picture_is_read_once_to_look_and_once_to_repair(command, tmp_path, monkeypatch):
+    layer(NOISE, np.where(HOLE, 0, 255)).save(tmp_path / "p.png")
+    read = []
+    for module in (holes, writing):  # the command imports it from the latter
+        of = module.read_photograph
+        monkeypatch.setattr(module, "read_photograph", lambda path, of=of: (read.append(path), of(path))[1])
+    command(predict, "generator=mean", "images=p.png", "holes=alpha", "output=out")
+    assert len(read) == 2 and np.array_equal(changed_in(tmp_path, "p.png")[0], HOLE)
+
+
+def test_boxes_of_a_table_are_the_holes(command, tmp_path):
+    (tmp_path / "images/deep").mkdir(parents=True)
+    for name in ("a", "deep/b", "c"):
+        Image.fromarray(NOISE).save(tmp_path / f"images/{name}.png")
+    (tmp_path / "boxes.csv").write_text("picture,x1,y1,x2,y2\na.png,20,10,40,20\ndeep/b.png,20,10,30,20\n"
+                                        "deep/b.png,25,10,40,20\n")  # fmt: skip
+    common = ["generator=mean", "images=images", "holes=boxes.csv", "output=out"]
+    assert "1 of 3 pictures have no boxes in boxes.csv: c; missing=skip" in command(predict, *common, code=2)
+    said = command(predict, *common, "missing=skip", code=1)
+    assert "images/c.png: has no boxes in boxes.csv" in said and "c.png" not in {p.name for p in tmp_path.glob("out/*")}
+    assert all(np.array_equal(changed_in(tmp_path, name)[0], HOLE) for name in ("a.png", "deep/b.png"))
+    again = [*common, "images=images/a.png", "overwrite=true"]
+    assert "boxes of boxes.csv; then grown by 1 pixels" in command(predict, *again, "dilate=1")
+    assert changed_in(tmp_path, "a.png")[0].sum() > HOLE.sum()
+    assert "polarity: says how files of masks are read, and holes=boxes.csv" in command(
+        predict, *common, "polarity=black", code=2
+    )
+    (tmp_path / "boxes.csv").write_text("picture,x1,y1,x2,y2\na.png,64,0,70,10\n")
+    said = command(predict, *again, code=2)
+    assert "holes: a box of a (64, 0, 70, 10) lies outside its 64 x 48 pixels" in said
 
 
 def test_pictures_without_a_mask_are_refused_or_left_out(command, tmp_path):

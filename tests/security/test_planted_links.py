@@ -11,7 +11,7 @@ from inpaint.evaluation.results import write
 from inpaint.files.folder import only_one, refuse_links, replacing, write_whole
 from inpaint.files.writing import write_table
 from inpaint.predict.command import run
-from inpaint.predict.jobs import plan
+from inpaint.predict.jobs import Destination, MaskFiles, plan
 from inpaint.probe import command as probe
 from inpaint.settings import Refused
 from tests.conftest import smooth_picture
@@ -47,7 +47,7 @@ def test_predict_refuses_before_it_begins(kind, place):
     link, target = PLANTED[kind]
     (place / link).symlink_to(place / target)
     with pytest.raises(Refused, match=r"^output: .* is a link, or behind one that leads out of .*out; remove it"):
-        plan(place / "images", place / "mask.png", place / "out")
+        plan(place / "images", MaskFiles(place / "mask.png"), Destination(place / "out"))
     assert (place / "precious").read_text() == PRECIOUS and not any((place / "elsewhere").iterdir())
 
 
