@@ -51,9 +51,11 @@ class Holes:
         Raises:
             BadImage: it cannot be read, or is no mask.
         """
-        in_picture = photograph is not None and isinstance(self.read, Transparent)
-        hole = (self.read.of(photograph, job) if in_picture else self.read(job))[0].numpy() > 0.5
-        return torch.from_numpy(grown(hole, self.dilate)).float()[None]
+        if photograph is not None and isinstance(self.read, Transparent):
+            hole = self.read.of(photograph, job)
+        else:
+            hole = self.read(job)
+        return torch.from_numpy(grown(hole[0].numpy() > 0.5, self.dilate)).float()[None]
 
 
 def look(

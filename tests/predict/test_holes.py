@@ -167,7 +167,7 @@ def test_boxes_of_a_table_are_the_holes(command, tmp_path):
     assert "boxes of boxes.csv; then grown by 1 pixels" in command(predict, *again, "dilate=1")
     assert changed_in(tmp_path, "a.png")[0].sum() > HOLE.sum()
     assert "polarity: says how files of masks are read, and holes=boxes.csv" in command(
-        predict, *common, "polarity=black", code=2
+        predict, *again, "polarity=black", code=2
     )
     (tmp_path / "boxes.csv").write_text("picture,x1,y1,x2,y2\na.png,64,0,70,10\n")
     said = command(predict, *again, code=2)

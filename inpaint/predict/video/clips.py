@@ -12,7 +12,7 @@ from inpaint.pictures.reading import BadImage, image_size
 from inpaint.pictures.video import READ, VideoHeader, is_video, read_frames, read_video_header
 from inpaint.pictures.writing import Header, Photograph, named, read_photograph, written_format
 from inpaint.predict.holes import ALPHA
-from inpaint.predict.jobs import Job, Records, digest, plan
+from inpaint.predict.jobs import Destination, Job, MaskFiles, Records, digest, plan
 from inpaint.settings import Refused, listed
 
 LIKE = "video"  # the format of frames that go into one file, like the one that was read
@@ -120,7 +120,7 @@ def _of_folder(
     ]
     if len(folders := {path.parent for path in frames}) > 1:
         raise Refused(f"video: frames lie in {len(folders)} folders: {listed(sorted(folders))}; give one of them")
-    jobs = plan(root, holes, output, format, alpha=alpha, pattern=pattern)
+    jobs = plan(root, MaskFiles(holes, alpha, pattern=pattern), Destination(output, format))
     jobs.sort(key=lambda job: natural(job.image.name))
     if broken := [job.problem for job in jobs if job.problem is not None]:
         raise Refused(f"video: {len(broken)} of {len(jobs)} frames cannot be read: {broken[0]}")
