@@ -55,9 +55,10 @@ def card(
         files: names of the exported files, and what each is.
         about: ``figures`` as `figures_of` returns them, and ``licence``, None where it is not stated.
     """
-    name = printable(str(config.get("name") or "generator"))
+    name = _cell(config.get("name") or "generator")
     network = _class(config.get("generator"))
-    figures, licence = about.get("figures") or {}, about.get("licence")
+    figures, licence = _sound(about.get("figures")), about.get("licence")
+    licence = licence if isinstance(licence, str) else None
     smallest, largest = graph_sizes()
     head = {
         "license": licence or "other",
@@ -93,8 +94,21 @@ def card(
             title, unit, definition = (_cell(value[key]) for key in ("title", "unit", "definition"))
             lines.append(f"| {title} | {value['mean']:.4g} {unit} | {definition} |")
         lines.append("")
-    lines += ["## Licence", "", f"The weights: {printable(licence)}." if licence else UNSTATED, ""]
+    lines += ["## Licence", "", f"The weights: {_cell(licence)}." if licence else UNSTATED, ""]
     return "\n".join(lines)
+
+
+def _sound(figures: Any) -> dict[str, Any]:
+    """Figures in the form of `figures_of`; empty where a file that somebody sent has something else."""
+    try:
+        values = {
+            str(figure): {key: str(value[key]) for key in ("title", "unit", "definition")}
+            | {"mean": float(value["mean"])}
+            for figure, value in figures["values"].items()
+        }
+        return {"pictures": int(figures["pictures"]), "values": values}
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        return {}
 
 
 def _index(name: str, config: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,4 +136,4 @@ def _setting(config: Mapping[str, Any], group: str, key: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    return printable(str(value)).replace("|", "\\|").replace("`", "").replace("<", "&lt;")[:300]
+    return printable(str(value)).replace("|", "\\|").replace("`", "").replace("<", "&lt;").replace("[", "\\[")[:300]

@@ -72,7 +72,10 @@ class Match:
 
     def __init__(self, release: Release, weights: Mapping[str, Weight], prefixes: list[str]) -> None:
         self.release, self.weights, self.prefixes = release, weights, prefixes
-        self.settings = release.settings(_shapes(weights, prefixes[0]))
+        try:
+            self.settings = release.settings(_shapes(weights, prefixes[0]))
+        except (IndexError, KeyError):  # a tensor without dimensions where a layer's should be, or none
+            raise Refused(f"weights: they look like {release.title}, but its layers have other shapes") from None
         self.taken: set[str] = set()
 
     def generator(self, network: nn.Module) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from inpaint.files.untrusted import DEPTH, Unreadable, measure
 
 LARGEST = 64 << 30  # bytes of a file
 DIMENSIONS = 8
+COPIED = 1_000_000  # items of the lists that tables in a pickle are made of, which Python 2 wrote
 LONGEST = 200  # characters of a name in a pickle
 MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before its files were zip archives
 DTYPES = {
@@ -236,6 +237,7 @@ TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 def _unpickle(file: io.BytesIO, storage: Callable[[str, str, int], _Storage]) -> Any:
     """What the next pickle in `file` describes: numbers, texts, tables, lists, outlines of tensors, and `_Other`s."""
+    copied = 0  # items of lists that tables were made of, which takes work each time, unlike a reference
     stack: list[Any] = []
     below: list[list[Any]] = []  # the stack before each mark
     memo: dict[int, Any] = {}
@@ -287,6 +289,10 @@ def _unpickle(file: io.BytesIO, storage: Callable[[str, str, int], _Storage]) ->
                 stack[-1] |= _table(items)
         elif name in ("REDUCE", "NEWOBJ"):
             arguments = stack.pop()
+            if isinstance(arguments, tuple) and arguments and isinstance(arguments[-1], list):
+                copied += len(arguments[-1])
+            if copied > COPIED:
+                raise Unreadable(f"its pickle copies more than {COPIED} items of lists")
             stack[-1] = _called(stack[-1], arguments)
         elif name == "NEWOBJ_EX":
             stack[-3:] = [_Other()]

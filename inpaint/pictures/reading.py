@@ -39,6 +39,7 @@ SEVERAL = {
     "WEBP": "an animated WEBP of {} frames",
     "TIFF": "a TIFF of {} pages",
 }
+MOST_SCANS = 100  # of a JPEG
 MOST_CHUNKS = 1_000_000  # of a PNG, which has one for each 8 kB
 # Pillow warns of notes about a picture that viewers pass over, such as damaged EXIF data, once for every picture.
 NO_WARNINGS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
@@ -189,6 +190,7 @@ def decode(
         if size != given and resample is Resampling.LANCZOS:
             # A JPEG that is shrunk to less than a sixth is decoded at an eighth, a quarter or half of its size.
             picture.draft(None, (int(GAP * size[0]), int(GAP * size[1])))
+        _refuse_many_scans(picture)
         pixels = _decode_jpeg(picture) if mode == "RGB" and picture.size == given else None
         if pixels is not None and turn is None and size == given:
             return pixels
@@ -196,6 +198,23 @@ def decode(
         if size != image.size:
             image = image.resize(size, resample, reducing_gap=GAP)
         return np.array(image if turn is None else image.transpose(turn))
+
+
+def _refuse_many_scans(picture: Image.Image) -> None:
+    """A JPEG is decoded once more for each of its scans, of which cameras and libjpeg write ten or so.
+
+    Raises:
+        ValueError: it has more than anybody would write, those of its previews included.
+    """
+    stream = getattr(picture, "fp", None)
+    if picture.format not in ("JPEG", "MPO") or stream is None:
+        return
+    place = stream.tell()
+    stream.seek(0)
+    scans = stream.read().count(b"\xff\xda")  # within a scan's own data, a zero follows each 255
+    stream.seek(place)
+    if scans > MOST_SCANS:
+        raise ValueError(f"{scans} scans, more than {MOST_SCANS}")
 
 
 def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:

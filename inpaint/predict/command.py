@@ -116,8 +116,8 @@ def run(cfg: DictConfig) -> None:
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
         records = Records(output, [*settings, holes.taken])
-        if not (cfg.overwrite or fresh):
-            records.refuse_others(jobs)
+        if not fresh:
+            records.refuse_others(jobs, cfg.overwrite)
         sweep(jobs)
         failed = _work(jobs, predictor, records, holes)
         if measured is not None:

@@ -285,6 +285,7 @@ class Records:
 
     Raises:
         OSError: the folder cannot be written.
+        Refused: something else has the table's name.
     """
 
     def __init__(self, output: Path, settings: Any) -> None:
@@ -292,10 +293,15 @@ class Records:
         self.lines: dict[str, dict[str, str]] = {}
         self.torn = False
         output.mkdir(parents=True, exist_ok=True)
+        if self.file.exists() and not self.file.is_file():
+            raise Refused(f"output: {self.file} is no file; give another folder, or take it away")
         with suppress(OSError, Unreadable, csv.Error):
             text = "" if self.file.is_symlink() else read_text(self.file, TABLE)
             self.torn = bool(text) and not text.endswith("\n")
-            for line in csv_rows(text):
+            lines = csv_rows(text)
+            if text and tuple(text.partition("\n")[0].split(",")) != COLUMNS:
+                raise Refused(f"output: {self.file} is the table of something else; give another folder, or rename it")
+            for line in lines:
                 if None not in line.values() and None not in line:  # a line that a kill has torn
                     self.lines[line["output"]] = line
         self.append([])
@@ -310,12 +316,16 @@ class Records:
         keys = {self.lines.get(self._named(path), {}).get("key") for path in job.files}
         return keys == {self.key(job)} and all(self.is_ours(path) for path in job.files)
 
-    def refuse_others(self, jobs: Sequence[Job]) -> None:
-        """Files that are no results of ours are not replaced unasked.
+    def refuse_others(self, jobs: Sequence[Job], overwrite: bool) -> None:
+        """Files that are no results of ours are replaced only if `overwrite`, and folders never.
 
         Raises:
             Refused: with names and counts.
         """
+        if folders := [path for job in jobs for path in job.files if path.is_dir()]:
+            raise Refused(f"output: {len(folders)} folders have the names of results: {listed(folders)}; rename them")
+        if overwrite:
+            return
         theirs = [path for job in jobs for path in job.files if path.exists() and not self.is_ours(path)]
         if theirs:
             raise Refused(

@@ -208,6 +208,9 @@ def test_files_that_do_not_fit_are_refused_in_a_line(tmp_path):
     del wrong["model.3.bn_l.bias"]
     with pytest.raises(Refused, match=r"look like LaMa-Fourier, but 2 tensors.*model.2.bn_l.weight is \(3,\)"):
         imported(tmp_path, weights=(wrong, "torch"))
+    flat = weights | {"model.1.ffc.convl2l.weight": torch.tensor(1.0)}
+    with pytest.raises(Refused, match=r"look like LaMa-Fourier, but (its layers|\d+ tensors)"):
+        imported(tmp_path, weights=(flat, "torch"))
     with pytest.raises(Refused, match="no release that is known has these 1 tensors"):
         imported(tmp_path, weights=({"mine": torch.ones(3)}, "torch"))
     with pytest.raises(Refused, match="backbone_weights=FILE"):

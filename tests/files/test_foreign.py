@@ -161,7 +161,16 @@ def deep():
     return pickle.dumps(node, 2)
 
 
+def copies():
+    """One list of pairs, of which a thousand tables are made."""
+    pairs = b"](" + b"](X\x01\x00\x00\x00aX\x01\x00\x00\x00be" * 2000 + b"e"
+    table = b"ccollections\nOrderedDict\n"
+    again = b"(" + (table + b"h\x00\x85R") * 1000 + b"l"
+    return b"\x80\x02" + pairs + b"q\x000" + again + b"."
+
+
 HOSTILE = {
+    "one list copied again and again": copies(),
     "too deep": deep(),
     "no end": b"\x80\x02}",
     "an empty stack": b"\x80\x02.",

@@ -316,3 +316,13 @@ def test_shrinking_is_antialiased(tmp_path, suffix, resize):
 
 def test_largest_is_below_where_pillow_warns():
     assert LARGEST < Image.MAX_IMAGE_PIXELS
+
+
+def test_a_jpeg_with_more_scans_than_anybody_writes_is_broken(tmp_path):
+    Image.fromarray(smooth(64, 64)).save(tmp_path / "a.jpg", progressive=True)
+    sound = (tmp_path / "a.jpg").read_bytes()
+    assert read_image(tmp_path / "a.jpg").shape == (3, 64, 64) and 5 < sound.count(b"\xff\xda") < 20
+    last = sound.rindex(b"\xff\xda")
+    (tmp_path / "b.jpg").write_bytes(sound[:last] + sound[last:-2] * 200 + sound[-2:])
+    with pytest.raises(BadImage, match=r"b\.jpg: broken picture \(2\d\d scans, more than 100\)"):
+        read_image(tmp_path / "b.jpg")

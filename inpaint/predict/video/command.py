@@ -63,7 +63,7 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
         records = ClipRecords(output, [*settings, holes.taken], clip, window)
         results = clip.frames[:1] if clip.file else clip.frames
         if not fresh:
-            records.refuse_others(results)
+            records.refuse_others(results, cfg.overwrite)
         sweep(results)
         try:
             _work(clip, window, predictor, records, holes)
