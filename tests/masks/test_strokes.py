@@ -103,7 +103,9 @@ def test_lama_masks_are_opencvs_for_the_same_strokes(name: str) -> None:
     assert agreement.min() > 0.997 and agreement.mean() > 0.9985, agreement
 
 
-@pytest.mark.parametrize("name", LAMA)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name.endswith("512") else name for name in LAMA]
+)
 def test_lama_masks_have_the_published_areas(name: str) -> None:
     mean, deviation, limited = LAMA[name]
     area = areas(draw(option(name, "area=[0,1]"), side=256))

@@ -87,6 +87,7 @@ def test_workers_die_with_the_sweep_and_it_goes_on(tmp_path):
     assert [job.values["hole_psnr"] for job in read_jobs(tmp_path / "sweep")] == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_sweep_in_one_process_goes_on(tmp_path):
     parent = begin(tmp_path, "seed=range(0,3)")
     until(lambda: runs_of(tmp_path, 1))

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.commands import SMALL
 from tests.training.wandb_records import sessions
 from tests.training.wandb_server import serving
@@ -26,6 +28,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_offline_asks_nobody_and_syncs_later(tmp_path):
     with serving() as server:
         account = server.environment() | {"https_proxy": server.url, "http_proxy": server.url}

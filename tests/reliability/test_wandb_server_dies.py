@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.commands import ROOT, SMALL
 from tests.training.wandb_records import sessions
 from tests.training.wandb_server import serving
 
 
+@pytest.mark.slow
 def test_the_server_dies_mid_run(tmp_path):
     settings = ["logger=wandb", "logger.wandb.finish_timeout=2", "baselines=[]", "hydra.run.dir=one"]
     small = [setting for setting in SMALL if "panel" not in setting]
