@@ -168,7 +168,7 @@ GROUPS: dict[str, Group] = {
     "discriminator_scheduler": _learning("the same of the discriminator", SCHEDULE),
     "trainer": Group(
         "how long, and on which devices",
-        Classes("a trainer", "lightning.Trainer", ("lightning.pytorch.trainer",)),
+        Classes("a trainer", "lightning.Trainer", ("inpaint.training.trainer", "lightning.pytorch.trainer")),
         inside=(
             Classes("a strategy", "lightning.pytorch.strategies.Strategy", ("lightning.pytorch.strategies",)),
             Classes("a profiler", "lightning.pytorch.profilers.Profiler", ("lightning.pytorch.profilers",)),

@@ -32,6 +32,20 @@ FORMER = {
     "inpaint.wandb_logger.WandbLogger": "inpaint.training.wandb_logger.WandbLogger",
     "inpaint.watch.CollapseWatch": "inpaint.training.watch.CollapseWatch",
     "inpaint.watch.NonFiniteBatches": "inpaint.training.watch.NonFiniteBatches",
+    "lightning.Trainer": "inpaint.training.trainer.Trainer",
+}
+
+# Settings that classes have had since then, with what they did before.
+SINCE: dict[str, dict[str, Any]] = {
+    "inpaint.networks.discriminators.Patch": {"last_bias": True, "init": "normal"},
+    "inpaint.networks.discriminators.SoftMaskPatch": {"last_bias": True, "init": "normal"},
+    "inpaint.training.gan.InpaintingGAN": {"r1_of": "mean"},
+    "inpaint.training.trainer.Trainer": {
+        "memory_format": "contiguous",
+        "fused": False,
+        "compile": False,
+        "tf32": False,
+    },
 }
 
 # Names that another class has since then: a setting that only the former class has, and its name now.
@@ -39,12 +53,14 @@ TAKEN = {"inpaint.networks.generators.mat.MAT": ("style", "inpaint.networks.gene
 
 
 def renamed(config: Any) -> Any:
-    """A recorded config with the names that classes have now, and what it took from the environment spelt as now."""
+    """A recorded config as one of now: names and new settings of classes, and how it says what the environment gave."""
     if isinstance(config, dict):
-        return {
+        now = {
             key: _name_now(value, config) if key == "_target_" and isinstance(value, str) else renamed(value)
             for key, value in config.items()
         }
+        target = now.get("_target_")
+        return (SINCE.get(target, {}) if isinstance(target, str) else {}) | now
     if isinstance(config, str):
         return re.sub(r"\$\{oc\.env:(\w+)\}", lambda match: in_place_of(match[1]), config)
     return [renamed(value) for value in config] if isinstance(config, list) else config

@@ -39,6 +39,17 @@ def state_of_its_own(tmp_path_factory):
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def exact_arithmetic():
+    """Tests compute alike on every machine: what a trainer chooses by itself is float32, one operation at a time."""
+    from inpaint.training import trainer
+
+    fastest = trainer.fastest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "fastest", lambda device: dict(trainer.REFERENCE))
+        yield fastest
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(state_of_its_own):
     """The environment is as it was, and no Hydra is left initialised."""
@@ -50,6 +61,7 @@ def nothing_left_behind(state_of_its_own):
     # Lightning marks the process for its workers; everything else that a test sets, it must unset.
     allowed = {"PL_GLOBAL_SEED", "PYTEST_CURRENT_TEST", "WANDB_SERVICE", "KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK"}
     allowed |= {"LD_LIBRARY_PATH"}  # OpenCV's package, when it is first imported
+    allowed |= {"_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR"}  # torch.compile
     left = {
         name
         for name in set(environment) | set(os.environ)

@@ -3,6 +3,7 @@
 import copy
 import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -144,8 +145,11 @@ class Parts(NamedTuple):
 
 def build(cfg: DictConfig) -> Parts:
     """A checked config as module, data and trainer; the networks' initial weights are keyed by the seed."""
+    import torch
+
     from inpaint import rng
     from inpaint.data import automatic
+    from inpaint.training import trainer as training
     from inpaint.training.record import RunRecord
     from inpaint.training.validation import Validation
     from inpaint.training.watch import RankAgreement
@@ -172,6 +176,7 @@ def build(cfg: DictConfig) -> Parts:
         **{group: make(cfg[group]) for group in OPTIMIZATION},
         validation=Validation(lpips),
     )
+    training.settle(cfg.trainer, module, partial(data.validation_batch, 1, torch.device("cpu")))
     record = RunRecord(cfg.paths.run, references.without_environment(cfg), references.fingerprints(cfg))
     trainer = make(
         cfg.trainer,

@@ -44,8 +44,8 @@ REFUSED = {
     "max_epochs": Refusal(_some, "without an epoch nothing is trained; inpaint-evaluate measures a network as it is"),
     "limit_train_batches": Refusal(_some, "without a batch nothing is trained; leave it out for whole epochs"),
     "precision": Refusal(
-        lambda value: str(value) in ("32", "32-true", "bf16-mixed"),
-        "32-true and bf16-mixed are what GAN losses and the fills are made for",
+        lambda value: str(value) in ("auto", "32", "32-true", "bf16-mixed"),
+        "32-true and bf16-mixed are what GAN losses and the fills are made for, and auto is one of them",
     ),
     "strategy": Refusal(
         lambda value: str(value).startswith(("auto", "ddp")) or isinstance(value, Mapping),
@@ -77,6 +77,11 @@ REFUSED = {
     "default_root_dir": Refusal(_only(None), "everything is in the run folder; use hydra.run.dir=DIR"),
     "model_registry": Refusal(_only(None), "nothing is uploaded by it; logger=wandb logger.wandb.log_model=true does"),
 }
+# What our trainer has beside Lightning's arguments.
+OURS = {
+    "memory_format": Refusal(_only("auto", "contiguous", "channels_last"), "give contiguous, channels_last or auto"),
+    **{name: Refusal(_only("auto", True, False), "give true, false or auto") for name in ("fused", "compile", "tf32")},
+}
 SUPPLIED = ("logger", "callbacks")  # are groups of the config
 
 
@@ -84,6 +89,6 @@ def problems(trainer: Mapping[str, Any]) -> list[str]:
     """What is wrong with the arguments of a trainer, each as `trainer.NAME: what and what to use`."""
     return [
         f"trainer.{name}: {refusal.instead}; got {trainer[name]}"
-        for name, refusal in REFUSED.items()
+        for name, refusal in (REFUSED | OURS).items()
         if name in trainer and not refusal.takes(trainer[name])
     ]

@@ -22,6 +22,8 @@ from inpaint.losses.term import Weight
 from inpaint.schedules import checked_weight
 from inpaint.settings import Refused, choice
 
+Judge = Callable[[Tensor, Tensor], Verdict]  # a discriminator, of (image, mask)
+
 
 class Adversarial(nn.Module, ABC):
     """The contract of this file; see above.
@@ -48,7 +50,7 @@ class Adversarial(nn.Module, ABC):
         """What the generator minimises; `real` may be None unless `needs_real`."""
         return _mean(self.fool, real, fake, mask)
 
-    def penalty(self, discriminator: nn.Module, image: Tensor, fake: Tensor, mask: Tensor) -> Tensor | None:
+    def penalty(self, discriminator: Judge, image: Tensor, fake: Tensor, mask: Tensor) -> Tensor | None:
         """What is added to the discriminator's side, given the pictures ``(B, 3, H, W)`` that it judges."""
         return None
 
@@ -248,7 +250,7 @@ class Wasserstein(Adversarial):
         """Mean of ``-fake``."""
         return -fake.mean()
 
-    def penalty(self, discriminator: nn.Module, image: Tensor, fake: Tensor, mask: Tensor) -> Tensor | None:
+    def penalty(self, discriminator: Judge, image: Tensor, fake: Tensor, mask: Tensor) -> Tensor | None:
         """`gp_weight` times the mean of ``(|gradient| - 1)^2`` over the samples.
 
         Where between real and fake is drawn for each sample.
@@ -267,7 +269,7 @@ class Wasserstein(Adversarial):
             return self.gp_weight * (norm - 1).square().mean()
 
 
-def r1_penalty(discriminator: nn.Module, image: Tensor, mask: Tensor, of: Literal["mean", "sum"] = "mean") -> Tensor:
+def r1_penalty(discriminator: Judge, image: Tensor, mask: Tensor, of: Literal["mean", "sum"] = "mean") -> Tensor:
     """Squared norm of the gradient of a real picture's score, mean over the batch (Mescheder et al. 2018, equation 9).
 
     The score is what the games judge, the `mean` of its logits, so one gamma means the same for a discriminator of one

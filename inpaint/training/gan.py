@@ -225,11 +225,12 @@ class InpaintingGAN(Phases):
         fake = getattr(shared, self.adversarial.of).detach().to(image.dtype)
         judged_real, judged_fake = self._judge(image, fake, mask)
         terms = {"discriminator": self.adversarial.discriminator(judged_real, judged_fake, mask)}
+        judge = self.discriminator.forward  # not compiled, as torch cannot differentiate that twice
         with rng.of_samples(self._keys(batch, "penalty")):
-            if (penalty := self.adversarial.penalty(self.discriminator, image, fake, mask)) is not None:
+            if (penalty := self.adversarial.penalty(judge, image, fake, mask)) is not None:
                 terms["penalty"] = penalty
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
-            squares = r1_penalty(self.discriminator, image, mask, self.r1_of)
+            squares = r1_penalty(judge, image, mask, self.r1_of)
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * squares
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
         self.figures |= {"logits_real": real.mean(), "logits_fake": fake.mean()}

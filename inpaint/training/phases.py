@@ -56,7 +56,7 @@ class Phases(L.LightningModule):
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.optimizer_factories, self.scheduler_factories, self.clips = optimizers, schedulers, clips
-        self.policy = policy
+        self.policy, self.fused = policy, False  # fused: optimizers that can step in one kernel do
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
         self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
@@ -139,7 +139,7 @@ class Phases(L.LightningModule):
             make, schedule = self.optimizer_factories[name], self.scheduler_factories[name]
             if parameters and make is not None:
                 try:
-                    entry: dict[str, Any] = {"optimizer": make(parameters)}
+                    entry: dict[str, Any] = {"optimizer": _fused(make)(parameters) if self.fused else make(parameters)}
                 except (TypeError, ValueError) as error:
                     raise Refused(f"{name}_optimizer: {error}") from None
                 _refuse_closures(f"{name}_optimizer", entry["optimizer"])
@@ -199,6 +199,14 @@ class Phases(L.LightningModule):
         for schedule in self._schedules():
             if isinstance(schedule, ReduceLROnPlateau):
                 schedule.step(figure)
+
+
+def _fused(make: OptimizerFactory) -> OptimizerFactory:
+    """The same optimizer, which steps in one kernel where torch has one for it and the config does not decide that."""
+    if not isinstance(make, partial) or "fused" not in inspect.signature(make.func).parameters:
+        return make
+    decided = {"fused", "foreach", "capturable", "differentiable"} & {*make.keywords}
+    return make if decided else partial(make, fused=True)
 
 
 def _refuse_closures(key: str, optimizer: Optimizer) -> None:

@@ -16,6 +16,7 @@ from inpaint.files.untrusted import read_json
 from inpaint.groups import is_said_at_resume, may_change
 from inpaint.provenance import flat, without_secrets
 from inpaint.settings import Refused, listed, printable
+from inpaint.training.trainer import REFERENCE
 
 if TYPE_CHECKING:
     from inpaint.training.gan import InpaintingGAN
@@ -95,13 +96,18 @@ class Start:
             Values by dotted key.
         """
         longer = _setting(self.config, "trainer.max_steps") != _setting(config, "trainer.max_steps")
-        return {
+        settled: dict[str, Any] = {
             key: value
             for key in SETTINGS
-            if not (key.startswith("trainer.") and longer)
+            if not (key == "trainer.val_check_interval" and longer)
             and _setting(config, key) == AUTO
             and isinstance(value := _setting(self.config, key), int)  # a checkpoint could hold anything there
         }
+        for name in REFERENCE if self.config else ():
+            value = _setting(self.config, f"trainer.{name}")
+            if _setting(config, f"trainer.{name}") == AUTO and isinstance(value, str | bool) and value != AUTO:
+                settled[f"trainer.{name}"] = value
+        return settled
 
     def compare(self, config: dict[str, Any]) -> None:
         """Note what has changed since the checkpoint.

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -38,6 +39,7 @@ from inpaint.training.metrics_file import MetricsFile
 from inpaint.training.record import RunRecord
 from inpaint.training.saving import SaveCheckpoint
 from inpaint.training.signals import StopOnSignal
+from inpaint.training.trainer import Trainer
 from tests.conftest import smooth_picture
 
 for name in ("lightning.pytorch", "lightning.fabric"):
@@ -83,9 +85,7 @@ class Seen(L.Callback):
 
 
 def module(generator=None, lr=1e-3, steps=20, weight=1.0, rare=False, schedule=None):
-    def adam(parameters):
-        return torch.optim.Adam(parameters, lr=lr)
-
+    adam = partial(torch.optim.Adam, lr=lr)
     rng.seed_all(5)
     return InpaintingGAN(
         generator or ResidualUNet(width=4, levels=1),
@@ -146,7 +146,7 @@ def run(folder, updates=UPDATES, act=None, workers=0, every=2, keep=2, resume="a
         settings.pop("signals", None) or StopOnSignal(grace=60),
         *settings.pop("callbacks", []),
     ]
-    trainer = L.Trainer(
+    trainer = Trainer(
         **{
             "max_steps": updates,
             "max_epochs": -1,
