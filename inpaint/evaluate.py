@@ -13,13 +13,14 @@ those the (first) checkpoint was trained with, except for what the command line 
 those of `inpaint.evaluation.results`; the settings are in conf/evaluate.yaml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from inpaint.cli.command import command
+from inpaint.compare.configs import differences
 from inpaint.config import (
     build_baseline,
     build_data,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.pairs import Pairs
     from inpaint.metrics.figure import Figure
+
+LONGEST = 60  # characters of settings in a name
 
 
 def run(cfg: DictConfig) -> None:
@@ -77,6 +80,15 @@ def run(cfg: DictConfig) -> None:
     device = choose_device(cfg.device)
     judges = _judges(cfg, device, figures)
     pictures, about = _pictures(cfg, notes)
+    about["checkpoints"] = {
+        name: {
+            "parameters": sum(parameter.numel() for parameter in methods[name].parameters()),
+            "updates": loaded["inpaint"].get("update"),
+            "train_seconds": loaded["inpaint"].get("seconds"),
+        }
+        for name, (loaded, _) in trained.items()
+        if "inpaint" in loaded
+    }
     with only_one(shown(folder) / LOCK, "hydra.run.dir: an evaluation"):
         publish(
             folder,
@@ -201,15 +213,29 @@ def _load(given: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     if named:
         names = [str(name) for name in given]
     else:
-        names = [str(config["name"]) for _, _, config in found]
-        # Runs of one generator are told apart by their folders.
-        names = [
-            name if names.count(name) == 1 else f"{name} {_run_name(path)}"
-            for name, (path, _, _) in zip(names, found, strict=True)
-        ]
+        names = _apart([(str(config["name"]), path, config) for path, _, config in found])
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"checkpoint: two are called {twice[0]}; name them: 'checkpoint={{one: RUN, other: RUN}}'")
     return {name: (loaded, config) for name, (_, loaded, config) in zip(names, found, strict=True)}
+
+
+def _apart(runs: Sequence[tuple[str, Path, dict[str, Any]]]) -> list[str]:
+    """Names of runs; those that share one get the settings in which they differ, or their folders where these are many.
+
+    Args:
+        runs: name, folder or checkpoint, and config of each.
+    """
+    called = [name for name, _, _ in runs]
+    apart = list(called)
+    for shared in {name for name in called if called.count(name) > 1}:
+        places = [place for place, name in enumerate(called) if name == shared]
+        settings = differences([runs[place][2] for place in places])
+        ends = [" ".join(f"{key}={value}" for key, value in each.items()) for each in settings]
+        if len({*ends}) < len(ends) or not all(0 < len(end) <= LONGEST for end in ends):
+            ends = [_run_name(runs[place][1]) for place in places]
+        for place, end in zip(places, ends, strict=True):
+            apart[place] = f"{shared} {end}"
+    return apart
 
 
 def _run_name(path: Path) -> str:

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from inpaint import evaluate, predict, train
+from inpaint.compare.runs import read as compared_runs
 from inpaint.evaluation import intervals, table
 from tests.commands import ROOT, SMALL, run
 from tests.conftest import smooth_picture
@@ -228,6 +230,11 @@ def test_evaluate_several_checkpoints_on_the_crops_of_the_first(trained, tmp_pat
     pairs = {(found["method"], found["reference"]) for found in differences if found["figure"] == "psnr"}
     assert pairs == set(itertools.combinations(methods, 2))
     assert len(list((tmp_path / "out" / "pictures").glob("residual_unet other/*.png"))) == 1
+    size = json.loads((folder / "summary.json").read_text())["parameters"]
+    counted = {each.method: (each.parameters, each.updates) for each in compared_runs(tmp_path / "out")}
+    updates = json.loads((folder / "summary.json").read_text())["updates"]
+    assert counted["residual_unet one"] == (size, updates) and counted["residual_unet other"] == (size, 1)
+    assert all(math.isnan(number) for number in counted["mean"])
 
 
 def test_evaluate_a_fill_alone(tmp_path):

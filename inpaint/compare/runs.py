@@ -162,6 +162,7 @@ def read(folder: Path) -> list[Run]:
         results = inside(folder, file)
         content = read_json(results) if results.exists() else {"measured": {}}
         measured = content["measured"]
+        checkpoints = dict(measured.get("checkpoints") or {})
         networks = {role: str(name) for role, name in dict(measured.get("networks") or {}).items()}
         folders = dict(measured.get("folders") or {})
         add_columns_of(content.get("definitions") or {})
@@ -181,7 +182,6 @@ def read(folder: Path) -> list[Run]:
         areas, photographs, manifest = _validation(inside(folder, file))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, csv.Error) as error:
         raise Refused(_said(file, error)) from error
-    none = dict.fromkeys(counts, math.nan)
     runs = [
         Run(
             folder=folder,
@@ -190,7 +190,7 @@ def read(folder: Path) -> list[Run]:
             config=config if method == model else {},
             command=command if method == model else [],
             rows={row.area: row for row in rows if row.method == method},
-            **(counts if method == model else none),
+            **(counts if method == model else _counts(checkpoints.get(method))),
             records=records.get(method, {}),
             areas=areas,
             photographs=photographs,
@@ -209,6 +209,15 @@ def read(folder: Path) -> list[Run]:
         except (OSError, Unreadable, csv.Error) as error:
             raise Refused(_said("metrics.csv", error)) from error
     return runs
+
+
+def _counts(stated: Any) -> dict[str, float]:
+    """What an evaluation says of a checkpoint; NaN where it says nothing."""
+    counts = {}
+    for name in ("parameters", "updates", "train_seconds"):
+        value = stated.get(name) if isinstance(stated, dict) else None
+        counts[name] = float(value) if isinstance(value, int | float) and value >= 0 else math.nan
+    return counts
 
 
 def _said(file: str, error: Exception) -> str:
