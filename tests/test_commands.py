@@ -482,4 +482,5 @@ def test_the_wheel_works_from_another_folder(tmp_path):
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "next:" in done.stdout and (tmp_path / "sweep" / "optuna.json").is_file()
+    assert "the winner, trained longer:" in done.stdout and (tmp_path / "sweep" / "optuna.json").is_file()
+    assert "next:" in (tmp_path / "sweep" / "0" / "job.log").read_text() and "next:" not in done.stdout

@@ -1,13 +1,16 @@
 """One job of a sweep: it never raises, its folder says how it ended, and a finished one is not done again."""
 
+import logging
 import math
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,6 +29,7 @@ from inpaint.settings import Refused
 from inpaint.system import STOPPING
 
 RECORD = "job.json"
+LOG = "job.log"  # what the job prints
 
 
 @dataclass
@@ -129,7 +133,8 @@ def run_job(
                 return asdict(job)
             with only_one(folder / "job.lock", f"job {hydra.job.num}"):
                 job.write()
-                values = in_its_own_process(name, folder) if wanted.get("own_process") else run(cfg)
+                with _printing_into(folder / LOG, hydra.job.num):
+                    values = in_its_own_process(name, folder) if wanted.get("own_process") else run(cfg)
                 job.values = numbers(values or {})
         job.status = "finished"
     except Busy as error:
@@ -145,6 +150,29 @@ def run_job(
         job.write()
         _say_how_far(sweep, hydra.job.num, job)
     return asdict(job)
+
+
+@contextmanager
+def _printing_into(file: Path, number: int) -> Iterator[None]:
+    """What is printed and logged inside goes to a file, as a sweep prints a line a job; warnings are shown as well."""
+    terminal, root = sys.stdout, logging.getLogger()
+    shown = logging.StreamHandler(terminal)
+    shown.setLevel(logging.WARNING)
+    shown.setFormatter(logging.Formatter(f"job {number}: %(message)s"))
+    ours = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream is terminal]
+    no_links = getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | no_links, 0o666)
+    stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace", buffering=1)
+    with stream, redirect_stdout(stream):
+        for handler in ours:
+            handler.setStream(stream)
+        root.addHandler(shown)
+        try:
+            yield
+        finally:
+            root.removeHandler(shown)
+            for handler in ours:
+                handler.setStream(terminal)
 
 
 class ProcessError(RuntimeError):
@@ -173,6 +201,7 @@ def in_its_own_process(name: str, folder: Path) -> dict[str, float]:
     # In a group of its own, or Ctrl-C would reach it twice, and a second one stops at once.
     with subprocess.Popen(
         command,
+        stdout=sys.stdout,  # a file, see `_printing_into`
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=killed_with_its_parent if sys.platform == "linux" else None,
@@ -220,4 +249,5 @@ def _say_how_far(sweep: Path, number: int, job: Job) -> None:
     remaining = (time.time() - said["started"]) / max(len(ended), 1) * (jobs - done)
     left = f", about {remaining:.0f} s left" if done < jobs else ""
     figure = f", hole PSNR {job.values['hole_psnr']:.2f} dB" if "hole_psnr" in job.values else ""
-    print(f"job {number} {job.status} in {job.seconds:.0f} s{figure} ({done} of {jobs}{left})", flush=True)
+    named = f": {' '.join(job.settings)}" if job.settings else ""
+    print(f"job {number} {job.status} in {job.seconds:.0f} s{figure} ({done} of {jobs}{left}){named}", flush=True)

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from inpaint.cli import typed
 from inpaint.cli.isolation import DONE, RUNNING, visible_gpus
-from inpaint.cli.job import Job, settings
+from inpaint.cli.job import LOG, Job, settings
 from inpaint.files.folder import only_one, refuse_links
 from inpaint.files.untrusted import Unreadable, read_json
 from inpaint.files.writing import write_json
@@ -88,6 +88,7 @@ def session(sweeper: Asked) -> Iterator[None]:
         with only_one(folder / RUNNING, "hydra.sweep.dir: a sweep", patience=10):
             again = typed.line(typed.setting("hydra.sweep.dir", folder))
             print(f"sweep folder: {folder}; after an interruption, {again} goes on", flush=True)
+            print(f"what a job prints is in its folder, {folder / '*' / LOG}", flush=True)
             yield
             (folder / RUNNING).write_text(DONE)
     except Refused as error:

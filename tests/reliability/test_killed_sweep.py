@@ -138,8 +138,9 @@ def test_a_half_trained_job_trains_to_the_same_weights(start):
         assert start(run, *arguments).code == 9
     assert checkpoint.load("sweep/1")["inpaint"]["update"] == 1
     done = start(run, *arguments)
-    assert done.code == 0 and "going on from sweep/1/checkpoints/update_00000001.ckpt" in done.out
-    assert "going on from sweep/0" not in done.out
+    first, second = (Path(f"sweep/{number}/job.log").read_text() for number in (0, 1))
+    assert done.code == 0 and "going on from sweep/1/checkpoints/update_00000001.ckpt" in second
+    assert "going on from" not in first
     assert start(run, *arguments, "hydra.sweep.dir=whole").code == 0
     parts, whole = (checkpoint.load(f"{folder}/1")["state_dict"] for folder in ("sweep", "whole"))
     assert all(torch.equal(parts[name], whole[name]) for name in whole)

@@ -1,6 +1,7 @@
 """Grids: every combination, failures that stop nothing, restarts that repeat nothing."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,24 @@ def test_every_combination_in_hydras_order(sweep):
     assert [job.values["hole_psnr"] for job in jobs] == [20, 20, 21, 21, 22, 22]
     assert [Path(job.folder).name for job in jobs] == list("012345")
     assert "in all jobs  name=x" in done.out and "(6 of 6)" in done.out
+
+
+def test_a_job_prints_a_line_and_its_own_log_has_the_rest(sweep):
+    def talkative(cfg):
+        print("many\nlines")
+        logging.getLogger("inpaint.anything").info("a note")
+        logging.getLogger("inpaint.anything").warning("look here")
+        return psnr_of_the_seed(cfg)
+
+    done = sweep(talkative, "seed=0,1")
+    jobs = [line for line in done.out.splitlines() if line.startswith("job ") and "finished" in line]
+    assert [line.partition(" finished in")[0] for line in jobs] == ["job 0", "job 1"] and jobs[1].endswith(": seed=1")
+    assert "many" not in done.out and "a note" not in done.out and "job 1: look here" in done.out
+    for number in (0, 1):
+        log = Path(f"sweep/{number}/job.log").read_text().splitlines()
+        assert log[:2] == ["many", "lines"] and any("a note" in line for line in log)
+    sweep(talkative, "seed=0,1")  # nothing is done again, and nothing is added
+    assert Path("sweep/1/job.log").read_text().splitlines() == log
 
 
 def test_a_failing_job_is_named_with_the_last_line_of_its_error(sweep):
