@@ -78,7 +78,7 @@ def recipes():
 
 def compose(*overrides):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("train", ["logger={}", "lpips=null", *overrides])
+        cfg = hydra.compose("train", ["logger={}", "lpips=null", "trainer=reference", *overrides])
     OmegaConf.set_struct(cfg, False)
     cfg.paths.run, cfg.callbacks = tempfile.mkdtemp(), {}
     return cfg
