@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from inpaint.files.untrusted import TABLE, read_text
-from inpaint.pictures.names import composed
+from inpaint.pictures.names import composed, spellings
 from inpaint.settings import Refused, listed
-
-NUMBER_BEHIND = re.compile(r"\s+-?\d+$")  # of a class, as Places and CelebA have it
 
 
 def read_list(file: Path, pictures: Sequence[str], root: Path, setting: str) -> list[str]:
@@ -61,9 +59,8 @@ def read_list(file: Path, pictures: Sequence[str], root: Path, setting: str) -> 
 
 def _picture(line: str, known: Mapping[str, str], homes: Sequence[str]) -> str | None:
     """The picture that a line names in one of the ways that are taken."""
-    for text in (line, NUMBER_BEHIND.sub("", line)):
-        for spelt in (text, text.replace("\\", "/")):
-            for path in (spelt, *(spelt.removeprefix(home) for home in homes)):
-                if (picture := known.get(composed(str(PurePosixPath(path))))) is not None:
-                    return picture
+    for spelt in spellings(line):
+        for path in (spelt, *(spelt.removeprefix(home) for home in homes)):
+            if (picture := known.get(composed(str(PurePosixPath(path))))) is not None:
+                return picture
     return None

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 # By the format that Pillow knows them by.
@@ -50,6 +50,20 @@ def other_types(names: Iterable[str]) -> str:
     """How many pictures of types that are not read there are among file names: ``2 .gif, 1 .heic``, or nothing."""
     counts = Counter(suffix for name in names if (suffix := suffix_of(name)) in OTHER_SUFFIXES)
     return ", ".join(f"{number} {suffix}" for suffix, number in counts.most_common())
+
+
+NUMBER_BEHIND = re.compile(r"\s+-?\d+$")  # of a class, as the lists of Places and CelebA have it
+
+
+def spellings(line: str) -> Iterator[str]:
+    r"""The paths that a line of a list may mean: as it is, without the number of a class, and with slashes for ``\``.
+
+    Examples:
+        >>> list(spellings(r"a\b.jpg 0"))
+        ['a\\b.jpg 0', 'a/b.jpg 0', 'a\\b.jpg', 'a/b.jpg']
+    """
+    for text in dict.fromkeys((line, NUMBER_BEHIND.sub("", line))):
+        yield from dict.fromkeys((text, text.replace("\\", "/")))
 
 
 def composed(name: str) -> str:

@@ -16,7 +16,7 @@ from inpaint.files.folder import leads_out
 from inpaint.files.untrusted import TABLE, Unreadable, read_text
 from inpaint.files.writing import csv_rows, csv_text
 from inpaint.pictures.boxes import is_table, read_boxes
-from inpaint.pictures.names import called
+from inpaint.pictures.names import called, spellings
 from inpaint.settings import Refused, listed
 
 LISTS = (".txt", ".lst", ".list")
@@ -92,13 +92,22 @@ def find_pictures(images: str | Path) -> tuple[list[Path], Path]:
 
 
 def _listed(file: Path) -> tuple[list[Path], Path]:
-    """The pictures that a list names, and the folder that holds all of them."""
+    """The pictures that a list names, and the folder that holds all of them.
+
+    A line is a path, from the list's folder on, in any of its `spellings`; one that begins with ``#`` is a comment,
+    unless a picture is called so.
+    """
     try:
         text = read_text(file, TABLE)
     except (OSError, Unreadable) as error:
         raise Refused(f"images: {file} is no list that can be read ({error})") from None
     lines = text.split("\0") if "\0" in text else [line.strip() for line in text.splitlines()]
-    paths = [Path(os.path.abspath(file.parent / line)) for line in lines if line and not line.startswith("#")]  # noqa: PTH100
+    paths = []
+    for line in filter(None, lines):
+        meant = [Path(os.path.abspath(file.parent / spelt)) for spelt in spellings(line)]  # noqa: PTH100
+        there = next((path for path in meant if path.is_file()), None)
+        if there is not None or not line.startswith("#"):
+            paths.append(there or meant[0])
     if lacking := [path for path in paths if not path.is_file()]:
         raise Refused(f"images: {len(lacking)} of {len(paths)} pictures in {file} are not there: {listed(lacking)}")
     if not paths:

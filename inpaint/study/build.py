@@ -133,7 +133,8 @@ def _pair_masks(
     shares = []
     for picture, shape in shapes.items():
         if len(names[picture]) != 1:
-            problems.append(Problem("masks", "several" if names[picture] else "missing", picture))
+            kind = "with several masks, of which a study shows one" if names[picture] else "missing"
+            problems.append(Problem("masks", kind, picture))
             continue
         path = by_name[names[picture][0]]
         try:

@@ -118,6 +118,13 @@ def test_nothing_there(images, message, place):
         find_pictures(images)
 
 
+def test_a_list_names_pictures_as_the_lists_of_the_field_do(place, repair):
+    (place / "images" / "deep" / "d.png").rename(place / "images" / "#beach.png")
+    (place / "images" / "all.txt").write_text("# a comment\n#beach.png\na.png 0\n")
+    repair("images=images/all.txt")
+    assert pictures(place / "out") == ["#beach.png", "a.png"]
+
+
 def test_names_that_go_up_stay_below_the_output(place, repair):
     (place / "lists").mkdir()
     (place / "lists" / "all.txt").write_text("../images/a.png\n../images/deep/../deep/d.png\n")
