@@ -142,8 +142,8 @@ def _products_of(tf32: bool) -> Iterator[None]:
 def settle(settings: Any, module: Phases, batch: Callable[[], Batch]) -> None:
     """Put the values in place of ``auto``, and say them in a line.
 
-    bfloat16 is taken where the hardware multiplies it and gets the gradients of these networks right; a wrong one is
-    warned of where it was asked for.
+    bfloat16 is taken where the hardware multiplies it and gets the gradients of these networks right; where it was
+    asked for, a wrong gradient and hardware that has no bfloat16 are warned of.
 
     Args:
         settings: of the trainer, a mapping; it is changed.
@@ -155,6 +155,12 @@ def settle(settings: Any, module: Phases, batch: Callable[[], Batch]) -> None:
     best = fastest(device)
     for name in automatic:
         settings[name] = best[name]
+    if settings.precision == "bf16-mixed" and device in ("cpu", "cuda") and not multiplies_bfloat16(device):
+        hardware = "processor" if device == "cpu" else "GPU"
+        log.warning(
+            f"trainer.precision=bf16-mixed: this {hardware} does not multiply bfloat16 and is many times slower with "
+            "it; trainer.precision=32-true is the faster one here"
+        )
     doubt = ""
     if device == "cpu" and settings.precision == "bf16-mixed" and (wrong := wrong_gradients(module, batch())):
         doubt = f"bfloat16 gradients of {wrong} are wrong on this processor"

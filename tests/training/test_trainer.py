@@ -86,6 +86,14 @@ def test_a_value_of_the_users_own_stays_and_only_the_others_are_chosen(hardware,
     assert "precision" not in caplog.text and settled(**REFERENCE) == REFERENCE
 
 
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_bfloat16_that_was_asked_for_is_warned_of_where_the_processor_has_none(hardware, caplog, bfloat16):
+    hardware(bfloat16)
+    assert settled(precision="bf16-mixed")["precision"] == "bf16-mixed"
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == (not bfloat16) and all("many times slower" in line for line in warned)
+
+
 class Bottleneck(nn.Module):
     """A discriminator that strides to one position."""
 
