@@ -260,7 +260,22 @@ def _careful(blocks: Sequence[Block]) -> list[str]:
                     f"careful: on {block.title}, {role} means different networks, whose figures cannot be compared: "
                     f"{'; '.join(sorted(networks))}"
                 )
+        notes += _by_precision(block)
     return notes
+
+
+def _by_precision(block: Block) -> list[str]:
+    """A line where the models of a block were trained with products of different precision."""
+    trained = [(entry.name, entry.runs[0].config.get("trainer")) for entry in block.entries if entry.trained]
+    names: dict[str, list[str]] = {}
+    for name, trainer in trained:
+        if isinstance(trainer, dict) and "precision" in trainer:
+            precision = f"{trainer['precision']}{' with tf32' if trainer.get('tf32') else ''}"
+            names.setdefault(precision, []).append(name)
+    if len(names) < 2:
+        return []
+    groups = "; ".join(f"{precision}: {' | '.join(group)}" for precision, group in names.items())
+    return [f"careful: on {block.title}, the models were trained in different precision ({groups})"]
 
 
 def _way_out(blocks: Sequence[Block]) -> list[str]:

@@ -38,7 +38,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         *parents, last = dotted.split("__")
         node = config
         for parent in parents:
-            node = node[parent]
+            node = node.setdefault(parent, {})
         node[last] = value
     if "data" not in changes and "data__seed" not in changes:
         config["data"]["seed"] = config["seed"]  # conf/data says ${seed}

@@ -221,6 +221,23 @@ def test_different_pictures_have_tables_of_their_own(tmp_path: Path, capsys: pyt
     assert ranking(text) == ["4", "3"] and "careful" not in text and "measured on" not in text
 
 
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ({"trainer__precision": "bf16-mixed"}, "in different precision (bf16-mixed: 2; 32-true: 1 | 0)"),
+        ({"trainer__tf32": True}, "in different precision (32-true with tf32: 2; 32-true: 1 | 0)"),
+        ({"trainer__memory_format": "channels_last"}, None),
+    ],
+)
+def test_models_of_different_precision_are_said_to_be(tmp_path, capsys, other, line) -> None:
+    exact = {"trainer__precision": "32-true", "trainer__tf32": False}
+    for name, psnr, settings in (("0", 20.0, exact), ("1", 21.0, exact), ("2", 22.0, exact | other)):
+        add_validation(make_run(tmp_path / name, psnr, changed(seed=int(name), **settings)))
+    main([str(tmp_path), "--html", "none", "--seeds", "separate"])
+    careful = [found for found in capsys.readouterr().out.splitlines() if "careful" in found]
+    assert len(careful) == bool(line) and all(line in found for found in careful)
+
+
 def test_seeds_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, psnr in ((1, 20.0), (2, 22.0), (3, 21.0)):
         make_run(tmp_path / "wide" / str(seed), psnr, changed(seed=seed, generator__width=64))
