@@ -60,6 +60,7 @@ class Group(NamedTuple):
 
 
 MASKS = Classes("a kind of mask", "inpaint.masks.Masks", ("inpaint.masks",))
+FILES_OF_MASKS = ("root", "annotations")
 LAYER = Classes("a layer", "torch.nn.Module", ("torch.nn",))
 RAMP = Classes("a ramp", "inpaint.schedules.Ramp", ("inpaint.schedules",))
 OPTIMIZER = Classes("an optimizer", "torch.optim.Optimizer", ("torch.optim",))
@@ -106,6 +107,7 @@ GROUPS: dict[str, Group] = {
         many=True,
         inside=(RAMP, LAYER),
         argument_of="module",
+        files=("Perceptual.weights", "Style.weights", "MRF.weights"),
         at_resume="said",
         compared="choice",
     ),
@@ -158,10 +160,12 @@ GROUPS: dict[str, Group] = {
         inside=(MASKS,),
         argument_of="data",
         from_checkpoint=True,
-        files=("root", "annotations"),
+        files=FILES_OF_MASKS,
         compared="choice",
     ),
-    "validation_masks": Group("the holes of validation", MASKS, inside=(MASKS,), argument_of="data"),
+    "validation_masks": Group(
+        "the holes of validation", MASKS, inside=(MASKS,), argument_of="data", files=FILES_OF_MASKS
+    ),
     "generator_optimizer": _learning("how the generator learns", OPTIMIZER),
     "discriminator_optimizer": _learning("how the discriminator learns", OPTIMIZER),
     "generator_scheduler": _learning("the generator's learning rate over the run", SCHEDULE),
@@ -194,6 +198,7 @@ GROUPS: dict[str, Group] = {
         many=True,
         inside=(Classes("a pruner", "optuna.pruners.BasePruner", ("optuna.pruners",)),),
         argument_of="trainer",
+        files=("folder", "dirpath"),
         at_resume="yes",
         compared="never",
     ),
@@ -202,6 +207,7 @@ GROUPS: dict[str, Group] = {
         Classes("a logger", "lightning.pytorch.loggers.Logger", ("inpaint.training", "lightning.pytorch.loggers")),
         many=True,
         argument_of="trainer",
+        files=("folder", "save_dir"),
         at_resume="yes",
         compared="never",
     ),

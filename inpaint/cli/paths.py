@@ -25,12 +25,11 @@ OWN = {
     "train": ("init_from", "resume", "backbone_weights", "lpips_weights"),
     "evaluate": ("checkpoint", "images", "holes", "frozen", "results", "lpips_weights", "features", "recogniser"),
     "export": ("checkpoint", "output"),
-    "predict": ("checkpoint", "images", "video", "holes", "output"),
+    "predict": ("checkpoint", "images", "video", "holes", "truth", "output"),
     "preview": ("output", "freeze"),
     "probe": ("checkpoint",),
     "import": ("weights", "output"),
 }
-OF_GROUPS = {"data": "data", "masks": "masks", "validation_masks": "masks"}  # whose row lists them
 SEVERAL = ("checkpoint", "weights", "results", "data.train", "data.validation")  # may be lists or have names
 SHARES = ("data.validation",)  # may be numbers
 TEXTS = {"predict": ("mask_colour", "mask_pattern")}  # that Hydra's grammar would take apart: #ff0000, {stem}_mask.png
@@ -136,7 +135,7 @@ def _is_path(name: str, key: str) -> bool:
     if key in OWN.get(name, ()):
         return True
     group, _, setting = key.partition(".")
-    files = GROUPS[OF_GROUPS[group]].files if group in OF_GROUPS else ()
+    files = GROUPS[group].files if group in GROUPS else ()
     return setting.rpartition(".")[2] in {file.rpartition(".")[2] for file in files}
 
 
@@ -173,9 +172,9 @@ def _paths(name: str, cfg: DictConfig) -> Iterator[tuple[Any, Any, str]]:
     for key in OWN.get(name, ()):
         if key in cfg and has_value(cfg, key):
             yield from several(cfg, key, key)
-    for group, row in OF_GROUPS.items():
-        if group in cfg and isinstance(cfg._get_node(group), DictConfig) and has_value(cfg, group):
-            yield from walk(cfg._get_node(group), group, "", GROUPS[row].files)
+    for group, row in GROUPS.items():
+        if row.files and group in cfg and isinstance(cfg._get_node(group), DictConfig) and has_value(cfg, group):
+            yield from walk(cfg._get_node(group), group, "", row.files)
 
 
 class Folders(Callback):

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -13,6 +12,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+from inpaint.files.folder import expanded
 from inpaint.settings import Refused
 
 
@@ -30,8 +30,9 @@ def open_storage(address: str) -> BaseStorage:
     if full.startswith("$"):
         raise Refused(f"sweep.storage: the environment has no {full}; give it the URL of the storage")
     if "://" not in full:
-        Path(full).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(full))
+        file = expanded(full)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(file)))
     user = full.partition("://")[2].rpartition("@")[0]
     if address == full and ":" in user:
         raise Refused(

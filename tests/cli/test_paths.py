@@ -31,6 +31,11 @@ KEYS = [
     ("predict", ("holes=h", "output=o"), "images"),
     ("predict", ("holes=h", "output=o"), "video"),
     ("predict", ("images=i", "holes=h"), "output"),
+    ("predict", ("images=i", "holes=h", "output=o"), "truth"),
+    ("predict", ("images=i", "holes=h", "output=o", "refine=texture"), "refine.weights"),
+    ("train", ("losses=[perceptual]",), "losses.perceptual.weights"),
+    ("train", (), "callbacks.checkpoint.folder"),
+    ("train", (), "logger.csv.folder"),
     ("preview", (), "freeze"),
     ("probe", ("data.root=x",), "data.root"),
 ]

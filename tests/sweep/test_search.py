@@ -67,6 +67,12 @@ def test_proposals_depend_on_seed_and_number_alone(sweep):
     assert not set(proposed("sqlite:///other/study.db")) & set(whole)
 
 
+def test_a_journal_below_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    optuna.create_study(study_name="s", storage=open_storage("~/searches/journal.log"))
+    assert (tmp_path / "searches" / "journal.log").is_file()
+
+
 @pytest.mark.parametrize("address", ["sqlite:///shared.db", "folder/journal.log", "$STUDY"])
 def test_machines_share_a_study(sweep, address, monkeypatch):
     monkeypatch.setenv("STUDY", "sqlite:///hidden.db")
