@@ -118,7 +118,11 @@ GROUPS: dict[str, Group] = {
     ),
     "data": Group(
         "the photographs",
-        Classes("a source of data", "inpaint.data.datamodule.InpaintingData", ("inpaint.data.datamodule",)),
+        Classes(
+            "a source of data",
+            "inpaint.data.datamodule.InpaintingData",
+            ("inpaint.data.datamodule", "inpaint.data.synthetic"),
+        ),
         inside=(
             Classes("an augmentation", "inpaint.data.augmentation.Augmentation", ("inpaint.data.augmentation",)),
             Classes("an augmentation", "torch.nn.Module", ("kornia.augmentation",)),
@@ -132,6 +136,8 @@ GROUPS: dict[str, Group] = {
             "counts",
             "FolderData.train",
             "FolderData.validation",
+            "DeadLeavesData.train",
+            "DeadLeavesData.validation",
             "ShardsData.train",
             "ShardsData.validation",
         ),
@@ -151,6 +157,8 @@ GROUPS: dict[str, Group] = {
             "on_bad_image",
             "on_small_image",
             "max_bad_fraction",
+            "pictures",
+            "share",
         ),
         compared="choice",
     ),

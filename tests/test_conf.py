@@ -30,7 +30,7 @@ MIRRORED = {
     "masks": [f"inpaint.masks.{p.stem}" for p in Path("inpaint/masks").glob("[a-z]*.py")],
     "losses": [f"inpaint.losses.{p.stem}" for p in Path("inpaint/losses").glob("[a-z]*.py") if p.stem != "adversarial"],
     "adversarial": ["inpaint.losses.adversarial"],
-    "data": ["inpaint.data.datamodule", "inpaint.data.augmentation"],
+    "data": ["inpaint.data.datamodule", "inpaint.data.synthetic", "inpaint.data.augmentation"],
     "module": ["inpaint.training.gan", "inpaint.training.edge_connect"],
     "refine": ["inpaint.predict.refine", "inpaint.predict.texture"],
 }
@@ -46,6 +46,8 @@ NOT_OPTIONS |= {
     "Pixelwise",
     "Adversarial",
     "InpaintingData",
+    "DeadLeaves",
+    "LeavesAmongPhotographs",
     "Tiles",
 }
 NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
