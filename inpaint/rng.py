@@ -10,7 +10,7 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -96,6 +96,21 @@ def of_samples(keys: Tensor) -> Iterator[None]:
         yield
     finally:
         _samples.pop()
+
+
+def repeating() -> AbstractContextManager[None]:
+    """Inside, `uniform_for` and `normal_for` draw what they draw from this call on; may be entered elsewhere and later.
+
+    It is for a pass that is computed twice, as in `layers.checkpointed`.
+    """
+    return _repeated(_samples[-1].keys, _samples[-1].draws) if _samples else nullcontext()
+
+
+@contextmanager
+def _repeated(keys: Tensor, draws: int) -> Iterator[None]:
+    with of_samples(keys):
+        _samples[-1].draws = draws
+        yield
 
 
 def uniform_for(x: Tensor, *shape: int) -> Tensor:

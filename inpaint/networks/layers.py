@@ -1,13 +1,16 @@
 """Pieces that several networks share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils.checkpoint import checkpoint
 
 from inpaint import portable, rng
 
@@ -89,6 +92,45 @@ def he_init(network: nn.Module) -> None:
             nn.init.normal_(layer.weight, 0.0, (2 / max(fan, 1)) ** 0.5)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+# ---- memory against time --------------------------------------------------------------------------------------------
+
+
+def directly(layer: nn.Module, *inputs: Any) -> Any:
+    """``layer(*inputs)``; what its backward pass reads is kept until then."""
+    return layer(*inputs)
+
+
+def checkpointed(layer: nn.Module, *inputs: Any) -> Any:
+    """``layer(*inputs)``, of which only the inputs are kept: the backward pass computes the rest once more.
+
+    The gradients and the layer's buffers are those of `directly`: the second time, running statistics are copies that
+    are thrown away, and noise is drawn as it was the first time (Chen et al. 2016, section 3).
+    """
+    if not torch.is_grad_enabled():
+        return layer(*inputs)
+    noise = rng.repeating()
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        with noise, _on_copies(layer):
+            yield
+
+    return checkpoint(layer, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
+
+
+@contextmanager
+def _on_copies(network: nn.Module) -> Iterator[None]:
+    """Inside, the buffers of a network are copies."""
+    kept = [(layer._buffers, name, b) for layer in network.modules() for name, b in layer._buffers.items()]
+    try:
+        for buffers, name, buffer in kept:
+            buffers[name] = buffer.clone() if buffer is not None else None
+        yield
+    finally:
+        for buffers, name, buffer in kept:
+            buffers[name] = buffer
 
 
 class ChannelwiseLinear(nn.Module):

@@ -108,10 +108,13 @@ def _blocks(network: nn.Module) -> Iterator[nn.Module]:
     """The modules that a network's `forward` calls.
 
     They are compiled one by one: it takes less time than all of them together, and what lies between them, such as the
-    fill that a network starts from, is no work of a compiler's.
+    fill that a network starts from or the choice to compute a block twice, is no work of a compiler's.
     """
+    apart = nn.ModuleList | nn.ModuleDict
+    if getattr(network, "checkpointing", False):
+        apart |= nn.Sequential
     for child in network.children():
-        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+        if isinstance(child, apart) or getattr(child, "checkpointing", False):
             yield from _blocks(child)
         else:
             yield child

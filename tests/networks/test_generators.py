@@ -5,13 +5,14 @@ import copy
 import pytest
 import torch
 
+from inpaint import rng
 from inpaint.networks.generators.aot import AOT
 from inpaint.networks.generators.context_encoder import ContextEncoder, FeatureContextEncoder
 from inpaint.networks.generators.edge_connect import EdgeConnect
 from inpaint.networks.generators.fourier import LaMa
 from inpaint.networks.generators.gated_conv import DeepFillV2
 from inpaint.networks.generators.global_local import CompletionNetwork
-from inpaint.networks.generators.mat import MAT
+from inpaint.networks.generators.mat import MAT, UniformMAT
 from inpaint.networks.generators.partial_conv import PartialConvUNet
 from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal
 from inpaint.networks.generators.residual_unet import ResidualUNet
@@ -240,3 +241,32 @@ def test_pictures_are_painted_from_the_features(name):
     network(image, mask).output.square().sum().backward()
     painted = {key for key, parameter in network.named_parameters() if parameter.grad is not None}
     assert behind and behind < painted
+
+
+SMALL_MAT = {"width": 16, "heads": 2, "depths": (1, 2, 1), "windows": (4, 4, 4), "base": 8, "most": 16, "latent": 16}
+CHECKPOINTED = {
+    "fourier": (lambda **way: LaMa(blocks=2, width=8, **way), lambda network: [*network.encoder, *network.middle]),
+    "mat": (lambda **way: MAT(**SMALL_MAT, mapping=2, **way), lambda network: [*network.head, *network.body]),
+    "mat_uniform": (
+        lambda **way: UniformMAT(**SMALL_MAT, mapping=2, style=8, **way),
+        lambda network: [*network.encoder, *network.fine_decoder.refine, *network.coarse_decoder.enlarge],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", CHECKPOINTED)
+def test_checkpointing_trains_the_same_network(family):
+    make, layers_of = CHECKPOINTED[family]
+    results, calls = [], []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        network = make(checkpointing=checkpointing)
+        for layer in layers_of(network):
+            layer.register_forward_pre_hook(lambda *_, way=checkpointing: calls.append(way))
+        with rng.of_samples(torch.tensor([3, 4])):
+            outputs = network(torch.rand(2, 3, 32, 32) * 2 - 1, (torch.rand(2, 1, 32, 32) < 0.3).float())
+        outputs.output.square().mean().backward()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        results.append([outputs.output, *gradients, *network.buffers()])
+    assert len(results[0]) == len(results[1]) and all(map(torch.equal, *results))
+    assert calls.count(True) == 2 * calls.count(False) > 0

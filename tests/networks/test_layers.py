@@ -1,14 +1,19 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from inpaint import rng
 from inpaint.networks.layers import (
     ACTIVATIONS,
     NORMS,
     ChannelwiseLinear,
     SelfAttention,
     around_hole,
+    checkpointed,
+    directly,
     he_init,
     normal_init,
     pad_to_multiple,
@@ -156,3 +161,31 @@ def test_a_square_around_each_hole():
         assert torch.equal(square[sample], picture[sample, :, top : top + 8, left : left + 8])
     assert torch.equal(around_hole(picture, mask, 7)[0], picture[0, :, 4:11, 11:18]), "rounded, halves up"
     assert torch.equal(around_hole(picture, mask, 20)[:, :, :, 0], picture[torch.arange(4), :, :, [4, 10, 0, 5]])
+
+
+def test_what_is_computed_twice_is_the_same_to_the_bit_and_counted_once():
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), _Noise())
+    calls = []
+    layer.register_forward_pre_hook(lambda *_: calls.append(1))
+    image, results = torch.randn(2, 3, 6, 6), []
+    for run in (directly, checkpointed):
+        torch.manual_seed(1)
+        twin = copy.deepcopy(layer)
+        with rng.of_samples(torch.tensor([5, 6])):
+            rng.uniform_for(image)  # so that the layer's draws are not the first
+            output = run(twin, image)
+        output.square().sum().backward()
+        results.append([output, *(p.grad for p in twin.parameters()), *twin.buffers()])
+    assert len(calls) == 3
+    assert len(results[0]) == 8 and all(map(torch.equal, *results))
+
+
+def test_nothing_is_computed_twice_without_gradients():
+    with torch.no_grad():
+        assert checkpointed(nn.Identity(), torch.ones(1)).grad_fn is None
+
+
+class _Noise(nn.Module):
+    def forward(self, x):
+        return x * rng.normal_for(x, *x.shape[1:]) + torch.rand_like(x)

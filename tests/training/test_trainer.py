@@ -10,9 +10,18 @@ from torch.utils.data import DataLoader
 
 from inpaint.batch import Batch
 from inpaint.losses.adversarial import Wasserstein
+from inpaint.networks.generators.fourier import LaMa
 from inpaint.settings import Refused
 from inpaint.training import trainer
-from inpaint.training.trainer import REFERENCE, Trainer, gradient_is_right, multiplies_bfloat16, settle, wrong_gradients
+from inpaint.training.trainer import (
+    REFERENCE,
+    Trainer,
+    _blocks,
+    gradient_is_right,
+    multiplies_bfloat16,
+    settle,
+    wrong_gradients,
+)
 from tests.options import compose
 from tests.reliability.runs import assert_same, run
 from tests.training.gan import tiny
@@ -196,3 +205,12 @@ def test_compiled_blocks_compute_the_same_network():
     plain, compiled = (fit(tiny(**game), 3, compile=compile) for compile in (False, True))
     for (name, one), two in zip(plain.state_dict().items(), compiled.state_dict().values(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_what_is_computed_twice_is_compiled_by_its_layers():
+    names = [
+        {next(name for name, module in network.named_modules() if module is block) for block in _blocks(network)}
+        for network in (LaMa(blocks=2, width=4, checkpointing=way) for way in (False, True))
+    ]
+    assert names[0] == {"encoder", "middle", "decoder"}
+    assert {"encoder.0", "middle.0", "middle.1"} < names[1] and "middle" not in names[1]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import crop, pad_to_multiple, picture_decoder
+from inpaint.networks.layers import checkpointed, crop, directly, pad_to_multiple, picture_decoder
 from inpaint.settings import Refused, whole_numbers
 
 MOST_CHANNELS = 1024
@@ -111,6 +111,8 @@ class LaMa(nn.Module):
         blocks: residual blocks, at an eighth of the resolution.
         width: channels of the first layer; they double at each halving (published: 64).
         ratio: share of the channels that are global in the blocks, 0 (none: a plain ResNet) to 1 (published: 0.75).
+        checkpointing: what a layer or block computes is computed once more on the way back and not kept, which takes
+            more time and less memory; the figures stay the same.
 
     Raises:
         Refused: a number out of its range.
@@ -121,7 +123,7 @@ class LaMa(nn.Module):
     multiple = 8
     minimum = 16  # reflect padding needs two positions
 
-    def __init__(self, blocks: int = 9, width: int = 64, ratio: float = 0.75) -> None:
+    def __init__(self, blocks: int = 9, width: int = 64, ratio: float = 0.75, checkpointing: bool = False) -> None:
         super().__init__()
         whole_numbers("generator", blocks=blocks, width=width)
         widths = [min(width * 2**level, MOST_CHANNELS) for level in range(4)]
@@ -135,6 +137,7 @@ class LaMa(nn.Module):
         )
         self.middle = nn.Sequential(*(_ResidualBlock(widths[-1], ratio) for _ in range(blocks)))
         self.decoder = picture_decoder(widths[::-1])
+        self.checkpointing = checkpointing
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
@@ -148,11 +151,19 @@ class LaMa(nn.Module):
         """What the residual blocks begin with: the local and the global channels ``(B, C, h, w)``."""
         known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
         black = torch.where(hole > 0.5, 0, (known + 1) / 2)
-        return self.encoder({"local": torch.cat([black, hole], dim=1)})
+        return self._through(self.encoder, {"local": torch.cat([black, hole], dim=1)})
 
     def rear(self, features: Parts) -> Tensor:
         """What is painted from them: ``(B, 3, H', W')`` in [-1, 1], the padded picture."""
-        return 2 * self.decoder(self._joined(features)) - 1
+        run = checkpointed if self.checkpointing else directly
+        return 2 * run(self.decoder, self._joined(features)) - 1
 
     def _joined(self, features: Parts) -> Tensor:
-        return torch.cat(list(self.middle(features).values()), dim=1)
+        return torch.cat(list(self._through(self.middle, features).values()), dim=1)
+
+    def _through(self, layers: nn.Sequential, features: Parts) -> Parts:
+        if not self.checkpointing:
+            return layers(features)
+        for layer in layers:
+            features = checkpointed(layer, features)
+        return features

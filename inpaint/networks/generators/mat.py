@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from inpaint import rng
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import crop, pad_to_multiple
+from inpaint.networks.layers import checkpointed, crop, directly, pad_to_multiple
 from inpaint.networks.mat_layers import (
     EqualConv,
     EqualLinear,
@@ -73,6 +73,8 @@ class _Decoder(nn.Module):
         noise: what the styled convolutions add.
     """
 
+    checkpointing = False  # as of `MAT`, which sets it
+
     def __init__(self, widths: Sequence[int], style: int, noise: bool = True) -> None:
         super().__init__()
         self.enlarge = nn.ModuleList(
@@ -86,10 +88,11 @@ class _Decoder(nn.Module):
         return x, None
 
     def forward(self, x: Tensor, skips: Sequence[Tensor], style: Tensor) -> Tensor:
+        run = checkpointed if self.checkpointing else directly
         x, picture = self.start(x, style)
         upper = self.pictures[-len(self.enlarge) :]
         for enlarge, refine, to_rgb, skip in zip(self.enlarge, self.refine, upper, skips, strict=True):
-            x = refine(enlarge(x, style, skip), style)
+            x = run(refine, run(enlarge, x, style, skip), style)
             finer = to_rgb(x, style)
             if picture is not None:
                 finer = F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False) + finer
@@ -144,6 +147,8 @@ class MAT(nn.Module):
         base, most: channels of the second stage at the picture's resolution, doubled at each halving up to `most`.
         latent: length of the latent and of the code that the mapping network makes of it.
         mapping: layers of the mapping network, whose learning rate is 0.01 of the others'.
+        checkpointing: what a layer or group computes is computed once more on the way back and not kept, which takes
+            more time and less memory; the figures stay the same.
 
     Raises:
         Refused: a number that is not whole or below 1, heads that do not divide the width, or groups that do not match.
@@ -167,6 +172,7 @@ class MAT(nn.Module):
         most: int = 512,
         latent: int = 512,
         mapping: int = 8,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         whole_numbers("generator", width=width, heads=heads, depths=depths, windows=windows, expansion=expansion)
@@ -197,6 +203,7 @@ class MAT(nn.Module):
         for before, after in pairwise(widths):
             self.encoder.append(nn.Sequential(EqualConv(before, after, stride=2), EqualConv(after, after)))
         self._make_styled([width] * (halvings + 1), widths[::-1], latent)
+        self.checkpointing = self.coarse_decoder.checkpointing = self.fine_decoder.checkpointing = checkpointing
 
     def _make_styled(self, coarse: Sequence[int], fine: Sequence[int], latent: int) -> None:
         """Make what the style code controls.
@@ -222,20 +229,22 @@ class MAT(nn.Module):
         coarse = self._first_stage(known, valid, code)
         pasted = torch.where(hole > 0.5, coarse, known)
         maps = [torch.cat([valid - 0.5, pasted, known], dim=1)]
+        run = checkpointed if self.checkpointing else directly
         for layer in self.encoder:
-            maps.append(layer(maps[-1]))
+            maps.append(run(layer, maps[-1]))
         lowest, style = self.fine_style(maps[-1], code)
         fine = self.fine_decoder(lowest, maps[-2:0:-1], style)
         return compose(crop(fine, image), image, mask, crop(coarse, image))
 
     def _first_stage(self, known: Tensor, valid: Tensor, code: Tensor) -> Tensor:
+        run = checkpointed if self.checkpointing else directly
         x, seen, maps = torch.cat([valid - 0.5, known], dim=1), valid, []
         for layer in self.head:
-            x, seen = layer(x, seen)
+            x, seen = run(layer, x, seen)
             maps.append(x)
         skips = []
         for place, stage in enumerate(self.body):
-            x, seen = stage(x, seen)
+            x, seen = run(stage, x, seen)
             if place < self.middle:
                 skips.append(x)
             elif place == self.middle:
@@ -299,9 +308,10 @@ class UniformMAT(MAT):
         latent: int = 512,
         mapping: int = 8,
         style: int = 1024,
+        checkpointing: bool = False,
     ) -> None:
         self.pooled = whole("generator.style", style, 1)
-        super().__init__(width, heads, depths, windows, expansion, halvings, base, most, latent, mapping)
+        super().__init__(width, heads, depths, windows, expansion, halvings, base, most, latent, mapping, checkpointing)
 
     def _make_styled(self, coarse: Sequence[int], fine: Sequence[int], latent: int) -> None:
         """Make what the style code controls."""
