@@ -57,6 +57,7 @@ def measured(recipe, precision, checkpointing, side, batch, updates=0):
         f"+experiment={recipe}",
         "data=photos",
         f"data.crop={side}",
+        "data.on_small_image=skip",
         f"data.batch_size={batch}",
         f"trainer.precision={precision}",
         f"generator.checkpointing={str(checkpointing).lower()}",
