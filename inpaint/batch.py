@@ -20,6 +20,8 @@ class Batch(TypedDict):
     image: the truth, float32 ``(B, 3, H, W)`` in [-1, 1].
     mask: float32 ``(B, 1, H, W)``, exactly 0 or 1, 1 = hole.
     index: int64 ``(B,)``, the row of each sample in its data set.
+    given: what the network sees where the truth is degraded, float32 ``(B, 3, H / scale, W / scale)``; elsewhere that
+        is the truth without its holes (`given`).
     label: int64 ``(B,)``, the number of each picture's class, where the data set has classes.
     caption: a text for each picture, where the data set has texts.
     """
@@ -27,6 +29,7 @@ class Batch(TypedDict):
     image: Tensor
     mask: Tensor
     index: Tensor
+    given: NotRequired[Tensor]
     label: NotRequired[Tensor]
     caption: NotRequired[list[str]]
 
@@ -81,14 +84,23 @@ class Outputs:
 def compose(output: Tensor, image: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Outputs:
     """Paste `output`, in the precision of `image`, into the hole of `image`.
 
+    Where the `image` was given with fewer pixels, all of it is to be restored, and the composite is the output.
+
     A selection rather than ``mask * output + (1 - mask) * image``: it is exact in every precision, and an infinite or
     NaN output inside the hole cannot leak into the known pixels.
     """
+    if image.shape[2:] != mask.shape[2:]:
+        return Outputs(output=output, composite=output.to(image.dtype), coarse=coarse)
     return Outputs(output=output, composite=torch.where(mask > 0.5, output.to(image.dtype), image), coarse=coarse)
 
 
 def given(batch: Batch) -> Tensor:
-    """What a network gets to see of the pictures, ``(B, 3, H, W)`` in [-1, 1]: the truth with its holes emptied, 0."""
+    """What a network gets to see of the pictures: the truth with its holes emptied, 0, ``(B, 3, H, W)`` in [-1, 1].
+
+    Of a batch that is degraded it is what that came to, which may have fewer pixels and leave [-1, 1].
+    """
+    if "given" in batch:
+        return batch["given"]
     return batch["image"] * (1 - batch["mask"])
 
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from inpaint.cli.command import command
 from inpaint.compare.configs import differences
 from inpaint.config import (
-    build_baseline,
+    baselines,
     build_data,
     build_figures,
     build_fill,
@@ -76,7 +76,7 @@ def run(cfg: DictConfig) -> None:
     if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
         raise ConfigError(f"results.{taken[0]}: another method is called {taken[0]}; give the results another name")
     methods |= dict.fromkeys(cfg.results or {})
-    methods |= {name: build_baseline(name) for name in cfg.baselines if name not in methods}
+    methods |= {name: method for name, method in baselines(cfg).items() if name not in methods}
     device = choose_device(cfg.device)
     judges = _judges(cfg, device, figures)
     pictures, about = _pictures(cfg, notes)
@@ -271,7 +271,8 @@ def _with_checkpoints(
     written = command_line()
     cfg = cfg.copy()
     configs = {
-        name: {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
+        name: {group: config[group] for group in FROM_CHECKPOINT}
+        | {"masks": config.get("validation_masks") or config["masks"]}
         for name, (_, config) in trained.items()
     }
     checkpoint, config = next(iter(trained.values()))

@@ -59,8 +59,10 @@ class Group(NamedTuple):
     compared: Literal["choice", "setting", "pairs", "never"] = "setting"
 
 
+UNTRAINED = ("inpaint.fills", "inpaint.restoration")  # classical methods
 MASKS = Classes("a kind of mask", "inpaint.masks.Masks", ("inpaint.masks",))
 FILES_OF_MASKS = ("root", "annotations")
+DEGRADATION = Classes("a degradation", "inpaint.degradations.Degradation", ("inpaint.degradations",))
 LAYER = Classes("a layer", "torch.nn.Module", ("torch.nn",))
 RAMP = Classes("a ramp", "inpaint.schedules.Ramp", ("inpaint.schedules",))
 OPTIMIZER = Classes("an optimizer", "torch.optim.Optimizer", ("torch.optim",))
@@ -81,7 +83,7 @@ def _learning(decides: str, holds: Classes) -> Group:
 GROUPS: dict[str, Group] = {
     "generator": Group(
         "the network that paints",
-        Classes("a generator", "torch.nn.Module", ("inpaint.networks.generators", "inpaint.fills")),
+        Classes("a generator", "torch.nn.Module", ("inpaint.networks.generators", *UNTRAINED)),
         inside=(LAYER,),
         argument_of="module",
         compared="choice",
@@ -166,6 +168,15 @@ GROUPS: dict[str, Group] = {
         "the holes",
         MASKS,
         inside=(MASKS,),
+        argument_of="data",
+        from_checkpoint=True,
+        files=FILES_OF_MASKS,
+        compared="choice",
+    ),
+    "degradation": Group(
+        "what the generator is given in place of the truth",
+        DEGRADATION,
+        inside=(DEGRADATION, MASKS),
         argument_of="data",
         from_checkpoint=True,
         files=FILES_OF_MASKS,

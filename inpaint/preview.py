@@ -97,8 +97,9 @@ def look(data: "InpaintingData", split: str, samples: int, measured: int) -> tup
             break
     if split == "validation":
         return data.validation_batch(samples, torch.device("cpu")), areas[:measured]
-    image, mask, index = (torch.cat([batch[name] for batch in first])[:samples] for name in ("image", "mask", "index"))
-    return Batch(image=image, mask=mask, index=index), areas[:measured]
+    tensors = [name for name, value in first[0].items() if isinstance(value, torch.Tensor)]
+    shown = {name: torch.cat([batch[name] for batch in first])[:samples] for name in tensors}  # type: ignore[literal-required]
+    return Batch(**shown), areas[:measured]  # type: ignore[typeddict-item]
 
 
 class Statistics:
@@ -137,16 +138,25 @@ def draw(shown: "Batch", names: list[str], statistics: Statistics) -> "Image.Ima
     """The sheet: image, mask and masked image of each sample, and the histogram below."""
     from inpaint.batch import given
     from inpaint.metrics.image import hole_area
-    from inpaint.pictures.sheet import chart, panel, stacked
+    from inpaint.pictures.sheet import as_large, chart, panel, stacked
 
     image, mask = shown["image"], shown["mask"]
     scale = -(-SIDE // min(image.shape[2:]))
-    columns = {"image": image, "mask": (2 * mask - 1).expand_as(image), "masked": given(shown)}
+    seen = given(shown)
+    if "given" in shown:
+        columns = {"truth": image, "given": as_large(seen, image.shape[2])}
+        if not mask.all():
+            columns["mask"] = (2 * mask - 1).expand_as(image)
+    else:
+        columns = {"image": image, "mask": (2 * mask - 1).expand_as(image), "masked": seen}
+    whole = bool(mask.all())
     captions = [
-        f"hole {area:.1%}  #{index}  {name}"
+        f"{'' if whole else f'hole {area:.1%}  '}#{index}  {name}"
         for area, index, name in zip(hole_area(mask).tolist(), shown["index"].tolist(), names, strict=True)
     ]
     samples = panel(columns, captions, across=max(1, WIDTH // (len(columns) * image.shape[3] * scale)), scale=scale)
+    if whole:  # all is to be restored, and there are no holes to count
+        return samples
     shares = {name: count / statistics.total for name, count in statistics.counts.items()}
     return stacked([samples, chart(statistics.summary, shares, samples.width)])
 

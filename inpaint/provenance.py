@@ -52,6 +52,15 @@ SINCE: dict[str, dict[str, Any]] = {
 TAKEN = {"inpaint.networks.generators.mat.MAT": ("style", "inpaint.networks.generators.mat.UniformMAT")}
 
 
+# Groups that runs have had since then, with the option that did what was done before.
+GROUPS_SINCE: dict[str, Any] = {"degradation": {}}
+
+
+def as_of_now(config: Any) -> Any:
+    """The recorded config of a run as one of now: `renamed`, with the groups that it could not choose."""
+    return (GROUPS_SINCE if isinstance(config, dict) and "masks" in config else {}) | renamed(config)
+
+
 def renamed(config: Any) -> Any:
     """A recorded config as one of now: names and new settings of classes, and how it says what the environment gave."""
     if isinstance(config, dict):

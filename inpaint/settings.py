@@ -78,3 +78,38 @@ def whole_numbers(group: str, least: int = 1, **settings: int | Sequence[int]) -
                 whole(f"{group}.{name}", item, least)
         else:
             whole(f"{group}.{name}", value, least)
+
+
+def interval(key: str, value: Sequence, least: float, most: float, unit: str, whole: bool = False) -> tuple:
+    """`value` as (low, high) with least <= low <= high <= most.
+
+    Args:
+        key: the config's key, which the message begins with.
+        value: two numbers.
+        unit: what they are, in words.
+        whole: whole numbers alone.
+
+    Raises:
+        Refused: it is something else.
+    """
+    try:
+        low, high = value
+        if least <= low <= high <= most and not (whole and (low % 1 or high % 1)):
+            return (int(low), int(high)) if whole else (low, high)
+    except (TypeError, ValueError):
+        pass
+    raise Refused(f"{key}: give [low, high], {unit}, {least:g} <= low <= high <= {most:g}; got {value!r}")
+
+
+def number(key: str, value: float, least: float, most: float, unit: str, whole: bool = False) -> float:
+    """`value`, if least <= value <= most.
+
+    Args: as of `interval`.
+
+    Raises:
+        Refused: it is something else.
+    """
+    if isinstance(value, int | float) and least <= value <= most and not (whole and value % 1):
+        return value
+    name = key.rpartition(".")[2]
+    raise Refused(f"{key}: give {unit}, {least:g} <= {name} <= {most:g}; got {value!r}")

@@ -24,7 +24,7 @@ from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
 from inpaint.cli.new_folder import refuse_clocks
-from inpaint.config import Parts, build, build_baseline, check, plain
+from inpaint.config import Parts, baselines, build, check, plain
 from inpaint.config.references import command_line, fingerprints, without_environment
 from inpaint.files.folder import LOCK, Held, first_rank, only_one, refuse_links, shown
 from inpaint.files.writing import write_json
@@ -104,7 +104,7 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
-    from inpaint.training.contract import check_norms, check_parts
+    from inpaint.training.contract import check_degradation, check_norms, check_parts
     from inpaint.training.launching import end_other_ranks, refusals, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
@@ -114,6 +114,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
     check_parts(parts.module, parts.data)
+    check_degradation(parts.module.generator, parts.data)
     check_norms(parts.module, parts.data)
     _introduce(cfg, parts, start)
     if start.path is not None:
@@ -227,7 +228,7 @@ def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
     record.write(parts.trainer)
     if not parts.trainer.is_global_zero:
         return {}
-    methods = {cfg.name: module.ema.network} | {name: build_baseline(name) for name in cfg.baselines}
+    methods = {cfg.name: module.ema.network} | baselines(cfg)
     device = str(module.device)
     pictures, about = ValidationCrops(parts.data), about_data(without_environment(cfg))
     published = publish(folder, methods, pictures, device, about, judges=parts.judges.to(device), shown=SHOWN)

@@ -5,6 +5,7 @@ import torch
 from omegaconf import OmegaConf
 
 from inpaint.config import conf_dir
+from inpaint.groups import UNTRAINED
 
 CONF = conf_dir()
 SIZE = 64  # pixels of the crops and of `samples`
@@ -21,7 +22,7 @@ def others(group):
 
 
 def trainable(option):
-    return not OmegaConf.load(CONF / "generator" / f"{option}.yaml")._target_.startswith("inpaint.fills.")
+    return not OmegaConf.load(CONF / "generator" / f"{option}.yaml")._target_.startswith(UNTRAINED)
 
 
 def compose(*overrides, name="train"):

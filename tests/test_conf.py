@@ -22,11 +22,13 @@ from tests.options import CONF, TINY, compose, options, trainable
 MIRRORED = {
     "generator": [
         "inpaint.fills",
+        "inpaint.restoration",
         *(f"inpaint.networks.generators.{p.stem}" for p in Path("inpaint/networks/generators").glob("[a-z]*.py")),
     ],
     "discriminator": [
         f"inpaint.networks.discriminators.{p.stem}" for p in Path("inpaint/networks/discriminators").glob("[a-z]*.py")
     ],
+    "degradation": [f"inpaint.degradations.{p.stem}" for p in Path("inpaint/degradations").glob("[a-z]*.py")],
     "masks": [f"inpaint.masks.{p.stem}" for p in Path("inpaint/masks").glob("[a-z]*.py")],
     "losses": [f"inpaint.losses.{p.stem}" for p in Path("inpaint/losses").glob("[a-z]*.py") if p.stem != "adversarial"],
     "adversarial": ["inpaint.losses.adversarial"],
@@ -50,6 +52,7 @@ NOT_OPTIONS |= {
     "LeavesAmongPhotographs",
     "Tiles",
 }
+NOT_OPTIONS |= {"Degradation", "Draw", "Stage"}
 NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
 
 
@@ -163,6 +166,10 @@ def test_every_option_composes_builds_and_trains(
     parts = build(without_download(cfg))
     assert ("_target_" in cfg.discriminator) == (parts.module.discriminator is not None)
     assert set(parts.module.losses) == set(cfg.losses)
+    if override.startswith("degradation="):
+        batch = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu")
+        assert ("given" in batch) == (override != "degradation=none")
+        return
     if override.startswith("masks="):
         batch = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu")
         side = parts.data.crop
@@ -212,8 +219,10 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "losses/style.yaml": {"weights"},
         "losses/mrf.yaml": {"weights"},
         "masks/mixture.yaml": {"probabilities"},
+        "degradation/old_photo.yaml": {"probabilities"},
+        "degradation/_aged.yaml": {"probabilities", "order", "stored"},
     }
-    for group in ("generator", "discriminator", "adversarial", "masks", "losses", "data", "refine"):
+    for group in ("generator", "discriminator", "adversarial", "masks", "degradation", "losses", "data", "refine"):
         for path in (CONF / group).glob("*.yaml"):
             loaded = OmegaConf.load(path)
             for node in [loaded, *map(loaded._get_node, loaded)] if loaded else []:

@@ -19,7 +19,7 @@ FLOORS = [
         *("system", "files", "groups", "parts", "portable"),
     ],
     ["pictures", "fills"],
-    ["networks", "masks"],
+    ["networks", "masks", "degradations", "restoration"],
     ["losses", "metrics", "data", "damage"],
     [
         "training",

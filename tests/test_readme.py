@@ -70,8 +70,8 @@ def test_the_option_table_is_complete():
     for groups, text in rows.items():
         for group in re.findall(r"`\+?([a-z]+)[^`]*`", groups):
             stated.setdefault(group, set()).update(re.findall(r"`([a-z0-9_]+)`", text))
-    for group in ("generator", "discriminator", "adversarial", "losses", "masks", "data", "optimizer", "scheduler",
-                  "logger", "refine", "experiment", "sweep"):  # fmt: skip
+    for group in ("generator", "discriminator", "adversarial", "losses", "masks", "degradation", "data", "optimizer",
+                  "scheduler", "logger", "refine", "experiment", "sweep"):  # fmt: skip
         options = {path.stem for path in (ROOT / "conf" / group).glob("[a-z]*.yaml")}
         assert stated[group] == options, group
 

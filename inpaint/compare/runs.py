@@ -24,7 +24,7 @@ from inpaint.evaluation.table import read_csv
 from inpaint.files.folder import expanded, inside
 from inpaint.files.untrusted import Unreadable, read_json, read_table, read_yaml
 from inpaint.metrics.columns import COLUMNS, add_columns_of
-from inpaint.provenance import renamed
+from inpaint.provenance import as_of_now
 from inpaint.settings import Refused
 
 AREA = re.compile(rf"{ALL}|\d{{1,3}}-\d{{1,3}} %")
@@ -155,7 +155,7 @@ def read(folder: Path) -> list[Run]:
             counts["train_seconds"] = float(summary["train_seconds"])
             command = [str(line) for line in summary.get("overrides") or []]
             file = "config.yaml"
-            config = renamed(read_yaml(inside(folder, file)))
+            config = as_of_now(read_yaml(inside(folder, file)))
             if not isinstance(config, dict):
                 raise ValueError("not a mapping")
         file = "results.json"

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint.config import references, trainer_arguments
 from inpaint.config.targets import check_forms, check_target, chosen
-from inpaint.groups import OPTIMIZATION
+from inpaint.groups import OPTIMIZATION, UNTRAINED
 from inpaint.parts import conf_dirs
 from inpaint.provenance import PLACEHOLDER
 from inpaint.settings import ConfigError, Refused, nearest
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg ne
 
 
 log = logging.getLogger("inpaint.config")
+GIVEN = "bicubic"  # the baseline that is the given picture itself
 
 # ---- where the configs are ------------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
             problems.append("losses: empty, and adversarial=none: there is nothing to train by")
         problems += trainer_arguments.problems(plain(cfg.trainer))
         target = str(cfg.generator._target_) if chosen(cfg.get("generator")) else ""
-        if target.startswith("inpaint.fills."):
+        if target.startswith(tuple(f"{module}." for module in UNTRAINED)):
             problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")
         elif not isinstance(name := cfg.get("name", ""), str):
             problems.append(f"name: {name} is no text; name=run_{name}, for one, is")
@@ -174,7 +175,7 @@ def build(cfg: DictConfig) -> Parts:
         losses={name: make(node) for name, node in cfg.losses.items()},
         adversarial=make(cfg.adversarial),
         **{group: make(cfg[group]) for group in OPTIMIZATION},
-        validation=Validation(lpips),
+        validation=Validation(lpips, data.restores_whole),
     )
     training.settle(cfg.trainer, module, partial(data.validation_batch, 1, torch.device("cpu")))
     record = RunRecord(cfg.paths.run, references.without_environment(cfg), references.fingerprints(cfg))
@@ -190,14 +191,14 @@ def build(cfg: DictConfig) -> Parts:
 
 
 def build_data(cfg: DictConfig) -> "InpaintingData":
-    """The data module with its masks; settings that were automatic have their values in `cfg` from then on."""
+    """The data module with its masks and degradation; what was automatic in `cfg` has its value from then on."""
     from inpaint.data.automatic import AUTO, SETTINGS
 
-    masks = {
+    arguments = {
         name: hydra.utils.instantiate(cfg[name], _convert_="all") if chosen(cfg.get(name)) else None
-        for name in ("masks", "validation_masks")
+        for name in ("masks", "validation_masks", "degradation")
     }
-    data = hydra.utils.instantiate(cfg.data, **masks, _convert_="all")
+    data = hydra.utils.instantiate(cfg.data, **arguments, _convert_="all")
     for key in SETTINGS:
         group, setting = key.split(".")
         if group == "data" and cfg.data.get(setting) == AUTO:
@@ -255,6 +256,23 @@ def build_fill(node: Any) -> "nn.Module":
 def build_baseline(name: str) -> "nn.Module":
     """The same by the name of its option in ``conf/generator``, ours or a part's."""
     return build_fill(OmegaConf.load(options("generator")[name]))
+
+
+def baselines(cfg: DictConfig) -> "dict[str, nn.Module]":
+    """The methods that stand beside the model: of `cfg.baselines` those that do what it does.
+
+    A picture that is degraded and restored as a whole has no hole that a fill could fill: there the given picture
+    itself is the baseline, which is said, unless classical restorations are named.
+    """
+    names = list(cfg.baselines)
+    holes = cfg.get("validation_masks") if chosen(cfg.get("validation_masks")) else cfg.get("masks")
+    if chosen(cfg.get("degradation")) and chosen(holes) and str(holes._target_) == "inpaint.masks.Full":
+        targets = {name: str(OmegaConf.load(options("generator")[name])._target_) for name in names}
+        fills = [name for name in names if targets[name].startswith("inpaint.fills.")]
+        if fills:
+            names = [name for name in names if name not in fills] or [GIVEN]
+            log.info(f"baselines: {', '.join(names)}; {', '.join(fills)} fill holes, of which there are none")
+    return {name: build_baseline(name) for name in names}
 
 
 def choose_device(device: str) -> str:

@@ -18,17 +18,18 @@ from inpaint.batch import Batch, from_uint8
 from inpaint.data import automatic
 from inpaint.data.augmentation import Augmentation, checked_ramp
 from inpaint.data.automatic import AUTO
+from inpaint.data.degraded import check_scale, degraded
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
 from inpaint.data.paired import check_masks
 from inpaint.data.shards import Shards
 from inpaint.data.sources import Folder, Photos, Source, Split, say
-from inpaint.data.store import SHARE
+from inpaint.data.store import SHARE, is_kept
 from inpaint.data.tiles import Tiles
-from inpaint.masks import Masks
+from inpaint.degradations import Degradation
+from inpaint.masks import Full, Masks
 from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.settings import Refused, choice, whole
-from inpaint.system import free_memory
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
@@ -44,6 +45,8 @@ class InpaintingData(L.LightningDataModule):
         source: where the photographs come from.
         masks: draws and paints the holes, ``masks(keys, size)``; None takes those that the photographs come with.
         validation_masks: the same for validation; None takes `masks`.
+        degradation: what the generator is given in place of the truth; None gives it the truth without its holes. Where
+            the masks are `Full`, all of the picture is to be restored and nothing is hidden; other holes are emptied.
         crop: side of the training and validation crops in pixels; ``auto`` here and below: see `automatic`.
         augmentation: how training crops are made.
         ramp: early in training, smaller pictures: pairs [until which update, side in pixels], both rising; the same
@@ -69,6 +72,7 @@ class InpaintingData(L.LightningDataModule):
         source: Source,
         masks: Masks | None,
         validation_masks: Masks | None = None,
+        degradation: Degradation | None = None,
         crop: int | Literal["auto"] = 64,
         augmentation: Augmentation | None = None,
         ramp: Sequence[tuple[int, int]] = (),
@@ -104,6 +108,9 @@ class InpaintingData(L.LightningDataModule):
         if masks is not None and source.masked:
             say("masks: drawn, not those that the photographs come with; masks=paired takes those")
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
+        self.degradation = degradation
+        if degradation is not None:
+            check_scale(degradation.scale, crop, ramp, (self.masks, self.validation_masks))
         self.crops_per_image, self.validation_crops = crops_per_image, validation_crops
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), checked_ramp(ramp, crop)
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
@@ -131,7 +138,7 @@ class InpaintingData(L.LightningDataModule):
             if split not in self.checked:
                 self.checked.add(split)
                 sizes = self.tiles[split].check()
-                if self._keeps(split, sizes):
+                if is_kept(self.cache, split, sizes, channels=3 + self.source.masked):
                     assert sizes is not None
                     self.tiles[split].keep(sizes)
                 if (self.masks if split == "train" else self.validation_masks) is None:
@@ -149,22 +156,6 @@ class InpaintingData(L.LightningDataModule):
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "
                 f"{self.batch_size} on each of {ranks} devices; raise data.crops_per_image"
             )
-
-    def _keeps(self, split: Split, sizes: list[tuple[int, int]] | None) -> bool:
-        """Whether a split's photographs are decoded once and kept; an automatic choice is said aloud."""
-        if sizes is None:
-            if self.cache in ("device", "ram"):
-                raise Refused(f"data.cache: shards are streamed, not kept; cache={self.cache} needs another source")
-            return False
-        if self.cache != "auto":
-            return self.cache != "none"
-        needed, free = (3 + self.source.masked) * sum(height * width for height, width in sizes), free_memory()
-        kept = needed <= SHARE * free
-        say(
-            f"data.cache=auto: {split} photographs {'kept in memory' if kept else 'decoded anew each time'}, "
-            f"{needed / 2**20:.0f} MB of {free / 2**20:.0f} MB free"
-        )
-        return kept
 
     def train_dataloader(self) -> ResumableLoader:
         """Whole batches in keyed order."""
@@ -261,10 +252,17 @@ class InpaintingData(L.LightningDataModule):
         if masks is not None:
             mask = masks(self.mask_keys(batch), (side, side))
         made = Batch(image=image, mask=mask, index=batch["index"])
+        if self.degradation is not None:
+            made["given"] = degraded(self.degradation, image, mask, rng.fold(keys, "degradation"), masks)
         for name in ("label", "caption"):
             if name in batch:
                 made[name] = batch[name]
         return made
+
+    @property
+    def restores_whole(self) -> bool:
+        """Whether validation pictures are degraded and restored as a whole, not in holes."""
+        return self.degradation is not None and isinstance(self.validation_masks, Full)
 
     def mask_keys(self, batch: dict[str, Any]) -> Tensor:
         """What the masks of a batch from a loader are called with: int64 ``(B,)``."""

@@ -2,15 +2,47 @@
 
 import os
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from inpaint.data.sources import say
 from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
+from inpaint.settings import Refused
+from inpaint.system import free_memory
 
 SHARE = 0.25  # of the free memory that an automatic choice may take
+
+
+def is_kept(
+    cache: Literal["device", "ram", "none", "auto"], split: str, sizes: list[tuple[int, int]] | None, channels: int
+) -> bool:
+    """Whether a split's photographs are decoded once and kept; an automatic choice is said aloud.
+
+    Args:
+        cache: the setting `data.cache`.
+        split: which.
+        sizes: height and width of every photograph; None for those that are streamed.
+        channels: bytes a pixel.
+
+    Raises:
+        Refused: streamed photographs are to be kept.
+    """
+    if sizes is None:
+        if cache in ("device", "ram"):
+            raise Refused(f"data.cache: shards are streamed, not kept; cache={cache} needs another source")
+        return False
+    if cache != "auto":
+        return cache != "none"
+    needed, free = channels * sum(height * width for height, width in sizes), free_memory()
+    kept = needed <= SHARE * free
+    say(
+        f"data.cache=auto: {split} photographs {'kept in memory' if kept else 'decoded anew each time'}, "
+        f"{needed / 2**20:.0f} MB of {free / 2**20:.0f} MB free"
+    )
+    return kept
 
 
 class Store:

@@ -255,4 +255,5 @@ def validation_crops(data: InpaintingData) -> Iterator[Crop]:
         image, mask, index = to_uint8(batch["image"]), batch["mask"].mul(255).byte(), batch["index"].tolist()
         for row, area in enumerate(hole_area(batch["mask"]).tolist()):
             name = data.tiles["validation"].name(index[row])
-            yield Crop(index[row], name, area, keys[row], image[row], mask[row])
+            given = batch["given"][row] if "given" in batch else None
+            yield Crop(index[row], name, area, keys[row], image[row], mask[row], given)

@@ -36,8 +36,10 @@ FILES = ("results.csv", "results.json", "results.md", "results.tex", "records.cs
 
 
 def about_data(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Data and validation masks of a run's config, for results.json."""
-    return {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
+    """Data, validation masks and, if there is one, degradation of a run's config, for results.json."""
+    about = {"data": config["data"], "masks": config.get("validation_masks") or config["masks"]}
+    degradation = config.get("degradation")
+    return about | ({"degradation": degradation} if degradation else {})
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from inpaint.files import tensors
 from inpaint.files.folder import expanded, sha256
 from inpaint.files.untrusted import Unreadable, parse_json, read_text
 from inpaint.parts import used
-from inpaint.provenance import renamed
+from inpaint.provenance import as_of_now
 from inpaint.settings import Refused, listed
 
 log = logging.getLogger("inpaint.files.checkpoint")
@@ -317,7 +317,7 @@ def newest(folder: str | Path, refused: list[str] | None = None) -> tuple[Path, 
 
 def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The resolved config that the checkpoint was trained with; classes that were renamed have their names of now."""
-    return renamed(parse_json(checkpoint["inpaint"]["config"]))
+    return as_of_now(parse_json(checkpoint["inpaint"]["config"]))
 
 
 def generator_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

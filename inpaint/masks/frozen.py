@@ -3,11 +3,14 @@
     FOLDER/manifest.csv         a header and one line a crop, UTF-8; written last
     FOLDER/masks/000007.png     the hole of row 7: 8-bit grey, 255 = hole, 0 = known
     FOLDER/images/000007.png    the crop of row 7: 8-bit RGB, if images were asked for
+    FOLDER/given/000007.png     where it is degraded, what is given of it; what is not rounded to 8 bits is 000007.npy,
+                                float32 (3, h, w) in [-1, 1] or beyond
 
 Columns of the manifest: `index` (row in the validation set), `photograph` (its name in the collection), `height` and
 `width` in pixels, `hole_area` (share of the crop, 0..1), `image_sha256` and `mask_sha256` (`digest`), `mask_key`
 (the int64 that the mask generator was called with), `mask` and `image` (files, relative to the folder; `image` is empty
-where the crops were not written). The first, `photograph`, `hole_area` and the digests are those of a run's
+where the crops were not written), and `given` (likewise) in a set of degraded crops. The
+first, `photograph`, `hole_area` and the digests are those of a run's
 ``validation.csv``.
 """
 
@@ -23,6 +26,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inpaint.batch import stored, to_uint8
 from inpaint.files.folder import inside, replacing
 from inpaint.files.untrusted import read_table
 from inpaint.files.writing import write_table
@@ -61,6 +65,7 @@ class Crop:
     key: what the mask generator was called with.
     image: uint8 ``(3, H, W)``.
     mask: uint8 ``(1, H, W)``, 255 = hole.
+    given: what is given of a crop that is degraded, float32 ``(3, h, w)`` in [-1, 1] or beyond; None of others.
     """
 
     index: int
@@ -69,6 +74,7 @@ class Crop:
     key: int
     image: Tensor
     mask: Tensor
+    given: Tensor | None = None
 
 
 def described(index: int, photograph: str, area: float, image: Tensor, mask: Tensor) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
     (folder / "masks").mkdir(parents=True, exist_ok=True)
     if images:
         (folder / "images").mkdir(exist_ok=True)
-    rows = []
+    rows, columns = [], list(COLUMNS)
     for crop in crops:
         height, width = crop.mask.shape[1:]
         mask, image = f"masks/{crop.index:06d}.png", f"images/{crop.index:06d}.png" if images else ""
@@ -117,9 +123,26 @@ def write_frozen(folder: Path, crops: Iterable[Crop], images: bool = False) -> i
             with replacing(folder / image) as scratch:
                 Image.fromarray(crop.image.permute(1, 2, 0).contiguous().numpy()).save(scratch)
         place = {"height": height, "width": width, "mask_key": crop.key, "mask": mask, "image": image}
+        if crop.given is not None:
+            place["given"] = _write_given(folder, crop.index, crop.given)
+            columns = [*COLUMNS, "given"]
         rows.append(described(crop.index, crop.photograph, crop.area, crop.image, crop.mask) | place)
-    write_table(folder / MANIFEST, COLUMNS, rows)
+    write_table(folder / MANIFEST, columns, rows)
     return len(rows)
+
+
+def _write_given(folder: Path, index: int, given: Tensor) -> str:
+    """Write what is given of a crop, exactly; returns the file relative to the folder."""
+    (folder / "given").mkdir(exist_ok=True)
+    rounded = torch.equal(stored(given), given)
+    name = f"given/{index:06d}.{'png' if rounded else 'npy'}"
+    with replacing(folder / name) as scratch:
+        if rounded:
+            Image.fromarray(to_uint8(given).permute(1, 2, 0).contiguous().numpy()).save(scratch)
+        else:
+            with scratch.open("wb") as file:
+                np.save(file, given.numpy())
+    return name
 
 
 class FrozenCrop(NamedTuple):

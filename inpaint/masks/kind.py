@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inpaint.masks.shapes import Shapes, Size, empty, groups, on_host, paint
 from inpaint.rng import fold, uniform
-from inpaint.settings import Refused
+from inpaint.settings import interval, number
 
 if TYPE_CHECKING:
     from inpaint.masks.frozen import Frozen
@@ -126,21 +126,13 @@ def sine(turns: Tensor) -> Tensor:
 
 
 def span(name: str, value: Sequence, least: float, most: float, unit: str, whole: bool = False) -> tuple:
-    """`value` as (low, high) with least <= low <= high <= most, or a `Refused` that names the config key."""
-    try:
-        low, high = value
-        if least <= low <= high <= most and not (whole and (low % 1 or high % 1)):
-            return (int(low), int(high)) if whole else (low, high)
-    except (TypeError, ValueError):
-        pass
-    raise Refused(f"masks.{name}: give [low, high], {unit}, {least:g} <= low <= high <= {most:g}; got {value!r}")
+    """`settings.interval` of a setting of masks."""
+    return interval(f"masks.{name}", value, least, most, unit, whole)
 
 
 def scalar(name: str, value: float, least: float, most: float, unit: str, whole: bool = False) -> float:
-    """`value`, if least <= value <= most, or a `Refused` that names the config key."""
-    if isinstance(value, int | float) and least <= value <= most and not (whole and value % 1):
-        return value
-    raise Refused(f"masks.{name}: give {unit}, {least:g} <= {name} <= {most:g}; got {value!r}")
+    """`settings.number` of a setting of masks."""
+    return number(f"masks.{name}", value, least, most, unit, whole)
 
 
 def shorter_side(resolution: float) -> float:

@@ -42,6 +42,12 @@ def panel(
     return page
 
 
+def as_large(images: Tensor, height: int) -> Tensor:
+    """Pictures ``(B, C, h, w)`` at a whole multiple of their height, each pixel repeated, as the eye compares them."""
+    times = height // images.shape[2]
+    return images.repeat_interleave(times, 2).repeat_interleave(times, 3) if times > 1 else images
+
+
 def _shortened(text: str, room: int, draw: ImageDraw.ImageDraw) -> str:
     """A text without its middle where it is too long: the end tells file names apart."""
     text = text.encode("latin-1", "replace").decode("latin-1")  # what every font of Pillow's has

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import Batch, given
 from inpaint.files.folder import replacing
-from inpaint.pictures.sheet import panel
+from inpaint.pictures.sheet import as_large, panel
 from inpaint.progress import Reporter
 from inpaint.settings import Refused
 from inpaint.training.run_logger import told
@@ -48,7 +48,7 @@ class ProgressBar(Callback):
             ]
             validation: Validation = pl_module.validation  # type: ignore[assignment]
             if validation.figures:
-                notes.append(f"hole PSNR {validation.gain('hole_psnr'):+.2f} dB on the harmonic fill")
+                notes.append(f"hole PSNR {validation.gain('hole_psnr'):+.2f} dB on the {validation.fill_title}")
             self.reporter.show(trainer.global_step, "  ".join(notes))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -107,7 +107,7 @@ class ImagePanel(Callback):
             self.batch = self._fixed_samples(trainer, pl_module)
         image, mask = self.batch["image"], self.batch["mask"]
         outputs = pl_module.repair(self.batch)  # type: ignore[operator]
-        pictures = (given(self.batch), outputs.output, outputs.composite, image)
+        pictures = (as_large(given(self.batch), image.shape[2]), outputs.output, outputs.composite, image)
         columns = dict(zip(PANEL_COLUMNS, pictures, strict=True))
         page = panel(columns)
         self.folder.mkdir(parents=True, exist_ok=True)

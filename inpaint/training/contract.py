@@ -190,6 +190,34 @@ def check_term(group: str, part: nn.Module, value: Any) -> None:
 # ---- our own parts, too: what depends on crops and batches -----------------------------------------------------------
 
 
+def check_degradation(generator: nn.Module, data: InpaintingData) -> None:
+    """Whether a generator gives pictures of the truth's size, and looks at what it is given where that is degraded.
+
+    Raises:
+        Refused: it does not, as those that fill holes read nothing inside them.
+    """
+    if data.degradation is None:
+        return
+    with rng.untouched(), torch.no_grad():
+        generator = deepcopy(generator).eval()
+        batch = data.validation_batch(1, torch.device("cpu"))
+        image, name = batch["image"], type(generator).__name__
+        shape = tuple(paint(generator, batch).output.shape)
+        if shape != tuple(image.shape):
+            raise Refused(
+                f"generator: {name} made {shape[3]}x{shape[2]} pixels of {batch['given'].shape[3]}x"
+                f"{batch['given'].shape[2]}, and the truth has {image.shape[3]}x{image.shape[2]}; its scale and the "
+                "degradation's have to be the same"
+            )
+        if data.restores_whole:
+            others = batch | {"given": batch["given"].flip(-1)}
+            if torch.equal(paint(generator, batch).output, paint(generator, others).output):  # type: ignore[arg-type]
+                raise Refused(
+                    f"generator: {name} does not look at what it is given inside the mask, which covers the whole of a "
+                    "degraded picture; choose generator=residual_unet generator.start=given"
+                )
+
+
 def check_norms(module: InpaintingGAN, data: InpaintingData) -> None:
     """Batch norm and instance norm have no statistics of a single number, and torch finds that when it comes to it.
 
@@ -209,7 +237,10 @@ def check_norms(module: InpaintingGAN, data: InpaintingData) -> None:
     side = min([data.crop, *(side for _, side in data.ramp)])
     with rng.untouched(), torch.no_grad():
         batch = data.validation_batch(1, torch.device("cpu"))
-        batch |= {"image": batch["image"][..., :side, :side], "mask": batch["mask"][..., :side, :side]}
+        for what in ("image", "mask", "given"):
+            if what in batch:
+                edge = side * batch[what].shape[-1] // data.crop  # type: ignore[literal-required]
+                batch[what] = batch[what][..., :edge, :edge]  # type: ignore[literal-required]
         for name, network in normed.items():
             before = Before(network.buffers())
             try:

@@ -1,4 +1,4 @@
-"""What validation measures: the model's composites and, once, the harmonic fill's on the same crops."""
+"""What validation measures: the model's composites and, once, those of what costs nothing on the same crops."""
 
 import logging
 import math
@@ -13,33 +13,38 @@ from inpaint.fills import Harmonic
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.image import measure
 from inpaint.metrics.lpips import LPIPS
+from inpaint.restoration import Bicubic
 
 log = logging.getLogger("inpaint.training.validation")
 
 FIGURES = ("hole_l1", "hole_psnr", "psnr", "ssim", "texture")  # of `metrics.image.MEASURES`
-FILL = "harmonic_"  # begins the names of the fill's figures
+HARMONIC = ("harmonic", "harmonic fill")  # begins the names of the fill's figures; for a reader
+BICUBIC = ("bicubic", "given picture")
 
 
 class Validation(nn.Module):
     """Means over the validation crops of all ranks, as `metrics.columns` defines each figure.
 
-    A curve means something beside what costs nothing, so the figures of the harmonic fill of the same holes stand
-    beside the model's at each validation. The crops never change, so the fill is measured at the first one only.
+    A curve means something beside what costs nothing, so the figures of the harmonic fill of the same holes, or of the
+    given pictures where they are restored as a whole, stand beside the model's at each validation. The crops never
+    change, so this fill is measured at the first one only.
 
     Where the model leaves NaN or infinite pixels in a composite, all of its figures are NaN, which nothing takes for
     the best, and a warning counts such composites: means of the others would say that the model got better.
 
     Args:
         lpips: a variant of LPIPS that is measured too; None is none.
+        whole: whether degraded pictures are restored as a whole.
     """
 
-    def __init__(self, lpips: LPIPS | None = None) -> None:
+    def __init__(self, lpips: LPIPS | None = None, whole: bool = False) -> None:
         super().__init__()
         self.lpips = lpips
         self.names: tuple[str, ...] = tuple(FIGURES)
         if lpips is not None:
             self.names += (f"lpips_{lpips.variant}",)
-        self.fill = Harmonic()
+        self.fill = Bicubic() if whole else Harmonic()
+        self.prefix, self.fill_title = BICUBIC if whole else HARMONIC
         self.of_model, self.of_fill = (
             MetricCollection({name: MeanMetric("ignore") for name in self.names}) for _ in range(2)
         )
@@ -67,14 +72,14 @@ class Validation(nn.Module):
             self._take(self.of_fill, paint(self.fill, batch), batch)
 
     def compute(self) -> dict[str, float]:
-        """The figures of the model and, with names that begin with ``harmonic_``, of the fill."""
+        """The figures of the model and, with names such as ``harmonic_hole_psnr``, of the fill."""
         self.figures = _values(self.of_model)
         if (counts := _values(self.seen_broken))["broken"]:
             self.figures = dict.fromkeys(self.figures, math.nan)
             _warn(int(counts["broken"]), int(counts["composites"]))
         if not self.fill_figures:
             self.fill_figures = _values(self.of_fill)
-        return self.figures | {f"{FILL}{name}": value for name, value in self.fill_figures.items()}
+        return self.figures | {f"{self.prefix}_{name}": value for name, value in self.fill_figures.items()}
 
     def gain(self, name: str) -> float:
         """By how much the model is better than the fill in a figure; positive is better, whichever way it counts."""
@@ -87,7 +92,7 @@ class Validation(nn.Module):
         for name in ("hole_psnr", self.seen):
             column, mine, fill = COLUMNS[name], self.figures[name], self.fill_figures[name]
             unit = f" {column.unit}" if column.unit else ""
-            parts.append(f"{column.title} {mine:.{column.digits}f}{unit} (harmonic fill {fill:.{column.digits}f})")
+            parts.append(f"{column.title} {mine:.{column.digits}f}{unit} ({self.fill_title} {fill:.{column.digits}f})")
         return ", ".join(parts)
 
     def _take(self, means: MetricCollection, outputs: Outputs, batch: Batch) -> None:

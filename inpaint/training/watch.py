@@ -221,7 +221,7 @@ class Validations:
             return found
         if validation.gain("hole_psnr") <= 0 and validation.gain(validation.seen) <= 0:
             calmer = "losses.l1.weight=10 or adversarial=none show what is reached with less of a game, or none"
-            found["the model is not better than the harmonic fill"] = (
+            found[f"the model is not better than the {validation.fill_title}"] = (
                 f"{validation.line()}, after {len(self.hole_l1)} validations; "
                 f"{calmer if module.adversarial is not None else _faster(module)}"
             )

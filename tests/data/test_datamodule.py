@@ -175,7 +175,7 @@ def test_every_cache_gives_the_same_batches(photo_folder, split):
 
 def test_an_automatic_choice_is_said_and_depends_on_memory(photo_folder, monkeypatch, caplog):
     for free, kept in ((10**9, True), (10**5, False), (0, False)):
-        monkeypatch.setattr("inpaint.data.datamodule.free_memory", lambda free=free: free)
+        monkeypatch.setattr("inpaint.data.store.free_memory", lambda free=free: free)
         data = FolderData(Boxes(), str(photo_folder), validation=0.4, crop=48, crops_per_image=4)
         with caplog.at_level("INFO"):
             data.setup("fit")

@@ -166,15 +166,18 @@ function areaPlot(block, state) {
 }
 
 // One curve of metrics.csv for every run.
-const FILL = "val/harmonic_";  // begins the names of the figures of the harmonic fill
+// Begins the names of the figures of what costs nothing, and what that is called.
+const FILLS = { "val/harmonic_": "the harmonic fill", "val/bicubic_": "the given picture" };
+const isOfFill = (series) => Object.keys(FILLS).some((prefix) => series.startsWith(prefix));
 
 function curvePlot(block, state, series) {
   return chart(`${series} by update`, (width) => {
     const shown = new Set(state.shown());
     const curves = block.curves.filter((curve) => shown.has(curve.line) && curve.series[series]);
     if (!curves.length) return empty(width, "All runs with this curve are switched off.");
-    // Beside the model's figure stands, once for all runs of a block, that of the harmonic fill on the same crops.
-    const fill = series.startsWith("val/") ? curves.map((curve) => curve.series[series.replace("val/", FILL)]).find((own) => own) : undefined;
+    // Beside the model's figure stands, once for all runs of a block, that of what costs nothing on the same crops.
+    const prefix = Object.keys(FILLS).find((each) => series.startsWith("val/") && curves.some((curve) => curve.series[series.replace("val/", each)]));
+    const fill = prefix && curves.map((curve) => curve.series[series.replace("val/", prefix)]).find((own) => own);
     const points = [...curves.flatMap((curve) => curve.series[series]), ...(fill ?? [])];
     const plot = frame(width, 220, {
       xLabel: "updates", top: 10, bottom: 38,
@@ -192,7 +195,7 @@ function curvePlot(block, state, series) {
       const updates = points.map((point) => point[0]), value = fill.at(-1)[1];
       const [left, right] = [Math.min(...updates), Math.max(...updates)].map((update) => plot.x(update).toFixed(1)), height = plot.y(value);
       plot.front.append(svg("path", { class: "line fill", d: `M${left} ${height.toFixed(1)}L${right} ${height.toFixed(1)}` }));
-      plot.hits.push({ x: Number(right), y: height, lines: ["harmonic fill", `${series} ${short(value)}`] });
+      plot.hits.push({ x: Number(right), y: height, lines: [FILLS[prefix].slice(4), `${series} ${short(value)}`] });
     }
     return plot;
   });

@@ -88,12 +88,13 @@ function blockSection(block, number) {
   const names = [...new Set(block.curves.flatMap((curve) => Object.keys(curve.series)))];
   const groups = [["Validation by update", "val/"], ["Training by update", "train/"]];
   for (const [title, prefix] of groups) {
-    const own = names.filter((name) => name.startsWith(prefix) && !name.startsWith(FILL));
+    const own = names.filter((name) => name.startsWith(prefix) && !isOfFill(name));
     // What ranks comes first, then what most runs have.
     const having = (name) => block.curves.filter((curve) => curve.series[name]).length + (name === prefix + data.sort ? block.curves.length : 0);
     own.sort((a, b) => having(b) - having(a));
     if (!own.length) continue;
-    parent.append(part(title, own.some((name) => names.includes(name.replace("val/", FILL))) ? "Dashed: the harmonic fill on the same crops." : null, html("div", { class: "curves" }, own.map((name) => {
+    const fills = Object.keys(FILLS).filter((fill) => own.some((name) => name !== name.replace("val/", fill) && names.includes(name.replace("val/", fill))));
+    parent.append(part(title, fills.length ? `Dashed: ${fills.map((fill) => FILLS[fill]).join(", ")} on the same crops.` : null, html("div", { class: "curves" }, own.map((name) => {
       const key = name.slice(prefix.length);
       return html("div", {}, html("h4", {}, prefix === "val/" && key in data.columns ? axisLabel(key) : key.replaceAll("_", " ")), add(curvePlot(block, state, name)));
     }))));

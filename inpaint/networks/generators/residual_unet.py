@@ -17,6 +17,7 @@ from inpaint.networks.layers import (
     standardise,
     white_noise,
 )
+from inpaint.restoration import enlarged
 from inpaint.settings import Refused, choice, whole, whole_numbers
 
 
@@ -43,6 +44,9 @@ class Block(nn.Module):
 class ResidualUNet(nn.Module):
     """U-Net (Ronneberger et al. 2015) on a harmonic fill of the hole: ``fill + mask * contrast * difference``.
 
+    What is degraded rather than holed is restored by the same network with ``start=given``: there the given picture, as
+    large as the truth by bicubic interpolation, stands in place of the fill.
+
     The last convolution starts at zero, so at update 0 the output *is* the harmonic fill, which is as good as Telea's,
     the Navier-Stokes and the biharmonic fill on photographs; training can only move on from there. Outside the hole
     the output is the picture itself: a loss there would only teach the network to stay at zero.
@@ -66,6 +70,7 @@ class ResidualUNet(nn.Module):
         dilation: of the convolutions in the blocks of the lowest level (as in Iizuka et al. 2017).
         norm: before each activation of the blocks: none, batch, instance or group (of 32 where they divide).
         activation: silu, relu, leaky_relu (0.2), elu or gelu.
+        start: ``harmonic``, the fill of the hole, inside of which nothing is read; or ``given``.
 
     Raises:
         Refused: a number out of its range, or a word that stands for nothing.
@@ -84,8 +89,10 @@ class ResidualUNet(nn.Module):
         dilation: int = 1,
         norm: str = "none",
         activation: str = "silu",
+        start: str = "harmonic",
     ) -> None:
         super().__init__()
+        self.start = choice("generator.start", start, ("harmonic", "given"))
         whole_numbers("generator", width=width, levels=levels, shuffle=shuffle, dilation=dilation)
         whole_numbers("generator", least=0, blocks=blocks)
         if attention is not None and whole("generator.attention", attention, 0) > levels:
@@ -120,9 +127,8 @@ class ResidualUNet(nn.Module):
             on_the_way_up.add_module("attention", SelfAttention(widths[attention], attention_spectral))
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Paint the picture: the pixels of `image` inside the hole are not read."""
-        known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
-        fill = harmonic(known, hole)
+        """Paint the picture: the pixels of `image` inside the hole are not read, unless it starts from them."""
+        fill, hole = self._begin(image, mask)
         standard, contrast = standardise(fill)
         *skips, x = self._down(standard, hole)
         for merge, blocks, skip in zip(self.merge, self.decode, skips[::-1], strict=True):
@@ -130,17 +136,24 @@ class ResidualUNet(nn.Module):
             x = blocks(merge(torch.cat([x, skip], dim=1)))
 
         output = fill + hole * contrast * self.head(x)
-        return compose(crop(output, image), image, mask)
+        return compose(crop(output, mask), image, mask)
 
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
-        """What it paints before anything is learnt, ``(B, 3, H, W)``: the harmonic fill."""
-        return harmonic(image, mask)
+        """What it paints before anything is learnt, ``(B, 3, H, W)``: the harmonic fill, or the given picture."""
+        return enlarged(image, mask) if self.start == "given" else harmonic(image, mask)
 
     def features(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the lowest level knows before anything is painted: ``(B, C, h, w)``."""
-        known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
-        standard, _ = standardise(harmonic(known, hole))
+        fill, hole = self._begin(image, mask)
+        standard, _ = standardise(fill)
         return self._down(standard, hole)[-1]
+
+    def _begin(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What it starts from and the hole, both padded to sides that can be halved."""
+        if self.start == "given":
+            return pad_to_multiple(enlarged(image, mask), mask, self.multiple, self.minimum)
+        known, hole = pad_to_multiple(image, mask, self.multiple, self.minimum)
+        return harmonic(known, hole), hole
 
     def _down(self, standard: Tensor, hole: Tensor) -> list[Tensor]:
         """Features of every level, the highest resolution first."""
