@@ -193,8 +193,8 @@ class BSRGAN(_Chain):
     def _blur(self, image: Tensor, scale: int, name: str, draw: Draw) -> Tensor:
         side = 2 * draw.whole(f"{name} side", (3, 12)) + 1
         if draw.happens(f"{name} long", 0.5):
-            axes = (draw.between(f"{name} {axis}", (0.1, 4.0 + scale)) for axis in ("sigma", "short"))
-            return filtered(image, _long(*axes, draw.between(f"{name} angle", (0, 0.5)), side, image))
+            sigma, short = (draw.between(f"{name} {axis}", (0.1, 4.0 + scale)) for axis in ("sigma", "short"))
+            return filtered(image, _long(sigma, short, draw.between(f"{name} angle", (0, 0.5)), side, image))
         width = draw.between(f"{name} width", (0.1, 2 + 0.2 * scale))
         return filtered(image, _long(width, width, 0.0, side, image))
 
@@ -262,8 +262,9 @@ def _kernel(stage: Stage, name: str, draw: Draw, image: Tensor) -> Tensor:
 
 
 def _long(sigma: float, short: float, angle: float, side: int, image: Tensor) -> Tensor:
-    ratio = short / sigma
-    return filters.gaussian(*(image.new_tensor([number]) for number in (sigma, ratio, angle)), side)
+    return filters.gaussian(
+        image.new_tensor([sigma]), image.new_tensor([short / sigma]), image.new_tensor([angle]), side
+    )
 
 
 def _ring(image: Tensor, name: str, probability: float, cutoff: Span, draw: Draw) -> Tensor:

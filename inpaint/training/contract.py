@@ -211,7 +211,7 @@ def check_degradation(generator: nn.Module, data: InpaintingData) -> None:
             )
         if data.restores_whole:
             others = batch | {"given": batch["given"].flip(-1)}
-            if torch.equal(paint(generator, batch).output, paint(generator, others).output):  # type: ignore[arg-type]
+            if torch.equal(paint(generator, batch).output, paint(generator, others).output):
                 raise Refused(
                     f"generator: {name} does not look at what it is given inside the mask, which covers the whole of a "
                     "degraded picture; choose generator=residual_unet generator.start=given"
@@ -239,8 +239,8 @@ def check_norms(module: InpaintingGAN, data: InpaintingData) -> None:
         batch = data.validation_batch(1, torch.device("cpu"))
         for what in ("image", "mask", "given"):
             if what in batch:
-                edge = side * batch[what].shape[-1] // data.crop  # type: ignore[literal-required]
-                batch[what] = batch[what][..., :edge, :edge]  # type: ignore[literal-required]
+                edge = side * batch[what].shape[-1] // data.crop
+                batch[what] = batch[what][..., :edge, :edge]
         for name, network in normed.items():
             before = Before(network.buffers())
             try:

@@ -108,11 +108,12 @@ def test_validation_stands_beside_what_is_given():
     assert "(given picture " in validation.line()
 
 
-def test_a_run_trains_beside_the_given_picture_and_is_evaluated_on_the_same_degradation(command, caplog):
-    caplog.set_level("INFO")
+def test_a_run_trains_beside_the_given_picture_and_is_evaluated_on_the_same_degradation(command):
     tiny = ["+debug=tiny", "trainer.max_steps=2", "generator.width=4", "generator.start=given", "data.crop=32"]
-    command(train, "degradation=noise", "adversarial=none", "hydra.run.dir=run", "baselines=[harmonic]", *tiny)
-    assert "baselines: bicubic; harmonic fill holes, of which there are none" in caplog.text
+    printed = command(
+        train, "degradation=noise", "adversarial=none", "hydra.run.dir=run", "baselines=[harmonic]", *tiny
+    )
+    assert "baselines: bicubic; harmonic fill holes, of which there are none" in printed
     with open("run/results.csv", newline="") as file:  # noqa: PTH123
         rows = {row["method"]: row for row in csv.DictReader(file) if row["area"] == "all"}
     assert set(rows) == {"residual_unet", "bicubic"}
@@ -122,7 +123,7 @@ def test_a_run_trains_beside_the_given_picture_and_is_evaluated_on_the_same_degr
     with open("again/results.csv", newline="") as file:  # noqa: PTH123
         (again,) = [row for row in csv.DictReader(file) if row["area"] == "all"]
     assert float(again["hole_psnr"]) == float(rows["residual_unet"]["hole_psnr"])
-    command(evaluate, "checkpoint=run", "baselines=[]", "degradation.sigma=50", "hydra.run.dir=noisier")
+    command(evaluate, "checkpoint=run", "baselines=[]", "++degradation.sigma=50", "hydra.run.dir=noisier")
     with open("noisier/results.csv", newline="") as file:  # noqa: PTH123
         (noisier,) = [row for row in csv.DictReader(file) if row["area"] == "all"]
     assert float(noisier["hole_psnr"]) < float(again["hole_psnr"]) - 3
