@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose, finite, paint, to_uint8
+from inpaint.batch import Batch, Outputs, compose, finite, given, paint, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.evaluation.intervals import SetFigure
 from inpaint.evaluation.shown import Shown
@@ -138,6 +138,8 @@ def evaluate(
     warm = not device.startswith("cuda")
     for part in track(pictures.parts(), f"evaluating {', '.join(methods)}"):
         batch = pictures.batch(part, device)
+        factor = batch["image"].shape[2] // given(batch).shape[2]
+        border = factor if factor > 1 else 0
         known = {"index": batch["index"].tolist(), "area": hole_area(batch["mask"]).tolist()}
         measured.crops += _described(batch, known["area"], pictures)
         photographs = [pictures.photograph(index) for index in known["index"]]
@@ -153,7 +155,7 @@ def evaluate(
                         outputs, times = _timed(networks[name], batch)
                 else:
                     outputs = _foreign(pictures.result(name, part, device), batch, differing[name])
-                found = measure(outputs, batch["image"], batch["mask"], figures)
+                found = measure(outputs, batch["image"], batch["mask"], figures, border)
                 if judges is not None:
                     found |= judges.of_pictures(name, outputs.composite, batch)
             broken = ~finite(outputs.composite)
@@ -255,5 +257,5 @@ def validation_crops(data: InpaintingData) -> Iterator[Crop]:
         image, mask, index = to_uint8(batch["image"]), batch["mask"].mul(255).byte(), batch["index"].tolist()
         for row, area in enumerate(hole_area(batch["mask"]).tolist()):
             name = data.tiles["validation"].name(index[row])
-            given = batch["given"][row] if "given" in batch else None
-            yield Crop(index[row], name, area, keys[row], image[row], mask[row], given)
+            degraded = batch["given"][row] if "given" in batch else None
+            yield Crop(index[row], name, area, keys[row], image[row], mask[row], degraded)

@@ -111,6 +111,21 @@ COLUMNS: dict[str, Column] = {
         higher_is_better=True,
         definition="the same over the windows that lie inside the picture at each scale: what most papers call MS-SSIM",
     ),
+    "psnr_y": Column(
+        title="PSNR-Y",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="10 log10(255^2 / mean squared error) of the composite's luma (BT.601, 16 to 235, not rounded); of "
+        "pictures given with fewer pixels without as many pixels at each edge as the factor: super-resolution's PSNR",
+    ),
+    "ssim_y": Column(
+        title="SSIM-Y",
+        unit="",
+        digits=4,
+        higher_is_better=True,
+        definition="SSIM inside of the same luma, without the same edges",
+    ),
     "gradient": Column(
         title="edge error",
         unit="%",

@@ -22,6 +22,8 @@ MEASURES = (
     "l2",
     "psnr",
     *SIMILARITIES,
+    "psnr_y",
+    "ssim_y",
     "gradient",
     "texture",
     "band_l1",
@@ -36,11 +38,14 @@ WINDOW, SIGMA = 11, 1.5  # pixels; of SSIM's Gaussian
 LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 TEXTURE_SCALES = 2  # the picture and half of it
 TEXTURE_FLOOR = 20.0  # squared levels: noise of one level has 20
+STUDIO = (65.481, 128.553, 24.966)  # of red, green, blue from 0 to 1: luma of BT.601 from 16 to 235
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents, from fine to coarse
 
 
 @torch.no_grad()
-def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+def measure(
+    outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] | None = None, border: int = 0
+) -> dict[str, Tensor]:
     """The figures `names`, all of `MEASURES` if None, for each sample.
 
     The mean of ``l2`` over pictures is 100 * 255^-2 times their mean squared error, so the PSNR of the mean is
@@ -51,6 +56,7 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
         image: the truth, ``(B, 3, H, W)`` in [-1, 1].
         mask: ``(B, 1, H, W)``, 1 = hole.
         names: what to measure; the rest costs nothing.
+        border: pixels at each edge that ``psnr_y`` and ``ssim_y`` leave out: in super-resolution the factor.
 
     Returns:
         float32 tensors ``(B,)``, in the order of `names`. Errors of 0 have a PSNR of inf. NaN are figures over no
@@ -79,7 +85,7 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
     assert mask.shape == (len(image), 1, *image.shape[2:]), f"mask {tuple(mask.shape)}, image {tuple(image.shape)}"
     if not image.is_cuda and len(image) > 1:  # one by one, as a picture fits into a CPU's cache and a batch does not
         alone = zip(*(x.split(1) for x in (outputs.output, outputs.composite, image, mask)), strict=True)
-        each = [measure(Outputs(raw, painted), truth, hole, names) for raw, painted, truth, hole in alone]
+        each = [measure(Outputs(raw, painted), truth, hole, names, border) for raw, painted, truth, hole in alone]
         return {name: torch.cat([figures[name] for figures in each]) for name in names}
     hole = mask[:, 0] > 0.5
     painted, truth = to_uint8(outputs.composite), to_uint8(image)
@@ -96,6 +102,8 @@ def measure(outputs: Outputs, image: Tensor, mask: Tensor, names: Sequence[str] 
             found |= _named(prefix, *(mean.masked_fill(pasted, torch.nan) for mean in _means(errors, region)))
     if set(names) & set(SIMILARITIES):
         found |= _similarities(painted, truth, hole, set(names))
+    if {"psnr_y", "ssim_y"} & set(names):
+        found |= _of_luma(painted, truth, border)
     if "gradient" in names:
         found["gradient"] = _gradient_error(painted, truth, _dilate(hole, 1))
     if "texture" in names:
@@ -222,13 +230,25 @@ def _similarities(painted: Tensor, truth: Tensor, hole: Tensor, names: Set[str])
     return figures
 
 
+def _of_luma(painted: Tensor, truth: Tensor, border: int) -> dict[str, Tensor]:
+    """PSNR and SSIM as super-resolution states them: of luma, not rounded, without the border."""
+    inside = (..., slice(border, truth.shape[-2] - border), slice(border, truth.shape[-1] - border))
+    weights = truth.new_tensor(STUDIO, dtype=torch.float64).view(1, 3, 1, 1) / 255
+    pair = [16 + (picture[inside].double() * weights).sum(dim=1, keepdim=True) for picture in (painted, truth)]
+    squares = (pair[0] - pair[1]).square().mean(dim=(1, 2, 3))
+    figures = {"psnr_y": 10 * torch.log10(255**2 / squares), "ssim_y": torch.full_like(squares, torch.nan)}
+    if min(pair[0].shape[-2:]) >= WINDOW:
+        figures["ssim_y"] = _inside(_similarity(*(luma.float() for luma in pair))[0])[:, 0]
+    return figures
+
+
 def _all(similarity: Tensor) -> Tensor:
     """``(B, 3, H, W)`` to ``(B, 1)``: over all pixels and channels."""
     return similarity.mean(dim=(1, 2, 3)).unsqueeze(1)
 
 
 def _inside(similarity: Tensor) -> Tensor:
-    """``(B, 3, H, W)`` to ``(B, 3)``: each channel's over the pixels whose windows lie inside the picture."""
+    """``(B, C, H, W)`` to ``(B, C)``: each channel's over the pixels whose windows lie inside the picture."""
     reach = WINDOW // 2
     return similarity[..., reach:-reach, reach:-reach].mean(dim=(2, 3))
 
@@ -241,7 +261,7 @@ BORDERS = {
 
 
 def _similarity(painted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps ``(B, 3, H, W)`` of SSIM and of its part without luminance, of pictures of this shape in 0..255.
+    """Maps ``(B, C, H, W)`` of SSIM and of its part without luminance, of pictures of this shape in 0..255.
 
     Sums of shifted pictures: faster on a CPU than any convolution, and float32 to the end, where convolutions are TF32
     on a GPU and bfloat16 under autocast.

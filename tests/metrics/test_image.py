@@ -12,9 +12,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from inpaint.batch import Outputs, compose, from_uint8, to_uint8
+from inpaint.degradations import Resize
 from inpaint.metrics import image as module
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.image import MEASURES, hole_area
+from inpaint.restoration import Bicubic
 
 RAW = ("band_l1", "band_psnr", "raw_l1", "raw_psnr")
 
@@ -362,3 +364,25 @@ def test_the_example_in_the_docstring() -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
+
+
+# PSNR-Y, PSNR over RGB and PSNR-Y with the border: they differ by up to 2 dB, and papers state the first.
+@pytest.mark.parametrize(("factor", "stated"), [(2, (32.17, 30.54, 32.12)), (4, (27.65, 26.08, 27.58))])
+def test_bicubic_super_resolution_has_the_figures_of_its_protocol(factor, stated) -> None:
+    truth = from_uint8(torch.from_numpy(data.astronaut()[:240, 120:360].copy()).permute(2, 0, 1))[None]
+    small = Resize(factor)(truth, torch.zeros(1, dtype=torch.int64))
+    mask = torch.ones(1, 1, 240, 240)
+    outputs = Bicubic()(small, mask)
+    own = module.measure(outputs, truth, mask, ["psnr_y", "psnr", "ssim_y"], border=factor)
+    whole = module.measure(outputs, truth, mask, ["psnr_y"])["psnr_y"].item()
+    assert (own["psnr_y"].item(), own["psnr"].item(), whole) == pytest.approx(stated, abs=0.005)
+
+    def luma(picture):
+        red, green, blue = np.moveaxis(as_numpy(picture)[0][factor:-factor, factor:-factor] / 255, -1, 0)
+        return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
+
+    pair = luma(truth), luma(outputs.composite)
+    assert own["psnr_y"].item() == pytest.approx(peak_signal_noise_ratio(*pair, data_range=255), abs=1e-4)
+    settings = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
+    expected = structural_similarity(*pair, **settings)[1][5:-5, 5:-5].mean()
+    assert own["ssim_y"].item() == pytest.approx(expected, abs=1e-5)
