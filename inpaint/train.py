@@ -263,8 +263,11 @@ def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
     print("next:")
     trust = ["trust_paths=true"] if named_files("data", plain(cfg)["data"]) else []
     model = typed.setting("checkpoint", folder)
-    print(" ", typed.line("inpaint-evaluate", model, "masks=boxes", *trust))
-    print(" ", typed.line("inpaint-predict", model, "images=DIR", "holes=DIR", "output=DIR"))
+    if parts.data.restores_whole:
+        print(" ", typed.line("inpaint-evaluate", model, "data.crop=128", *trust))
+    else:
+        print(" ", typed.line("inpaint-evaluate", model, "masks=boxes", *trust))
+        print(" ", typed.line("inpaint-predict", model, "images=DIR", "holes=DIR", "output=DIR"))
     print(" ", typed.comparison(typed.typed(), HydraConfig.get().runtime.choices))
     return figures
 
