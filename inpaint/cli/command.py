@@ -66,8 +66,8 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
             message = _for_the_user(error)
             if message and HydraConfig.get().mode == RunMode.MULTIRUN:
                 print(f"inpaint-{name}: job {HydraConfig.get().job.num} failed: {message}", file=sys.stderr)
-            if message is None and isinstance(error, InstantiationException):
-                message = explain(name, error)
+            if message is None and isinstance(error, HydraException | OmegaConfBaseException):
+                message = explain(name, error, [*HydraConfig.get().overrides.task])
             if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             _leave(name, without_values(message, cfg))

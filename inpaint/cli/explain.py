@@ -193,10 +193,24 @@ def explain(name: str, error: Exception, overrides: Sequence[str] = ()) -> str:
         if key in ADDED:
             return f"{key}: nothing is chosen there that could be replaced; +{key}=OPTION adds one"
         settings = _settings(name)
-        hint = " of the option that was chosen" if key in settings else nearest(key, settings)
+        hint = " of the option that was chosen" if key in settings else _elsewhere(key) or nearest(key, settings)
         return f"{key}: no such setting{hint} (inpaint-{name} --cfg job shows all)"
     first = text.strip().splitlines()[0]
     return f"{place[1]}: {first}" if place else first
+
+
+def _elsewhere(key: str) -> str:
+    """Which options of its group have a setting: ``data.root`` is one of ``data=folder``."""
+    group, _, setting = key.partition(".")
+    if group not in config.groups() or not setting:
+        return ""
+    having = [
+        f"{group}={option}"
+        for option, path in config.options(group).items()
+        if re.search(rf"^{re.escape(setting)}:", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    verb = "has" if len(having) == 1 else "have"
+    return f" of the option that was chosen; {', '.join(having)} {verb} it" if having else ""
 
 
 def _of_reference(name: str, text: str, key: str) -> str:

@@ -35,6 +35,11 @@ WRONG = {
         ["adversarial=hinge,lsgan"],
         "adversarial: several values; -m runs a job for each of hinge,lsgan",
     ),
+    "a setting of another option": (["data.root=photos"], "of the option that was chosen; data=folder has it"),
+    "a setting of other options": (
+        ["data.masks_root=x", "data.counts=y"],
+        "data.masks_root: no such setting of the option that was chosen; data=folder has it",
+    ),
     "a word": (["seed"], "seed: settings are given as KEY=VALUE"),
     "a word like another": (["baseline"], "baseline: settings are given as KEY=VALUE; did you mean baselines?"),
 }
@@ -73,6 +78,8 @@ def test_the_commands_say_so(command):
     assert "write images=x" in command(evaluate, "--images", "x", code=2)
     assert "no such setting" in command(preview, "maskss.area=1", code=2)
     assert "=3: no setting" in command(train, "=3", code=2)
+    said = command(train, "data=folder", "data.root='${oc.env:NOWHERE_X}'", code=2)
+    assert said.count("\n") == 1 and said.startswith("inpaint-train: data.root: the environment has no variable")
 
 
 def test_flags_are_hydras():
