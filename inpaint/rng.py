@@ -31,9 +31,12 @@ _MIX_2 = _signed(0x94D049BB133111EB)
 
 
 def key(*parts: int | str) -> int:
-    """A signed 64-bit key of any sequence of integers and words, the same on every machine and in every process."""
+    """A signed 64-bit key of any sequence of integers and words, the same on every machine and in every process.
+
+    A word may be the name of a file that is no UTF-8, as Python has it.
+    """
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -11,6 +12,11 @@ def test_key_is_the_same_in_another_process_and_tells_types_and_places_apart():
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(other.stdout) == rng.key(7, "mask", 3)
     assert len({rng.key(1, 23), rng.key(12, 3), rng.key("1", 23), rng.key(1, 2, 3), rng.key(123)}) == 5
+
+
+def test_names_that_are_no_utf_8_have_keys_of_their_own():
+    names = [os.fsdecode(name) for name in (b"caf\xe9.png", b"caf\xe8.png")] + ["café.png"]
+    assert len({rng.key(0, "holes", name) for name in names}) == 3
 
 
 def test_uniform_is_a_pure_function_of_each_key():

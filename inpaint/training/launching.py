@@ -58,7 +58,9 @@ def refusals() -> Iterator[None]:
     except MisconfigurationException as error:
         raise Refused(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
-        if any(sign in str(error) for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
+        # torch may say that a reader exited, and only in the error behind it which signal ended it.
+        said = f"{error} {error.__cause__}"
+        if any(sign in said for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
             raise Refused(
                 "data.workers: /dev/shm, the memory that they share with this process, is too small; data.workers=0 "
                 "needs none (in Docker, --shm-size=8g makes it larger)"

@@ -118,3 +118,12 @@ def test_help_with_dashes_says_whose_it_is_and_where_more_is(command, module):
     name = f"inpaint-{module.__name__.split('.')[-1]}"
     printed = command(module, "--help")
     assert printed.startswith(f"{name} GROUP=OPTION SETTING=VALUE") and f"{name} help says what it does" in printed
+
+
+def test_a_shell_completes_options(command, monkeypatch):
+    """What bash asks after ``eval "$(inpaint-train -sc install=bash)"``, and which function it is told to call."""
+    assert "complete -o nospace" in command(train, "-sc", "install=bash")
+    line = "inpaint-train generator=aot"
+    for name, value in {"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_WORDBREAKS": " "}.items():
+        monkeypatch.setenv(name, value)
+    assert command(train, "-sc", "query=bash").split() == ["generator=aot"]

@@ -1,5 +1,7 @@
 """Whatever masks people have, the pixels that are repaired are those that they mean, or nothing is repaired."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -207,6 +209,14 @@ def test_holes_are_drawn_by_any_kind_of_masks_with_a_seed(command, tmp_path):
         assert np.array_equal(drawn[seed], hole) and hole.any()
     assert not np.array_equal(drawn[3], drawn[4])
     assert "were done before" in command(predict, *common, "seed=4")
+
+
+def test_holes_are_drawn_for_a_name_that_is_no_utf_8(command, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "in").mkdir()
+    Image.fromarray(NOISE).save(tmp_path / "in" / name)
+    command(predict, "generator=mean", "images=in", "output=out", "masks=boxes")
+    assert changed_in(tmp_path, name)[0].any()
 
 
 @pytest.mark.parametrize(

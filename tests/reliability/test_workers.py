@@ -14,6 +14,8 @@ from inpaint.data import datamodule
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.sources import Photos
 from inpaint.masks import Boxes
+from inpaint.settings import Refused
+from inpaint.training.launching import refusals
 from tests.reliability.ranks import fit
 from tests.training.gan import tiny
 
@@ -41,8 +43,10 @@ def test_training_ends_with_an_error(how, monkeypatch):
     )  # death is noticed at once, also under load
     settings = {"crop": 32, "crops_per_image": 1, "validation_crops": 1, "batch_size": 2, "workers": 2}
     data = InpaintingData(Deadly(how), Boxes(), cache="none", **settings)
-    said = (
-        "DataLoader timed out after 2 seconds" if how == "hangs" else r"DataLoader worker \(pid.*\) (exited|is killed)"
-    )
-    with pytest.raises(RuntimeError, match=said):
+    error, said = RuntimeError, r"DataLoader worker \(pid.*\) (exited|is killed)"
+    if how == "hangs":
+        said = "DataLoader timed out after 2 seconds"
+    elif how == "has no shared memory":
+        error, said = Refused, r"^data\.workers: /dev/shm, .*is too small; data\.workers=0 needs none"
+    with pytest.raises(error, match=said), refusals():
         fit(tiny(), data, 20)
