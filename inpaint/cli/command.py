@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from inpaint.cli import job, paths
+from inpaint.cli import job, paths, typed
 from inpaint.cli.explain import explain, hydra_of, no_option, no_setting, refuse_namesakes, shortened, too_long
 from inpaint.config import conf_dir
 from inpaint.config.references import without_values
@@ -67,7 +67,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
             if message and HydraConfig.get().mode == RunMode.MULTIRUN:
                 print(f"inpaint-{name}: job {HydraConfig.get().job.num} failed: {message}", file=sys.stderr)
             if message is None and isinstance(error, HydraException | OmegaConfBaseException):
-                message = explain(name, error, [*HydraConfig.get().overrides.task])
+                message = explain(name, error, typed.typed())
             if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             _leave(name, without_values(message, cfg))
@@ -160,7 +160,9 @@ def _told(name: str, error: Exception) -> str:
     """What to say of an error in a job of a sweep, whoever raised it."""
     if message := _for_the_user(error):
         return message
-    return explain(name, error) if isinstance(error, InstantiationException) else f"{type(error).__name__}: {error}"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return explain(name, error, typed.typed())
+    return f"{type(error).__name__}: {error}"
 
 
 def _for_the_user(error: BaseException) -> str | None:

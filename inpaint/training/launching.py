@@ -1,6 +1,7 @@
 """What comes before the first update and after the last: ranks that can be started, and that all end."""
 
 import logging
+import re
 import subprocess
 import time
 import warnings
@@ -58,12 +59,18 @@ def refusals() -> Iterator[None]:
     except MisconfigurationException as error:
         raise Refused(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
-        # torch may say that a reader exited, and only in the error behind it which signal ended it.
-        said = f"{error} {error.__cause__}"
-        if any(sign in said for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
+        if any(sign in str(error) for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
             raise Refused(
                 "data.workers: /dev/shm, the memory that they share with this process, is too small; data.workers=0 "
                 "needs none (in Docker, --shm-size=8g makes it larger)"
+            ) from error
+        if (
+            ended := re.match(r"DataLoader worker .*(exited unexpectedly|is killed by signal: \w+)", str(error))
+        ) is not None:
+            # One that dies while it hands a batch over has only exited, whatever ended it.
+            raise Refused(
+                f"data.workers: one {ended[1]}, as in a /dev/shm that is too small (in Docker, --shm-size=8g makes it "
+                "larger), or out of memory; data.workers=0 needs less of both"
             ) from error
         raise
 

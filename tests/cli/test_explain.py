@@ -35,7 +35,10 @@ WRONG = {
         ["adversarial=hinge,lsgan"],
         "adversarial: several values; -m runs a job for each of hinge,lsgan",
     ),
-    "a setting of another option": (["data.root=photos"], "of the option that was chosen; data=folder has it"),
+    "a setting of another option": (
+        ["data.root=photos"],
+        "of the option that was chosen; data=dead_leaves, data=folder have it",
+    ),
     "a setting of other options": (
         ["data.masks_root=x", "data.counts=y"],
         "data.masks_root: no such setting of the option that was chosen; data=folder has it",
