@@ -65,6 +65,19 @@ def clips(browser) -> list[str]:
     return browser.execute_script(script)
 
 
+def test_the_sentence_about_the_best_has_its_own_sign(browser, tmp_path: Path) -> None:
+    """Differences in the table are to the best; here it is the best that is spoken of, by a higher PSNR."""
+    for number in range(2):
+        rich_run(tmp_path / str(number), [20.0 + number] * 9, changed(generator__width=8 << number))
+        table = tmp_path / str(number) / "results.csv"
+        table.write_text(table.read_text().replace("99.0", "12.0"))  # of the fill, below the runs
+    write_html(compare([tmp_path]), tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".verdict"))
+    said = browser.find_element(By.CSS_SELECTOR, ".verdict").text
+    assert said.startswith("Best by hole PSNR: 1, 21.00 dB. Really better than the next, 0 (by +1.00 dB in pairs"), said
+
+
 def test_the_table_sorts_by_click_and_by_key(opened) -> None:
     by_psnr = ["telea", EVIL, "0 and 1 more", "poor"]
     assert first_column(opened) == by_psnr
