@@ -15,6 +15,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 from inpaint.provenance import targets_of
@@ -91,6 +92,13 @@ def conf_dirs() -> list[Path]:
 def part_of(name: str) -> Part | None:
     """The part that a dotted name in Python belongs to."""
     return next((part for module, part in parts().items() if f"{name}.".startswith(f"{module}.")), None)
+
+
+def raised_in(error: BaseException) -> str:
+    """The innermost line of a part that an error came through, for a message; empty where it came through none."""
+    places = [(frame.f_globals.get("__name__", ""), frame, line) for frame, line in walk_tb(error.__traceback__)]
+    own = [(frame, line) for module, frame, line in places if part_of(str(module)) is not None]
+    return f" ({Path(own[-1][0].f_code.co_filename).name}, line {own[-1][1]})" if own else ""
 
 
 def refuse_from_config(environment: Iterable[str]) -> None:

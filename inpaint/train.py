@@ -11,6 +11,7 @@ writes (`inpaint.evaluation.results`). The settings are in conf/train.yaml, each
 """
 
 import json
+import logging
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import lightning as L
 
     from inpaint.training.resume import Start
+
+log = logging.getLogger("inpaint.train")
 
 SHOWN = 12  # pictures that the final evaluation stores
 
@@ -113,7 +116,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     parts = build(cfg)
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
-    check_parts(parts.module, parts.data)
+    check_parts(parts.module, parts.data, parts.judges.figures)
     check_degradation(parts.module.generator, parts.data)
     check_norms(parts.module, parts.data)
     _introduce(cfg, parts, start)
@@ -199,7 +202,18 @@ def _introduce(cfg: DictConfig, parts: Parts, start: "Start") -> None:
         f"{len(train)} and {len(validation)} crops of {data.crop} px"
     )
     print(f"run folder: {shown(cfg.paths.run)}", flush=True)
+    if not _saves(parts.trainer):
+        log.warning(
+            "callbacks: none of them saves checkpoints, so this run cannot go on after a stop and no command can read "
+            "it; callbacks=[default,...] adds others to the default ones"
+        )
     start.introduce(arithmetic(parts.trainer), fingerprints(cfg))
+
+
+def _saves(trainer: "L.Trainer") -> bool:
+    from inpaint.training.saving import SaveCheckpoint
+
+    return any(isinstance(callback, SaveCheckpoint) for callback in trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
@@ -263,9 +277,10 @@ def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
     print("next:")
     trust = ["trust_paths=true"] if named_files("data", plain(cfg)["data"]) else []
     model = typed.setting("checkpoint", folder)
-    if parts.data.restores_whole:
+    saves, whole = _saves(parts.trainer), parts.data.restores_whole
+    if saves and whole:
         print(" ", typed.line("inpaint-evaluate", model, "data.crop=128", *trust))
-    else:
+    elif saves:
         print(" ", typed.line("inpaint-evaluate", model, "masks=boxes", *trust))
         print(" ", typed.line("inpaint-predict", model, "images=DIR", "holes=DIR", "output=DIR"))
     print(" ", typed.comparison(typed.typed(), HydraConfig.get().runtime.choices))

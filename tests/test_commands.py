@@ -68,6 +68,13 @@ def test_the_last_lines_say_where_it_is_and_what_to_try_next(trained):
     assert "Traceback" not in printed and "Warning" not in printed
 
 
+def test_a_run_that_saves_nothing_says_so_and_names_no_command_that_would_read_it(command):
+    without = [word for word in SMALL if not word.startswith("callbacks.")]
+    printed = command(train, *without, "baselines=[]", "callbacks={}", "trainer.max_steps=1", "hydra.run.dir=bare")
+    assert "callbacks: none of them saves checkpoints" in printed and "callbacks=[default,...]" in printed
+    assert "inpaint-evaluate checkpoint" not in printed and "inpaint-train -m" in printed
+
+
 def test_the_table_has_every_method_in_every_row_of_hole_area(trained):
     folder, printed = trained
     rows = table.read_csv(folder / "results.csv")

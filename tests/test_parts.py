@@ -17,6 +17,7 @@ from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.figure import known, one_a_picture
 from inpaint.settings import ConfigError, Refused
 from inpaint.training.contract import check_parts
+from inpaint.training.gan import InpaintingGAN
 from tests.reliability.commands import SMALL
 from tests.test_conf import compose
 
@@ -41,12 +42,16 @@ class Painter(nn.Module):
     def __init__(self, wrong=None):
         super().__init__()
         self.wrong, self.layer = wrong, nn.Conv2d(4, 3, 1)
+        if wrong == "coarse": self.returns = ("coarse",)
+        if wrong == "made": raise KeyError("a weight")
     def forward(self, image, mask):
         output = self.layer(torch.cat([image, mask], 1)).tanh()
         if self.wrong == "tensor": return output
         if self.wrong == "bytes": return compose(255 * output.abs() + 100, image, mask)
         if self.wrong == "shape": return Outputs(output[..., 1:], image)
         if self.wrong == "nan": return compose(output / 0 - output / 0, image, mask)
+        if self.wrong == "small": return compose(output[..., ::2, ::2], image, mask)
+        if self.wrong == "cut": return compose(output.detach(), image, mask)
         if self.wrong == "known": return Outputs(output, output)
         return compose(output, image, mask)
 
@@ -55,11 +60,20 @@ class Judge(nn.Module):
         super().__init__()
         self.wrong, self.layer = wrong, nn.Conv2d(3, 1, 4, 2)
     def forward(self, image, mask):
-        return self.layer(image) if self.wrong else Verdict((self.layer(image),))
+        logits = self.layer(image)
+        if self.wrong == "tensor": return logits
+        if self.wrong == "none": return Verdict(())
+        if self.wrong == "features": return Verdict((logits,), (logits,))
+        if self.wrong == "flat": return Verdict((logits,), ((logits.flatten(1),),))
+        return Verdict((logits,))
 
 class Game(Adversarial):
-    def judge(self, real, fake, mask): return (fake - real).mean()
-    def fool(self, real, fake, mask): return -fake.mean()
+    def __init__(self, wrong=None):
+        if wrong == "base": torch.nn.Module.__init__(self)
+        else: super().__init__()
+        self.wrong = wrong
+    def judge(self, real, fake, mask): return fake - real if self.wrong == "map" else (fake - real).mean()
+    def fool(self, real, fake, mask): return (real - fake).mean() if self.wrong == "real" else -fake.mean()
 
 class Loss(Term):
     def __init__(self, weight=1.0, wrong=None):
@@ -67,12 +81,13 @@ class Loss(Term):
         self.wrong = wrong
     def forward(self, outputs, batch):
         error = outputs.output.square()
+        if self.wrong == "label": return error.mean() * batch["label"]
         scalar = error.mean()
         return {"each": error, "half": scalar.half(), "cut": scalar.detach(), None: scalar}[self.wrong]
 
 class Hole(Masks):
     def __init__(self, wrong=None):
-        super().__init__()
+        if wrong != "base": super().__init__()
         self.wrong = wrong
     def make(self, keys, size):
         mask = torch.zeros(len(keys), 1, *size)
@@ -90,6 +105,18 @@ class Rows(CSVLogger): pass
 class Step(torch.optim.SGD): pass
 def rate(optimizer, wrong=None):
     return "a rate" if wrong else torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+class Bare(Term):
+    def __init__(self): nn.Module.__init__(self)
+    def forward(self, outputs): return outputs.output.mean()
+
+class Shift(Figure):
+    def __init__(self, wrong=None):
+        super().__init__()
+        self.wrong = wrong
+    def forward(self, painted, truth, mask):
+        error = (painted - truth).mean((1, 2, 3))
+        return error.mean() if self.wrong else error
 
 class Nameless(Figure):
     def forward(self, painted, truth, mask): return painted.mean((1, 2, 3))
@@ -146,7 +173,10 @@ def test_every_kind_of_part_trains(lab, command):
     [
         (part("generator", "Plain"), "generator._target_: ownlab.Plain is not a generator (torch.nn.Module"),
         (part("generator", "Missing"), "generator._target_: there is no ownlab.Missing"),
-        (part("generator", "Painter", widht=3), "generator.widht: ownlab.Painter takes no such argument"),
+        (part("generator", "Paintr"), "generator._target_: there is no ownlab.Paintr; did you mean Painter?"),
+        (part("generator", "Painter", widht=3), "no such argument; ~generator.widht leaves it out"),
+        (["~generator", "+generator={width: 3}"], "generator: no _target_; the yaml of a generator has the form {_"),
+        (["~generator", "+generator={}"], "generator: no _target_; the yaml of a generator has the form {_"),
         (
             ["+losses._target_=ownlab.Loss"],
             "losses: its parts have names; the yaml of a loss has the form NAME: {_",
@@ -176,8 +206,25 @@ def test_a_yaml_of_the_wrong_form_is_told_the_right_one(lab, words, message):
         ("generator", "Painter", "bytes", r"should give output in \[-1, 1\]; it gave values from 1"),
         ("generator", "Painter", "shape", r"output as floats \(2, 3, 16, 16\); it gave float32 \(2, 3, 16, 15\)"),
         ("generator", "Painter", "nan", "it gave values from nan"),
+        ("generator", "Painter", "small", r"an output \(2, 3, 16, 16\); it gave float32 \(2, 3, 8, 8\)"),
+        ("generator", "Painter", "cut", "output with a gradient; it gave one that no parameter has a part in"),
+        ("generator", "Painter", "coarse", r"coarse as floats \(2, 3, 16, 16\); it gave a NoneType"),
         ("generator", "Painter", "known", "a composite with the known pixels as they are"),
-        ("discriminator", "Judge", "x", "discriminator: ownlab.Judge should give inpaint.batch.Verdict"),
+        ("discriminator", "Judge", "tensor", "discriminator: ownlab.Judge should give inpaint.batch.Verdict"),
+        ("discriminator", "Judge", "none", "a tuple of logits; it gave a tuple"),
+        ("discriminator", "Judge", "features", r"features as 1 tuples of activations.* gave float32 \(2, 1, 7, 7\)"),
+        ("discriminator", "Judge", "flat", r"activations \(2, C, h, w\); it gave float32 \(2, 49\)"),
+        ("adversarial", "Game", "map", "adversarial: ownlab.Game should give a scalar as judge, for one map of logits"),
+        ("adversarial", "Game", "real", r"ownlab.Game raised TypeError: .*'NoneType'.* \(ownlab.py, line \d+\); HYDRA"),
+        ("adversarial", "Game", "base", r"lacks weight, of; its __init__ calls super\(\).__init__\(weight, of\)"),
+        (
+            "losses",
+            "Loss",
+            "label",
+            r"ownlab.Loss raised KeyError: 'label' \(ownlab.py, line \d+\); HYDRA",
+        ),
+        ("masks", "Hole", "base", r"masks: ownlab.Hole lacks area; its __init__ calls super\(\).__init__\(area\)"),
+        ("figures", "Shift", "scalar", r"figures.mine: a figure gives floats \(2,\).*got torch.float32 \(\)"),
         ("losses", "Loss", "each", r"losses.mine: ownlab.Loss should give a scalar, float32 \(\); it"),
         ("losses", "Loss", "half", r"it gave float16 \(\)"),
         ("losses", "Loss", "cut", "a term with a gradient"),
@@ -195,6 +242,8 @@ def test_a_broken_promise_is_told_in_a_line(lab, batch, group, name, wrong, mess
         "discriminator": ownlab.Judge(),
         "losses": ownlab.Loss(),
         "masks": ownlab.Hole(),
+        "adversarial": ownlab.Game(),
+        "figures": ownlab.Shift(),
     }
     two = {key: value[:2] for key, value in batch.items()}
     data = SimpleNamespace(masks=made["masks"], validation_masks=None, validation_batch=lambda *_: two)
@@ -202,8 +251,9 @@ def test_a_broken_promise_is_told_in_a_line(lab, batch, group, name, wrong, mess
     def tried(parts):
         losses = {"mine": parts["losses"]}
         check_parts(
-            SimpleNamespace(**{**parts, "losses": losses, "adversarial": ownlab.Game()}),
+            SimpleNamespace(**{**parts, "losses": losses}),
             SimpleNamespace(**{**vars(data), "masks": parts["masks"]}),
+            {"mine": parts["figures"]},
         )
 
     before = torch.random.get_rng_state()
@@ -212,6 +262,27 @@ def test_a_broken_promise_is_told_in_a_line(lab, batch, group, name, wrong, mess
     with pytest.raises(Refused, match=message) as caught:
         tried(made | {group: getattr(ownlab, name)(wrong=wrong)})
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_loss_without_its_base_or_with_other_arguments_is_told_so(lab, batch):
+    import ownlab
+
+    with pytest.raises(Refused, match=r"losses.mine: Bare has no needs; its __init__ calls super\(\)"):
+        InpaintingGAN(ownlab.Painter(), {"mine": ownlab.Bare()}, torch.optim.Adam)
+    bare = ownlab.Bare()
+    bare.needs = frozenset({"output"})
+    data = SimpleNamespace(masks=None, validation_masks=None, validation_batch=lambda *_: batch)
+    run = SimpleNamespace(generator=ownlab.Painter(), discriminator=None, adversarial=None, losses={"mine": bare})
+    with pytest.raises(Refused, match=r"losses.mine: ownlab.Bare is called with \(outputs, batch\); too many"):
+        check_parts(run, data)
+
+
+def test_the_traceback_of_a_part_is_there_for_the_asking(lab, command, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    words = ["+losses.mine={_target_: ownlab.Loss, wrong: label}", *LENT, "hydra.run.dir=run"]
+    with pytest.raises(Refused, match="HYDRA_FULL_ERROR=1 shows the traceback") as caught:
+        command(train, *words, "generator.width=4")
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_figures_and_schedules_keep_theirs(lab):
@@ -233,6 +304,25 @@ def test_before_the_first_update_and_with_exit_code_2(lab, command):
     )
     assert said.startswith("inpaint-train: generator: ownlab.Painter should give") and len(said.splitlines()) == 1
     assert not Path("run/checkpoints").exists()
+
+
+def test_what_a_part_raises_while_it_is_made_or_imported_is_told_with_its_line(lab, command, monkeypatch):
+    said = command(train, *LENT, *part("generator", "Painter", wrong="made"), "name=mine", "hydra.run.dir=run", code=2)
+    line = SOURCE.splitlines().index('        if wrong == "made": raise KeyError("a weight")') + 1
+    assert said == f"inpaint-train: generator: 'a weight' (ownlab.py, line {line})\n"
+    (lab / "faulty.py").write_text("WIDTH = 3\nDEPTH = WIDHT\n")
+    monkeypatch.setenv(parts.VARIABLE, "faulty")
+    parts.parts.cache_clear()
+    with pytest.raises(ConfigError, match=r"no faulty.Net \(NameError: .*WIDHT.* is not defined \(faulty.py, line 2\)"):
+        check(compose("~generator", "+generator={_target_: faulty.Net}"))
+
+
+def test_an_option_of_a_part_without_a_class_is_no_silent_nothing(lab, command):
+    (lab / "conf" / "scheduler").mkdir(parents=True)
+    (lab / "conf" / "scheduler" / "ownlab_rate.yaml").write_text("_partial_: true\n")
+    said = command(train, "scheduler@generator_scheduler=ownlab_rate", "hydra.run.dir=run", code=2)
+    assert said.startswith("inpaint-train: generator_scheduler: no _target_; the yaml of a schedule has the form {_tar")
+    assert "_partial_: true" in said and len(said.splitlines()) == 1
 
 
 def test_options_of_a_part_are_options(lab, command):

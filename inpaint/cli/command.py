@@ -68,7 +68,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
                 print(f"inpaint-{name}: job {HydraConfig.get().job.num} failed: {message}", file=sys.stderr)
             if message is None and isinstance(error, HydraException | OmegaConfBaseException):
                 message = explain(name, error, typed.typed())
-            if message is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+            if message is None or shown or HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             _leave(name, without_values(message, cfg))
 

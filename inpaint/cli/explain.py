@@ -20,7 +20,7 @@ from omegaconf.errors import (
 )
 
 from inpaint import config
-from inpaint.parts import PROVIDER
+from inpaint.parts import PROVIDER, raised_in
 from inpaint.settings import Refused, nearest
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def explain(name: str, error: Exception, overrides: Sequence[str] = ()) -> str:
         where = re.search(r"full_key: (\S+)", text)
         cause = error.__cause__ or error
         reason = str(cause).strip().splitlines() or [type(cause).__name__]
-        return f"{where[1] if where else 'config'}: {reason[0]}"
+        return f"{where[1] if where else 'config'}: {reason[0]}{raised_in(cause)}"
     if found := re.match(r"LexerNoViableAltException: (.*)", text):
         key, _, value = found[1].partition("=")
         return f"{found[1]}: some of these characters need quotes that reach Hydra: \"{key}='{value}'\""
@@ -195,6 +195,8 @@ def explain(name: str, error: Exception, overrides: Sequence[str] = ()) -> str:
         settings = _settings(name)
         hint = " of the option that was chosen" if key in settings else _elsewhere(key) or nearest(key, settings)
         return f"{key}: no such setting{hint} (inpaint-{name} --cfg job shows all)"
+    if found := re.match(r"In '([^']+)': \w+ raised while composing config:\s*(.*)", text):
+        return f"{found[1]}: it does not fit the options beside it: {found[2]}"
     first = text.strip().splitlines()[0]
     return f"{place[1]}: {first}" if place else first
 

@@ -1,14 +1,16 @@
 """Whether a class may stand where a config names it, and takes what it is given; nothing is constructed here."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from inpaint.groups import GROUPS, Classes, Group, arguments_made_of_groups, classes_at, form
-from inpaint.parts import part_of
+from inpaint.parts import conf_dirs, part_of, raised_in
 from inpaint.settings import nearest
 
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
@@ -30,11 +32,20 @@ def wrong_class(place: tuple[str, ...], target: str) -> str | None:
         return refusal
     try:
         called = hydra.utils.get_object(target)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        own = f" ({reason})" if part_of(target) is not None else ""
-        return f"{path}._target_: there is no {target[:80]}{own}"
+    except Exception:
+        return f"{path}._target_: there is no {target[:80]}{_why_absent(target)}"
     return None if any(_is_one_of(called, classes) for classes in allowed) else refusal
+
+
+def _why_absent(target: str) -> str:
+    """That a part's module cannot be imported, and why, or which name in a module is like the one that it lacks."""
+    module, _, name = target.rpartition(".")
+    try:
+        known = [other for other in vars(importlib.import_module(module)) if not other.startswith("_")]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        return f" ({type(error).__name__}: {reason}{raised_in(error)})" if part_of(target) is not None else ""
+    return nearest(name, known)
 
 
 def check_target(place: tuple[str, ...], node: DictConfig) -> list[str]:
@@ -51,7 +62,8 @@ def check_target(place: tuple[str, ...], node: DictConfig) -> list[str]:
     accepted, required = _arguments(called)
     given = {str(key) for key in node} - HYDRA_KEYS
     problems = [
-        f"{path}.{key}: {target} takes no such argument{nearest(key, sorted(accepted))}"
+        f"{path}.{key}: {target} takes no such argument"
+        f"{nearest(key, sorted(accepted)) or f'; ~{path}.{key} leaves it out'}"
         for key in sorted(given - accepted)
     ]
     supplied = arguments_made_of_groups(path)
@@ -91,11 +103,12 @@ def _none_of(allowed: Iterable[Classes]) -> str:
 
 
 def check_forms(cfg: DictConfig) -> list[str]:
-    """Problems of groups whose yaml has a name too many or too few, each with the right form."""
+    """Problems of groups whose yaml has a name too many or too few, or no class, each with the right form."""
     problems = []
+    theirs = _groups_of_parts()
     for name, group in GROUPS.items():
         node = cfg.get(name)
-        if group.holds is None or not node:
+        if group.holds is None or node is None or (group.many and not node):
             continue
         if not isinstance(node, DictConfig):
             problems.append(f"{name}: got {str(node)[:80]}; the yaml of an option has the form {form(name)}")
@@ -111,7 +124,21 @@ def check_forms(cfg: DictConfig) -> list[str]:
                 f"{name}.{key!s}: a name too many; the yaml of {_one(group)} has the form {form(name)}"
                 for key in nested
             ]
+            if not nested and (name == "generator" or name in theirs):
+                problems.append(f"{name}: no _target_; the yaml of {_one(group)} has the form {form(name)}")
     return problems
+
+
+def _groups_of_parts() -> set[str]:
+    """The groups of the command for which the option of an installed part was chosen."""
+    if not HydraConfig.initialized():
+        return set()
+    choices = HydraConfig.get().runtime.choices
+    return {
+        name or group
+        for (group, _, name), option in ((key.partition("@"), option) for key, option in choices.items())
+        if isinstance(option, str) and any((folder / group / f"{option}.yaml").is_file() for folder in conf_dirs())
+    }
 
 
 def _arguments(called: Callable[..., Any]) -> tuple[set[str], set[str]]:

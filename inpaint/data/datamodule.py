@@ -19,6 +19,7 @@ from inpaint.data import automatic
 from inpaint.data.augmentation import Augmentation, checked_ramp
 from inpaint.data.automatic import AUTO
 from inpaint.data.degraded import check_scale, degraded
+from inpaint.data.foreign import check_source
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
 from inpaint.data.paired import check_masks
@@ -33,8 +34,6 @@ from inpaint.settings import Refused, choice, whole
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
-
-
 MOST_VALIDATED = 1 << 24  # crops; their order is a list
 
 
@@ -87,6 +86,7 @@ class InpaintingData(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        check_source(source)
         crop = automatic.crop(source) if crop == AUTO else crop
         crops_per_image = automatic.crops(source, "train") if crops_per_image == AUTO else crops_per_image
         validation_crops = automatic.crops(source, "validation") if validation_crops == AUTO else validation_crops

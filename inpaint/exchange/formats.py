@@ -20,6 +20,8 @@ from inpaint.settings import Refused
 
 log = logging.getLogger("inpaint.exchange")
 
+EXPORTERS = ("torch", "onnx_ir", "onnxscript")  # packages that log what they do to a graph
+
 SIZES = ((64, 96), (120, 77), (200, 131))  # of the pictures on which a file and its network are compared
 TRACED = (96, 128)  # size of the example that a graph is made with
 TOLERANCE = 1e-4  # of [0, 1], in float32
@@ -237,15 +239,17 @@ def read(path: Path, name: str) -> Exported:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what the exporters warn of, log and print."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in EXPORTERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:

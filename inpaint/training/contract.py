@@ -6,8 +6,9 @@ drawn from the run's.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from traceback import walk_tb
 from typing import Any
 
 import torch
@@ -16,8 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, Verdict, paint, split
+from inpaint.batch import Batch, Outputs, Verdict, compose, paint, split, stored
 from inpaint.data.datamodule import InpaintingData
+from inpaint.losses.adversarial import Adversarial
+from inpaint.metrics.figure import Figure, one_a_picture
+from inpaint.parts import raised_in
 from inpaint.settings import Refused
 from inpaint.training.finite import Before
 from inpaint.training.gan import InpaintingGAN
@@ -32,15 +36,20 @@ def is_ours(part: object) -> bool:
     return type(part).__module__.startswith("inpaint.")
 
 
-def check_parts(module: InpaintingGAN, data: InpaintingData) -> None:
+def check_parts(module: InpaintingGAN, data: InpaintingData, figures: Mapping[str, Figure] | None = None) -> None:
     """Try the parts of a run that are not of this package.
+
+    Args:
+        module: the networks, the losses and the game.
+        data: the photographs and the masks.
+        figures: those of one's own, by name.
 
     Raises:
         Refused: naming the group, the class, what it should give and what it gave.
     """
     tried = [module.generator, module.discriminator, module.adversarial, *module.losses.values()]
     masks = {"masks": data.masks, "validation_masks": data.validation_masks}
-    if all(part is None or is_ours(part) for part in (*tried, *masks.values(), data)):
+    if all(part is None or is_ours(part) for part in (*tried, *masks.values(), data, *(figures or {}).values())):
         return
     with rng.untouched():
         for group, kind in masks.items():
@@ -57,12 +66,15 @@ def check_parts(module: InpaintingGAN, data: InpaintingData) -> None:
             real, fake = (
                 check_discriminator(judge, picture, batch["mask"]) for picture in (batch["image"], outputs.composite)
             )
+            check_game(module.adversarial, real, fake, batch["mask"])
             outputs = Outputs(outputs.output, outputs.composite, outputs.coarse, real, fake)
-            game, name = module.adversarial, "adversarial"
-            check_term(name, game, game.discriminator(real, fake, batch["mask"]))
-            check_term(name, game, game.generator(real, fake, batch["mask"]))
         for name, term in module.losses.items():
-            check_term(f"losses.{name}", term, term(outputs, batch))
+            group = f"losses.{name}"
+            _takes(group, term, term.forward, "outputs", "batch")
+            check_term(group, term, _tried(group, term, term, outputs, batch))
+        shown = stored(outputs.composite.detach()), stored(batch["image"]), batch["mask"]
+        for name, figure in (figures or {}).items():
+            one_a_picture(name, _tried(f"figures.{name}", figure, figure, *shown), len(batch["mask"]))
 
 
 def _refuse(group: str, part: object, promise: str, got: str) -> Refused:
@@ -73,6 +85,29 @@ def _described(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     return f"a {type(value).__name__}"
+
+
+def _tried(group: str, part: object, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of a part gives; an error that came through the part in a line, with its place there."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        if isinstance(error, Refused) or not (place := raised_in(error)):
+            raise
+        said = [f"{type(error).__name__}: {line}" for line in str(error).splitlines()] or [type(error).__name__]
+        raise Refused(
+            f"{group}: {type(part).__module__}.{type(part).__name__} raised {said[0]}{place}; HYDRA_FULL_ERROR=1 shows "
+            "the traceback"
+        ) from error
+
+
+def _was_made(group: str, part: object, names: str) -> None:
+    """Whether the constructor of the base class was called, which sets these attributes."""
+    if any(not hasattr(part, name) for name in names.split(", ")):
+        raise Refused(
+            f"{group}: {type(part).__module__}.{type(part).__name__} lacks {names}; its __init__ calls "
+            f"super().__init__({names})"
+        )
 
 
 def _takes(group: str, part: object, function: Callable[..., Any], *names: str) -> None:
@@ -91,8 +126,9 @@ def check_masks(group: str, kind: Any) -> None:
     Raises:
         Refused: they are something else.
     """
+    _was_made(group, kind, "area")
     keys, size = rng.fold(torch.arange(3), "contract"), (24, 32)
-    mask = kind(keys, size)
+    mask = _tried(group, kind, kind, keys, size)
     if not isinstance(mask, Tensor) or mask.shape != (3, 1, *size) or mask.dtype != torch.float32:
         raise _refuse(group, kind, f"float32 (3, 1, {size[0]}, {size[1]}) for three keys", _described(mask))
     if not ((mask == 0) | (mask == 1)).all():
@@ -124,8 +160,17 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
     """
     image, mask = batch["image"], batch["mask"]
     _takes("generator", generator, generator.forward, "image", "mask")
-    with torch.no_grad():
-        outputs = paint(generator.eval(), batch)
+    learns = any(p.requires_grad for p in generator.parameters())
+    try:
+        with torch.set_grad_enabled(learns):
+            outputs = _tried("generator", generator, paint, generator.eval(), batch)
+    except Refused as refused:
+        error = refused.__cause__
+        frame = [frame for frame, _ in walk_tb(error.__traceback__)][-1] if error is not None else None
+        if frame is None or frame.f_code is not compose.__code__:
+            raise
+        promise = f"compose(output, image, mask) an output {tuple(image.shape)}"
+        raise _refuse("generator", generator, promise, _described(frame.f_locals["output"])) from None
     if not isinstance(outputs, Outputs):
         raise _refuse(
             "generator",
@@ -133,13 +178,15 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
             "inpaint.batch.Outputs, as compose(output, image, mask) makes them",
             _described(outputs),
         )
-    for name in ("output", "composite"):
-        picture = getattr(outputs, name)
+    for name in dict.fromkeys(("output", "composite", *getattr(generator, "returns", ()))):
+        picture = getattr(outputs, name, None)
         if not isinstance(picture, Tensor) or picture.shape != image.shape or not picture.is_floating_point():
             raise _refuse("generator", generator, f"{name} as floats {tuple(image.shape)}", _described(picture))
         if not picture.isfinite().all() or picture.abs().max() > RANGE:
             found = f"values from {picture.min():.3g} to {picture.max():.3g}"
             raise _refuse("generator", generator, f"{name} in [-1, 1]", found)
+        if learns and not picture.requires_grad:
+            raise _refuse("generator", generator, f"{name} with a gradient", "one that no parameter has a part in")
     if not torch.equal(outputs.composite.masked_fill(mask > 0, 0), image.masked_fill(mask > 0, 0)):
         raise _refuse(
             "generator",
@@ -157,11 +204,18 @@ def check_discriminator(discriminator: nn.Module, image: Tensor, mask: Tensor) -
         Refused: it is something else.
     """
     _takes("discriminator", discriminator, discriminator.forward, "image", "mask")
-    verdict = discriminator.eval()(image, mask)
-    if not isinstance(verdict, Verdict) or not isinstance(verdict.logits, tuple):
-        raise _refuse(
-            "discriminator", discriminator, "inpaint.batch.Verdict with a tuple of logits", _described(verdict)
-        )
+    verdict = _tried("discriminator", discriminator, discriminator.eval(), image, mask)
+    if not isinstance(verdict, Verdict) or not isinstance(verdict.logits, tuple) or not verdict.logits:
+        got = _described(verdict.logits if isinstance(verdict, Verdict) else verdict)
+        raise _refuse("discriminator", discriminator, "inpaint.batch.Verdict with a tuple of logits", got)
+    each = all(isinstance(scale, tuple) for scale in verdict.features)
+    if verdict.features and not (each and len(verdict.features) == len(verdict.logits)):
+        promise = f"features as {len(verdict.logits)} tuples of activations, one for each map"
+        raise _refuse("discriminator", discriminator, promise, ", ".join(map(_described, verdict.features)))
+    for layer in (layer for scale in verdict.features for layer in scale):
+        if not isinstance(layer, Tensor) or layer.dim() != 4 or len(layer) != len(image):
+            promise = f"activations ({len(image)}, C, h, w)"
+            raise _refuse("discriminator", discriminator, promise, _described(layer))
     for logits in verdict.logits:
         if (
             not isinstance(logits, Tensor)
@@ -171,6 +225,26 @@ def check_discriminator(discriminator: nn.Module, image: Tensor, mask: Tensor) -
         ):
             raise _refuse("discriminator", discriminator, f"finite logits ({len(image)}, C, h, w)", _described(logits))
     return verdict
+
+
+def check_game(game: Adversarial, real: Verdict, fake: Verdict, mask: Tensor) -> None:
+    """Both sides, for one map and for all.
+
+    Raises:
+        Refused: one gives no scalar.
+    """
+    _was_made("adversarial", game, "weight, of")
+    seen = real if game.needs_real else None  # which is what the generator's side is given in training
+    sides = {"discriminator": ("judge", real), "generator": ("fool", seen)}
+    for side, (name, verdict) in sides.items():
+        if getattr(type(game), side) is not getattr(Adversarial, side):  # it makes its own of all maps
+            continue
+        first = verdict.logits[0] if verdict is not None else None
+        value = _tried("adversarial", game, getattr(game, name), first, fake.logits[0], mask)
+        if not isinstance(value, Tensor) or value.shape != ():
+            raise _refuse("adversarial", game, f"a scalar as {name}, for one map of logits", _described(value))
+    check_term("adversarial", game, _tried("adversarial", game, game.discriminator, real, fake, mask))
+    check_term("adversarial", game, _tried("adversarial", game, game.generator, seen, fake, mask))
 
 
 def check_term(group: str, part: nn.Module, value: Any) -> None:

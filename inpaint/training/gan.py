@@ -104,6 +104,9 @@ class InpaintingGAN(Phases):
         if not any(p.requires_grad for p in generator.parameters()):
             raise Refused(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
         for name, term in losses.items():
+            if not hasattr(term, "needs"):
+                own = type(term).__name__
+                raise Refused(f"losses.{name}: {own} has no needs; its __init__ calls super().__init__(weight, needs)")
             given = {"output", "composite", *getattr(generator, "returns", ()), *(VERDICTS if discriminator else ())}
             if missing := set(term.needs) - given:
                 without = "" if discriminator is not None else " without a discriminator"

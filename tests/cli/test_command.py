@@ -47,6 +47,11 @@ def test_what_is_refused_is_one_line(tmp_path):
     assert (code, errors) == (2, "inpaint-preview: images: there are none\n")
 
 
+def test_a_setting_that_refers_to_nothing_is_one_line(tmp_path):
+    code, errors = process(tmp_path, "cfg.masks.text", "+masks.text='${paths.outputs}'")
+    assert code == 2 and errors.splitlines() == [errors.strip()] and "masks.text: it refers to paths.outputs" in errors
+
+
 @pytest.mark.parametrize("kind", [Refused, ConfigError, SweepError, BadImage, Busy])
 def test_all_that_is_refused_is_the_users(kind):
     assert _for_the_user(kind("width: no")) == "width: no"

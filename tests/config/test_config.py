@@ -34,7 +34,7 @@ def test_all_problems_at_once_with_the_nearest_names():
         "data.root: needs a value (data.root=...)",
         f"generator.widht: {UNET} takes no such argument; did you mean width?",
         "generator_optimizer.beta: torch.optim.Adam takes no such argument; did you mean betas?",
-        "discriminator_optimizer._target_: there is no torch.optim.Adamm",
+        "discriminator_optimizer._target_: there is no torch.optim.Adamm; did you mean Adam?",
     ]
 
 

@@ -52,6 +52,6 @@ def test_all_errors_of_a_file_at_once():
         "losses.l1.reigon: inpaint.losses.reconstruction.L1 takes no such argument; did you mean region?",
         "losses.l1.wieght: inpaint.losses.reconstruction.L1 takes no such argument; did you mean weight?",
         "generator_optimizer.beta: torch.optim.Adam takes no such argument; did you mean betas?",
-        "discriminator._target_: there is no inpaint.networks.discriminators.Pach",
+        "discriminator._target_: there is no inpaint.networks.discriminators.Pach; did you mean Patch?",
         "callbacks.collapse.evry: inpaint.training.watch.CollapseWatch takes no such argument; did you mean every?",
     ]
