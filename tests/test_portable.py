@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from inpaint import portable
-from inpaint.fills import _chebyshev, harmonic
+from inpaint.fills.laplace import _chebyshev, harmonic
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.networks.layers import crop, pad_to_multiple
 

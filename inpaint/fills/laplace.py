@@ -1,17 +1,6 @@
-"""Classical ways to fill a hole: baselines that take a generator's place, and the initial fill of a network.
-
-Every class is an `nn.Module` without parameters, called as a generator is: ``fill(image, mask) -> Outputs``.
-
-* image: float32 ``(B, 3, H, W)`` in [-1, 1], any H and W from 1 up.
-* mask: float32 ``(B, 1, H, W)``, exactly 0 or 1, 1 = hole.
-* output and composite: equal, ``(B, 3, H, W)``; the image outside the hole bit for bit, the fill inside.
-
-What the image holds inside the hole is never read: it may be the truth, or NaN. A picture without a hole comes back as
-it is; a picture that is all hole becomes mid grey, 0. Each picture is filled by itself, whatever else is in its batch.
-"""
+"""The harmonic fill: the discrete Laplace equation, degree * x = sum of the neighbours, on the pixels of the hole."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,27 +9,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from inpaint import portable
-from inpaint.batch import Outputs, compose, from_uint8, to_uint8
-from inpaint.settings import Refused, whole
-
-
-def _clear(image: Tensor, mask: Tensor) -> Tensor:
-    """The image with 0 in its hole; a selection, because 0 times NaN is NaN."""
-    return torch.where(mask > 0.5, 0, image)
-
-
-class Mean(nn.Module):
-    """The mean colour of each picture's known pixels: the floor that every other method has to beat."""
-
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Fill the hole; shapes and ranges as in the module's docstring."""
-        known = _clear(image, mask)
-        count = (1 - mask).sum((2, 3), keepdim=True).clamp_min(1)
-        mean = known.sum((2, 3), keepdim=True) / count
-        return compose(torch.where(mask > 0.5, mean, image), image, mask)
-
-
-# Harmonic: the discrete Laplace equation, degree * x = sum of the neighbours, on the pixels of the hole.
+from inpaint.batch import Outputs, compose
+from inpaint.fills.known import clear
+from inpaint.settings import whole
 
 
 class _Field:
@@ -243,7 +214,7 @@ def harmonic(image: Tensor, mask: Tensor, cycles: int = 2, sweeps: int = 2) -> T
     >>> harmonic(picture, torch.tensor([[[[0.0, 1.0, 1.0, 0.0]]]]), cycles=4)
     tensor([[[[0.0000, 0.2500, 0.5000, 0.7500]]]])
     """
-    known = _clear(image, mask).contiguous()
+    known = clear(image, mask).contiguous()
     if torch.jit.is_tracing() or torch.compiler.is_exporting():
         return portable.fill(known, mask.to(image.dtype), cycles, _chebyshev(2 * sweeps, 0.2), _chebyshev(sweeps, 0.5))
     return _Laplace.apply(known, mask.to(image.dtype), cycles, sweeps)
@@ -260,141 +231,5 @@ class Harmonic(nn.Module):
         self.cycles, self.sweeps = whole("generator.cycles", cycles, 0), whole("generator.sweeps", sweeps, 1)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Fill the hole; shapes and ranges as in the module's docstring."""
+        """Fill the hole; shapes and ranges as in `inpaint.fills`."""
         return compose(harmonic(image, mask, self.cycles, self.sweeps), image, mask)
-
-
-# The remaining fills take one picture at a time on the CPU and have no gradient.
-
-
-def _one_by_one(image: Tensor, mask: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Outputs:
-    """Fill every picture that has both a hole and known pixels with `fill(picture, hole)`.
-
-    picture: float32 ``(3, H, W)`` with 0 in its hole. hole: bool ``(H, W)``. `fill` returns ``(3, H, W)``, of which
-    only the hole is used.
-    """
-    pictures = _clear(image.detach(), mask).float().cpu()
-    for picture, hole in zip(pictures, mask[:, 0].cpu() > 0.5, strict=True):
-        if hole.any() and not hole.all():
-            picture[:, hole] = fill(picture, hole)[:, hole]
-    return compose(pictures.to(image), image, mask)
-
-
-def _opencv(picture: Tensor, hole: Tensor, radius: float, method: str) -> Tensor:
-    """`cv2.inpaint` on 8-bit RGB; the colour channels are filled one by one, so their order does not matter.
-
-    OpenCV (5.0) reads a hole's own pixels where it touches the top or left edge of the picture: called on the truth, it
-    gives some of it away. Here they are mid grey.
-    """
-    import cv2
-
-    rgb = to_uint8(picture).permute(1, 2, 0).contiguous().numpy()
-    filled = cv2.inpaint(rgb, hole.to(torch.uint8).numpy(), radius, getattr(cv2, method))
-    return from_uint8(torch.from_numpy(filled)).permute(2, 0, 1)
-
-
-class Telea(nn.Module):
-    """Fast marching: each pixel, from the rim inwards, is a weighted mean of the known ones near it (Telea 2004).
-
-    OpenCV's version, which works on 8-bit pixels. radius: of the neighbourhood, in pixels.
-    """
-
-    def __init__(self, radius: float = 3) -> None:
-        super().__init__()
-        self.radius = radius
-
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Fill the hole; shapes and ranges as in the module's docstring."""
-        return _one_by_one(image, mask, lambda picture, hole: _opencv(picture, hole, self.radius, "INPAINT_TELEA"))
-
-
-class NavierStokes(nn.Module):
-    """Continues the lines of equal brightness into the hole as a fluid's stream lines (Bertalmio et al. 2001).
-
-    OpenCV's version, which works on 8-bit pixels. radius: of the neighbourhood, in pixels.
-    """
-
-    def __init__(self, radius: float = 3) -> None:
-        super().__init__()
-        self.radius = radius
-
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Fill the hole; shapes and ranges as in the module's docstring."""
-        return _one_by_one(image, mask, lambda picture, hole: _opencv(picture, hole, self.radius, "INPAINT_NS"))
-
-
-class Biharmonic(nn.Module):
-    """The biharmonic equation in the hole, which continues slopes as well as colours (Damelin and Hoang 2018).
-
-    scikit-image's version, an exact sparse solve in double precision. split_regions: solve each connected hole alone.
-    """
-
-    def __init__(self, split_regions: bool = False) -> None:
-        super().__init__()
-        self.split_regions = split_regions
-
-    def _fill(self, picture: Tensor, hole: Tensor) -> Tensor:
-        from skimage.restoration import inpaint_biharmonic
-
-        rgb = picture.permute(1, 2, 0).double().numpy()
-        filled = inpaint_biharmonic(rgb, hole.numpy(), split_into_regions=self.split_regions, channel_axis=-1)
-        return torch.from_numpy(filled).permute(2, 0, 1).float().clamp(-1, 1)
-
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Fill the hole; shapes and ranges as in the module's docstring."""
-        return _one_by_one(image, mask, self._fill)
-
-
-class NearestPatch(nn.Module):
-    """Copy and paste within one picture: what Context Encoders (Pathak et al. 2016) compare with as nearest neighbour.
-
-    The hole is filled from its rim inwards. The hole pixel with the most known pixels in the patch around it comes
-    first (Efros and Leung 1999); of all patches of the picture that are wholly known, the one with the least sum of
-    squared differences over those pixels is found, and the rest of the patch is copied from it (Criminisi et al. 2004,
-    without the gradient term). Ties go to the topmost, then leftmost pixel or patch.
-
-    patch: side in pixels, odd, at least 3. Where a picture has no wholly known patch, the next smaller size is tried,
-    and at last `harmonic`. Time grows as hole times known pixels: 20 ms for 64 x 64 with a quarter missing, 14 s for
-    256 x 256.
-    """
-
-    def __init__(self, patch: int = 7) -> None:
-        super().__init__()
-        if whole("generator.patch", patch, 3) % 2 == 0:
-            raise Refused(f"generator.patch: give an odd number of pixels; got {patch}")
-        self.patch = patch
-
-    def _fill(self, picture: Tensor, hole: Tensor) -> Tensor:
-        for patch in range(self.patch, 1, -2):
-            if min(hole.shape) >= patch:
-                known = F.unfold((~hole).float()[None, None], patch)[0].amin(0) > 0.5
-                if known.any():
-                    return _copy_patches(picture, hole, F.unfold(picture[None], patch)[0].T[known], patch)
-        return harmonic(picture[None], hole[None, None].float())[0]
-
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Fill the hole; shapes and ranges as in the module's docstring."""
-        return _one_by_one(image, mask, self._fill)
-
-
-def _copy_patches(picture: Tensor, hole: Tensor, sources: Tensor, patch: int) -> Tensor:
-    """Fill ``(3, H, W)`` from `sources` ``(N, 3 * patch * patch)``; the loop of `NearestPatch`."""
-    height, width = hole.shape
-    half = patch // 2
-    # A margin that is neither known nor to be filled lets a patch stick out of the picture.
-    canvas = F.pad(picture, (half,) * 4)
-    known = F.pad((~hole).float(), (half,) * 4)
-    todo = F.pad(hole, (half,) * 4)
-    middle = todo[half : half + height, half : half + width]
-    # Sum of w * (s - t)^2 over a patch is w . s^2 - 2 (w t) . s and a constant: one product finds the best of all s.
-    table = torch.cat([sources.square(), -2 * sources], dim=1)
-    while middle.any():
-        support = F.avg_pool2d(known[None], patch, stride=1, divisor_override=1)[0]
-        row, column = divmod(int(torch.where(middle, support, -1).argmax()), width)
-        window = (..., slice(row, row + patch), slice(column, column + patch))
-        weight = known[window].expand(3, patch, patch)
-        best = (table @ torch.cat([weight.flatten(), (weight * canvas[window]).flatten()])).argmin()
-        canvas[window] = torch.where(todo[window], sources[best].view(3, patch, patch), canvas[window])
-        known[window] += todo[window]
-        todo[window] = False
-    return canvas[:, half : half + height, half : half + width]

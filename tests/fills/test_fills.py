@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import cv2  # here because its import changes LD_LIBRARY_PATH, which conftest does not let a test do
 import numpy as np
@@ -115,6 +116,16 @@ def test_a_picture_does_not_depend_on_the_others_of_its_batch(fill):
     whole = fill()(image, mask).composite
     for k in range(4):
         torch.testing.assert_close(fill()(image[k : k + 1], mask[k : k + 1]).composite[0], whole[k], rtol=0, atol=1e-6)
+
+
+def test_torch_has_its_threads_afterwards():
+    before = torch.get_num_threads()
+    NearestPatch()(*batch(3))
+    now = []
+    thread = threading.Thread(target=lambda: now.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert torch.get_num_threads() == before and now == [before]
 
 
 def test_the_module_needs_only_torch():
@@ -234,68 +245,3 @@ def test_biharmonic_continues_a_quadratic_better_than_harmonic(split_regions):
     mask[..., 24:34, 20:32] = 1
     error = (Biharmonic(split_regions)(image, mask).composite - image).abs().max()
     assert error < 0.2 * (Harmonic()(image, mask).composite - image).abs().max()
-
-
-def texture(kind):
-    row, column = torch.arange(48)[:, None], torch.arange(45)
-    on = {"stripes": (row * 0 + column) % 6 < 3, "checkers": (row // 4 + column // 4) % 2 == 0}[kind]
-    return torch.where(on, 0.7, -0.5).expand(1, 3, 48, 45) * torch.tensor([1.0, 0.5, -1.0])[:, None, None]
-
-
-@pytest.mark.parametrize("patch", [7, 9])
-@pytest.mark.parametrize("kind", ["stripes", "checkers"])
-def test_nearest_patch_restores_a_periodic_texture(kind, patch):
-    image = texture(kind)
-    mask = torch.zeros(1, 1, 48, 45)
-    mask[..., 14:34, 12:31] = 1
-    mask[..., :6, 38:] = 1  # and a corner of the picture
-    composite = NearestPatch(patch)(torch.where(mask > 0.5, torch.nan, image), mask).composite
-    assert torch.equal(composite, image)
-
-
-def test_nearest_patch_is_what_its_description_says():
-    """Against the same method written out pixel by pixel."""
-    image, _ = batch(1, 18, 16, seed=4)
-    mask = torch.zeros(1, 1, 18, 16)
-    mask[..., 4:11, 0:6] = 1  # at the picture's border
-    mask[..., 12:16, 7:13] = 1
-    picture, hole, half = image[0].double().clone(), mask[0, 0] > 0.5, 2
-    sources = [
-        picture[:, row - half : row + half + 1, column - half : column + half + 1].clone()
-        for row in range(half, 18 - half)
-        for column in range(half, 16 - half)
-        if not hole[row - half : row + half + 1, column - half : column + half + 1].any()
-    ]
-
-    def patch_around(row, column):
-        """Pairs of a pixel of the picture and its place in the patch."""
-        reach = range(-half, half + 1)
-        pixels = [((row + r, column + c), (r + half, c + half)) for r in reach for c in reach]
-        return [(at, place) for at, place in pixels if 0 <= at[0] < 18 and 0 <= at[1] < 16]
-
-    while hole.any():
-        row, column = max(hole.nonzero().tolist(), key=lambda at: sum(not hole[p] for p, _ in patch_around(*at)))
-        patch = patch_around(row, column)
-        known = [(at, place) for at, place in patch if not hole[at]]
-        best = min(sources, key=lambda s: sum(((picture[:, *p] - s[:, *q]) ** 2).sum().item() for p, q in known))
-        for at, place in patch:
-            if hole[at]:
-                picture[:, *at] = best[:, *place]
-                hole[at] = False
-
-    assert torch.equal(NearestPatch(5)(image, mask).composite[0], picture.float())
-
-
-def test_nearest_patch_falls_back_to_smaller_patches_and_to_harmonic():
-    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    mask = torch.ones(1, 1, 16, 16)
-    mask[..., 5:10, 5:10] = 0  # room for 5 x 5 and not for 7 x 7
-    assert torch.equal(NearestPatch(7)(image, mask).composite, NearestPatch(5)(image, mask).composite)
-    mask[..., 7, 7] = 1  # and now not for 3 x 3
-    assert torch.equal(NearestPatch(7)(image, mask).composite, Harmonic()(image, mask).composite)
-
-
-@pytest.mark.parametrize("patch", [1, 6, -3])
-def test_nearest_patch_refuses_an_even_or_tiny_patch(patch):
-    with pytest.raises(Refused, match=r"^generator\.patch: "):
-        NearestPatch(patch)
