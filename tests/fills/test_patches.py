@@ -123,7 +123,7 @@ def test_candidates_are_nearly_as_near_as_the_nearest():
     quick = _Sources(flat, places, pixels, 32)
     assert quick.candidates == 32 and quick.tiles.shape[1] == 16 + 16 + 8
     near = distances(quick.nearest(patches, known))
-    assert 1 < near.mean() / least.mean() < 1.02
+    assert 1 < near.mean() / least.mean() < 1.05
     few = distances(_Sources(flat, places, pixels, 1).nearest(patches, known))
     assert few.mean() > 1.05 * near.mean()  # so the test above could fail
 
