@@ -144,6 +144,7 @@ def load(
     generator: str | None = None,
     device: str = "auto",
     trust_paths: bool = False,
+    **settings: Any,
 ) -> Predictor:
     """A trained generator, or a classical fill, that repairs arrays.
 
@@ -152,9 +153,12 @@ def load(
         generator: in place of it, the option of a fill: ``"harmonic"``, ``"telea"``, ...
         device: ``auto`` is a GPU where there is one.
         trust_paths: whether files that the checkpoint's generator names may be opened.
+        settings: of `inpaint-predict`, as `Predictor` takes them: ``strategy="crop"``, ``refine="pyramid"``,
+            ``**{"refine.steps": 30}``.
 
     Raises:
-        Refused: both or none given, nothing there that could be loaded, or no such fill or device.
+        Refused: both or none given, nothing there that could be loaded, no such fill or device, or a setting that
+            means nothing.
 
     Examples:
         >>> import numpy as np, inpaint
@@ -165,7 +169,7 @@ def load(
     fill = None
     if generator is not None:
         fill = config.build_baseline(choice("generator", generator, config.options("generator")))
-    return predictor.load(checkpoint, fill, device, trust_paths)
+    return predictor.load(checkpoint, fill, device, trust_paths, **settings)
 
 
 def rows(*folders: str | Path, table: str = "results") -> list[dict[str, Any]]:

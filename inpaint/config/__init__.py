@@ -2,12 +2,13 @@
 
 import copy
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import hydra
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint.config import references, trainer_arguments
@@ -15,7 +16,7 @@ from inpaint.config.targets import check_forms, check_target, chosen
 from inpaint.groups import OPTIMIZATION, UNTRAINED
 from inpaint.parts import conf_dirs
 from inpaint.provenance import PLACEHOLDER
-from inpaint.settings import ConfigError, Refused, nearest
+from inpaint.settings import ConfigError, Refused, choice, nearest
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
@@ -273,6 +274,29 @@ def baselines(cfg: DictConfig) -> "dict[str, nn.Module]":
             names = [name for name in names if name not in fills] or [GIVEN]
             log.info(f"baselines: {', '.join(names)}; {', '.join(fills)} fill holes, of which there are none")
     return {name: build_baseline(name) for name in names}
+
+
+def build_refinement(name: str, own: Mapping[str, Any]) -> Any:
+    """What an option of ``conf/refine`` makes; None of ``none``.
+
+    Args:
+        name: of the option.
+        own: settings of it in place of its file's, by their names as in ``refine.steps``.
+
+    Raises:
+        Refused: no such option or setting, or a value that means nothing.
+    """
+    node = OmegaConf.load(options("refine")[choice("refine", name, options("refine"))])
+    assert isinstance(node, DictConfig)
+    for key, value in own.items():
+        if key.removeprefix("refine.") not in node:
+            raise ConfigError(f"{key}: no setting of refine={name}{nearest(key, [f'refine.{own}' for own in node])}")
+        node[key.removeprefix("refine.")] = value
+    check(OmegaConf.create({"refine": node}))
+    try:
+        return hydra.utils.instantiate(node, _convert_="all") if chosen(node) else None
+    except InstantiationException as error:
+        raise (error.__cause__ if isinstance(error.__cause__, Refused) else error) from None
 
 
 def choose_device(device: str) -> str:

@@ -6,7 +6,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inpaint.config import choose_device
+from inpaint.config import build_refinement, choose_device
 from inpaint.settings import ConfigError, Refused, choice, whole
 
 if TYPE_CHECKING:
@@ -92,7 +92,13 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path, *, device: str = "auto", trust_paths: bool = False, **settings: Any
+        cls,
+        checkpoint: str | Path,
+        *,
+        device: str = "auto",
+        trust_paths: bool = False,
+        refine: "Refinement | str | None" = None,
+        **settings: Any,
     ) -> "Predictor":
         """A trained generator.
 
@@ -101,13 +107,25 @@ class Predictor:
                 of its files: ``.safetensors``, ``.onnx``, ``.pt2``, ``.pt``.
             device: ``auto`` is a GPU where there is one.
             trust_paths: whether files that the checkpoint's generator names may be opened.
-            settings: of the class.
+            refine: as of the class, or by its name as the command takes it: ``"pyramid"``, ``"texture"``.
+            settings: of the class, and of a refinement that is named: ``**{"refine.steps": 30}``.
 
         Raises:
             Refused: nothing there that could be loaded, no such device, or a setting that means nothing.
         """
-        device = choose_device(device)
-        return cls(_network(checkpoint, trust_paths), device, **settings)
+        return cls.of(_network(checkpoint, trust_paths), device, refine=refine, **settings)
+
+    @classmethod
+    def of(
+        cls, generator: "nn.Module", device: str = "auto", *, refine: "Refinement | str | None" = None, **settings: Any
+    ) -> "Predictor":
+        """The same of a generator that is there already."""
+        own = {name: settings.pop(name) for name in [*settings] if name.startswith("refine.")}
+        if isinstance(refine, str):
+            refine = build_refinement(refine, own)
+        elif own:
+            raise ConfigError(f"{next(iter(own))}: is a setting of refine=NAME, which is not given")
+        return cls(generator, choose_device(device), refine=refine, **settings)
 
     def __call__(self, image: Any, mask: Any, sample: int = 0) -> Any:
         """Repair one picture or several.
@@ -311,4 +329,4 @@ def load(
     if checkpoint:
         return Predictor.load(checkpoint, device=device, trust_paths=trust_paths, **settings)
     assert fill is not None
-    return Predictor(fill, choose_device(device), **settings)
+    return Predictor.of(fill, device, **settings)

@@ -10,11 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+import inpaint
 from inpaint import predict
 from inpaint.config import build_baseline
 from inpaint.evaluation.pairs import Pairs, find_pairs
 from inpaint.evaluation.results import publish
+from inpaint.files import checkpoint
 from inpaint.files.folder import only_one
+from inpaint.networks.generators.fourier import LaMa
 from inpaint.predict.jobs import find_pictures
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused
@@ -297,6 +300,57 @@ def test_a_refinement_stands_beside_what_was_painted(place, repair):
     again = repair(*arguments)
     assert "1 pictures were done before" in again and "windows refined" not in again
     assert "refine: pyramid needs a generator that is cut in two" in repair("refine=pyramid", code=2)
+
+
+TEXTURE = {
+    "backbone": "vgg16",
+    "weights": "random",
+    "texture_layers": ["relu1_2"],
+    "content_layers": ["relu1_1"],
+    "steps": 2,
+}
+LAMA = {"_target_": "inpaint.networks.generators.fourier.LaMa", "blocks": 1, "width": 4}
+
+
+@pytest.mark.parametrize(
+    ("refine", "own", "model"),
+    [
+        ("texture", TEXTURE, {"generator": "mean"}),
+        ("pyramid", {"smallest": 20, "rate": 1.0, "steps": 2}, {"checkpoint": "lama.ckpt"}),
+    ],
+)
+def test_a_notebook_refines_as_the_command_does(refine, own, model, place, repair):
+    torch.manual_seed(0)
+    checkpoint.save_generator(place / "lama.ckpt", LaMa(1, 4), {"name": "lama", "generator": LAMA}, 1)
+    settings = {f"refine.{name}": value for name, value in own.items()}
+    given = [f"{name}={value}".replace("'", "") for name, value in (settings | model).items()]
+    is_fill = "generator" in model
+    repair(f"refine={refine}", "strategy=full", "images=images/a.png", *given, generator="mean" if is_fill else None)
+    predictor = inpaint.load(**model, refine=refine, strategy="full", **settings)
+    picture, hole = Image.open("images/a.png"), Image.open("mask.png")
+    repaired = predictor(picture, hole)
+    assert np.array_equal(np.asarray(repaired), pixels("out/a.png"))
+    assert not np.array_equal(np.asarray(repaired), np.asarray(predictor.unrefined()(picture, hole)))
+    if not is_fill:
+        again = Predictor.load("lama.ckpt", refine=refine, strategy="full", **settings)(picture, hole)
+        assert np.array_equal(np.asarray(again), np.asarray(repaired))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"refine": "piramid"}, "refine: give one of none, pyramid, texture.* did you mean pyramid"),
+        (
+            {"refine": "texture", "refine.step": 2},
+            "refine.step: no setting of refine=texture; did you mean refine.steps",
+        ),
+        ({"refine.steps": 2}, "refine.steps: is a setting of refine=NAME, which is not given"),
+        ({"refine": "texture", "refine.steps": 0}, "refine.steps: 0 is no whole number"),
+    ],
+)
+def test_refinements_that_mean_nothing(settings, message):
+    with pytest.raises(Refused, match=message):
+        inpaint.load(generator="mean", **settings)
 
 
 def test_truths_that_do_not_fit(place, repair):
