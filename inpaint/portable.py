@@ -1,4 +1,4 @@
-"""Padding, cropping and the harmonic fill in a form that other programs can hold: nothing in place, any size.
+"""Padding, cropping, Fourier transforms and the harmonic fill for other programs: nothing in place, any size.
 
 `fills.harmonic` works in memory that it lays out for one size, inside a `torch.autograd.Function`. Neither TorchScript
 nor ONNX can hold that, and a trace would unroll the grids of one size. Here are the same grids, the same sweeps and the
@@ -7,11 +7,13 @@ no loop whose length depends on the size, so `laplace_exported` has as many grid
 smaller one has nothing to correct on those that it does not need.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGEST = 4096  # pixels a side of a picture that an exported graph takes
+SMALLEST, LARGEST = 64, 4096  # pixels a side of a picture that an exported graph takes
 FINE = 5  # grids of an exported graph whose size follows the picture's
 FIXED = LARGEST // 2**FINE + 2  # pixels a side of the next one, which a picture's coarse grid never has
 
@@ -46,21 +48,61 @@ def even(x: Tensor) -> Tensor:
     return F.pad(x, [0, x.shape[3] % 2, 0, x.shape[2] % 2])
 
 
-def extended(x: Tensor, multiple: int) -> Tensor:
-    """By its border pixels, below and right, until both sides are multiples.
+def extended(x: Tensor, multiple: int, minimum: int = 1) -> Tensor:
+    """By its border pixels, below and right, until both sides are multiples and at least `minimum`, which is one.
 
     A gather, which no size makes a special case: ``(B, C, H, W)``, any H and W, to ``(B, C, H', W')``.
     """
-    height, width = x.shape[2], x.shape[3]
-    rows = torch.arange((height + multiple - 1) // multiple * multiple, device=x.device).clamp(max=height - 1)
-    columns = torch.arange((width + multiple - 1) // multiple * multiple, device=x.device).clamp(max=width - 1)
-    return x.index_select(2, rows).index_select(3, columns)
+    for axis in (2, 3):
+        size = x.shape[axis]
+        larger = (size + multiple - 1) // multiple * multiple
+        if minimum > SMALLEST:
+            larger = torch.sym_max(larger, minimum)
+        x = x.index_select(axis, torch.arange(larger, device=x.device).clamp(max=size - 1))
+    return x
 
 
 def cropped(x: Tensor, height: int, width: int) -> Tensor:
     """The upper left ``height x width`` of ``(B, C, H, W)``, likewise."""
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     return x.index_select(2, rows).index_select(3, columns)
+
+
+def turns(rows: int, columns: int, length: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(B, C, rows, columns)`` of a Fourier transform of `length` places, for the maps of `x`.
+
+    They are divided by the root of `length`. Angles are reduced while they are whole numbers of steps, so that large
+    pictures lose nothing. Each map has its own, as an export takes products of all with one for special cases of sizes.
+    """
+    places = torch.full((1,), length, device=x.device)
+    steps = torch.arange(rows, device=x.device)[:, None] * torch.arange(columns, device=x.device)
+    angles = torch.remainder(steps, places).to(torch.float32) * (2 * math.pi / places)
+    angles, scale = angles.expand(x.shape[0], x.shape[1], rows, columns), places.to(torch.float32).rsqrt()
+    return angles.cos() * scale, angles.sin() * scale
+
+
+def rfft2(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The real and the imaginary part of ``torch.fft.rfft2(x, norm="ortho")``, as products of matrices.
+
+    ``(B, C, H, W)`` to ``(B, C, H, W // 2 + 1)`` each. No exporter's transform takes every size, and maps are small.
+    """
+    height, width = x.shape[2], x.shape[3]
+    cos, sin = turns(width, width // 2 + 1, width, x)
+    real, imaginary = x @ cos, -(x @ sin)
+    cos, sin = turns(height, height, height, x)
+    return cos @ real + sin @ imaginary, cos @ imaginary - sin @ real
+
+
+def irfft2(real: Tensor, imaginary: Tensor, width: int) -> Tensor:
+    """``torch.fft.irfft2(real + 1j * imaginary, s=(H, width), norm="ortho")``, likewise."""
+    height = real.shape[2]
+    cos, sin = turns(height, height, height, real)
+    real, imaginary = cos @ real - sin @ imaginary, cos @ imaginary + sin @ real
+    frequencies = torch.arange(width // 2 + 1, device=real.device)
+    # All but the first, and the last of an even width, stand for two.
+    twice = 2 - ((frequencies == 0) | (2 * frequencies == width)).to(real.dtype)
+    cos, sin = turns(width // 2 + 1, width, width, real)
+    return (real * twice) @ cos - (imaginary * twice) @ sin
 
 
 def solve(

@@ -77,3 +77,15 @@ def test_an_exported_program_serves_other_sizes():
     program = torch.export.export(module, picture(40, 30), dynamic_shapes=(sizes, sizes), strict=False).module()
     for size in [(40, 30), (33, 50), (24, 27)]:
         assert torch.equal(program(*picture(*size)), module(*picture(*size)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 9), (8, 8), (12, 5), (33, 64)])
+def test_fourier_transforms_are_products_of_matrices(size):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    expected = torch.fft.rfft2(x, norm="ortho")
+    real, imaginary = portable.rfft2(x)
+    torch.testing.assert_close(torch.complex(real, imaginary), expected, atol=5e-6, rtol=0)
+    # Of a spectrum that no picture has, what a real picture cannot have is left out in the same way.
+    spectrum = torch.randn(2, 3, size[0], size[1] // 2 + 1, 2, generator=torch.Generator().manual_seed(1))
+    back = torch.fft.irfft2(torch.view_as_complex(spectrum), s=size, norm="ortho")
+    torch.testing.assert_close(portable.irfft2(*spectrum.unbind(-1), size[1]), back, atol=5e-6, rtol=0)

@@ -290,7 +290,9 @@ def build_refinement(name: str, own: Mapping[str, Any]) -> Any:
     assert isinstance(node, DictConfig)
     for key, value in own.items():
         if key.removeprefix("refine.") not in node:
-            raise ConfigError(f"{key}: no setting of refine={name}{nearest(key, [f'refine.{own}' for own in node])}")
+            raise ConfigError(
+                f"{key}: no setting of refine={name}{nearest(key, [f'refine.{each!s}' for each in node])}"
+            )
         node[key.removeprefix("refine.")] = value
     check(OmegaConf.create({"refine": node}))
     try:

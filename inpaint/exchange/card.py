@@ -53,7 +53,8 @@ def card(
         update: after how many updates.
         parameters: of the network.
         files: names of the exported files, and what each is.
-        about: ``figures`` as `figures_of` returns them, and ``licence``, None where it is not stated.
+        about: ``figures`` as `figures_of` returns them, ``licence``, None where it is not stated, and what ``int8``
+            costs, where there is such a file.
     """
     name = _cell(config.get("name") or "generator")
     network = _class(config.get("generator"))
@@ -94,6 +95,8 @@ def card(
             title, unit, definition = (_cell(value[key]) for key in ("title", "unit", "definition"))
             lines.append(f"| {title} | {value['mean']:.4g} {unit} | {definition} |")
         lines.append("")
+    if isinstance(cost := about.get("int8"), str):
+        lines += ["## 8 bits", "", f"`model.int8.onnx`: {_cell(cost)}.", ""]
     lines += ["## Licence", "", f"The weights: {_cell(licence)}." if licence else UNSTATED, ""]
     return "\n".join(lines)
 

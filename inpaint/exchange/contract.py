@@ -14,10 +14,8 @@ from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.metrics.foreign import refused_if_it_fails
 from inpaint.networks.layers import crop, pad_to_multiple
-from inpaint.portable import LARGEST
+from inpaint.portable import LARGEST, SMALLEST
 from inpaint.settings import Refused
-
-SMALLEST = 64  # pixels a side of a picture that an exported graph takes; TorchScript takes any
 
 
 class Contract(nn.Module):

@@ -1,11 +1,12 @@
 """Write a trained generator as files that other programs read, and prove each against the network.
 
     inpaint-export checkpoint=runs/DATE/TIME output=DIR
-    inpaint-export checkpoint=FILE output=DIR 'formats=[safetensors,onnx]'
+    inpaint-export checkpoint=FILE output=DIR 'formats=[safetensors,onnx]' int8=true
 
 DIR then holds model.safetensors with config.json, model.pt2 (torch.export), model.onnx, model.pt (TorchScript) and
 README.md, a model card. Each graph is loaded back and paints pictures of three sizes as the network does, to 1e-4, or
-it is not kept. inpaint-predict and inpaint-evaluate take each of them as checkpoint=...
+it is not kept. `int8=true` adds model.int8.onnx and says what whole numbers cost. inpaint-predict and inpaint-evaluate
+take each of them as checkpoint=...
 """
 
 import sys
@@ -29,6 +30,7 @@ DESCRIPTIONS = {
     SAFETENSORS: "the weights, with `config.json`",
     "torch_export": "a program of torch.export",
     "onnx": "ONNX, height and width free",
+    "int8": "ONNX for processors, whose convolutions compute with 8 bits",
     "torchscript": "TorchScript, as IOPaint loads it through `LAMA_MODEL_URL`",
 }
 
@@ -45,6 +47,8 @@ def run(cfg: DictConfig) -> None:
 
     check(cfg)
     names = _formats(cfg.formats, [SAFETENSORS, *formats.GRAPHS])
+    if cfg.int8 and "onnx" not in names:
+        raise ConfigError("int8: is made of the ONNX file; add onnx to formats, or leave formats out")
     if cfg.licence is not None and not isinstance(cfg.licence, str):
         raise ConfigError(f"licence: give the name of one, as cc-by-4.0; got {cfg.licence}")
     model = models.load(cfg.checkpoint)
@@ -57,20 +61,25 @@ def run(cfg: DictConfig) -> None:
     source = Path(cfg.checkpoint)
     run_folder = source if source.is_dir() else checkpoints.run_of(source)
     figures = figures_of(run_folder, str(config.get("name"))) or model["inpaint"].get("figures", {})
-    about = {"licence": cfg.licence or model["inpaint"].get("licence"), "figures": figures}
+    about = {"licence": cfg.licence or model["inpaint"].get("licence"), "figures": figures, "int8": None}
     with only_one(folder / ".inpaint-export.lock", "output: an export"):
         for file in _files():
             (folder / file).unlink(missing_ok=True)
         weights.write_config(folder / weights.CONFIG, model, about)
         written, problems, wrong = _write(names, generator, folder)
+        if cfg.int8:
+            about["int8"] = _write_int8(folder, written, problems)
+            weights.write_config(folder / weights.CONFIG, model, about)
         parameters = sum(parameter.numel() for parameter in generator.parameters())
         described = [(each.file, DESCRIPTIONS[each.format]) for each in written]
         write_whole(folder / CARD, card(config, model["inpaint"]["update"], parameters, described, about))
     _print(written)
+    if about["int8"]:
+        print(about["int8"])
     for problem in problems:
         print(f"inpaint-export: {problem}", file=sys.stderr)
     print(f"written to {folder}")
-    if wrong or (problems and cfg.formats is not None):
+    if wrong or (problems and (cfg.formats is not None or cfg.int8)):
         raise SystemExit(1)
 
 
@@ -83,9 +92,10 @@ def _formats(asked: Any, known: list[str]) -> list[str]:
 
 
 def _files() -> list[str]:
-    from inpaint.exchange import card, formats, weights
+    from inpaint.exchange import card, formats, int8, weights
 
-    return [weights.WEIGHTS, *(graph.file for graph in formats.GRAPHS.values()), weights.CONFIG, card.CARD]
+    graphs = [graph.file for graph in formats.GRAPHS.values()]
+    return [weights.WEIGHTS, *graphs, int8.FILE, weights.CONFIG, card.CARD]
 
 
 def _refuse_others(folder: Path) -> None:
@@ -126,11 +136,29 @@ def _write(names: list[str], generator: "nn.Module", folder: Path) -> "tuple[lis
     return written, problems, wrong
 
 
+def _write_int8(folder: Path, written: "list[Written]", problems: list[str]) -> str | None:
+    """The ONNX file once more with whole numbers, where there is one; what that costs, as the card says it."""
+    from inpaint.exchange import formats, int8
+
+    source = folder / formats.GRAPHS["onnx"].file
+    if not source.is_file():
+        problems.append("int8: there is no ONNX file to make it of")
+        return None
+    try:
+        loss = int8.write(source, folder)
+    except (formats.CannotHold, formats.Differs) as error:
+        problems.append(f"int8: {int8.FILE} is not there: {error}")
+        return None
+    opset = next(each.opset for each in written if each.format == "onnx")
+    written.append(formats.Written("int8", int8.FILE, loss.size, opset, None))
+    return loss.line
+
+
 def _print(written: "list[Written]") -> None:
     """The table of what was written."""
     rows = [
         ("file", "MB", "opset", "largest difference"),
-        *((each.file, f"{each.size / 1e6:.2f}", str(each.opset or ""), f"{each.difference:.1e}") for each in written),
+        *((each.file, f"{each.size / 1e6:.2f}", str(each.opset or ""), _shown(each.difference)) for each in written),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -139,6 +167,10 @@ def _print(written: "list[Written]") -> None:
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells))
+
+
+def _shown(difference: float | None) -> str:
+    return "" if difference is None else f"{difference:.1e}"
 
 
 def main() -> None:

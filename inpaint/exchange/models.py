@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from inpaint.config.sent import load_generator
-from inpaint.exchange import formats, weights
+from inpaint.exchange import formats, int8, weights
 from inpaint.files import checkpoint as checkpoints
 from inpaint.files.folder import expanded
 
@@ -34,7 +34,8 @@ def load(path: str | Path) -> dict[str, Any]:
     if formats.format_of(path) is None:
         return checkpoints.load(path)
     stamp: dict[str, Any] = {"config": json.dumps({"name": path.stem})}
-    if path.name in {graph.file for graph in formats.GRAPHS.values()} and path.with_name(weights.CONFIG).is_file():
+    ours = {int8.FILE, *(graph.file for graph in formats.GRAPHS.values())}
+    if path.name in ours and path.with_name(weights.CONFIG).is_file():
         stamp = weights.read_config(path.with_name(weights.CONFIG))
     return {"inpaint": stamp, "state_dict": {}, "graph": path}
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,11 @@ def mean_colour() -> Tensor:
     return torch.tensor(MEAN_COLOUR).div(127.5).sub(1).view(1, 3, 1, 1)
 
 
+def exact(x: Tensor) -> AbstractContextManager[Any]:
+    """Computes in the precision of what it is given, whatever the autocast; an exported graph has none."""
+    return nullcontext() if torch.compiler.is_exporting() else torch.autocast(x.device.type, enabled=False)
+
+
 def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor, Tensor]:
     """Extend both by their border pixels, right and below, until each side is a multiple and at least `minimum`.
 
@@ -32,8 +37,8 @@ def pad_to_multiple(image: Tensor, mask: Tensor, multiple: int, minimum: int = 1
     """
     if torch.jit.is_tracing():  # a trace would keep the border of one size
         return torch.jit.script(_pad_to_multiple)(image, mask, multiple, minimum)
-    if torch.compiler.is_exporting():  # of pictures that have the minimum
-        return portable.extended(image, multiple), portable.extended(mask, multiple)
+    if torch.compiler.is_exporting():
+        return portable.extended(image, multiple, minimum), portable.extended(mask, multiple, minimum)
     if any(side % multiple or side < minimum for side in image.shape[-2:]):
         return _pad_to_multiple(image, mask, multiple, minimum)
     return image, mask
@@ -245,7 +250,7 @@ class SelfAttention(nn.Module):
         query, key, value = (
             layer(x).flatten(2).mT.unsqueeze(1).float() for layer in (self.query, self.key, self.value)
         )
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x):
             attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return x + self.gamma * self.out(attended.squeeze(1).mT.unflatten(2, x.shape[-2:]))
 

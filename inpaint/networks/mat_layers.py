@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.networks.layers import white_noise
+from inpaint.networks.layers import exact, white_noise
 
 GAIN = 2**0.5  # keeps the variance through a leaky ReLU, and divided by, through a sum of two
 
@@ -67,7 +67,7 @@ class EqualPartialConv(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Convolve, scale up, and say where the result is valid."""
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x):
             count = F.conv2d(valid, valid.new_ones(1, 1, 3, 3), stride=self.conv.stride, padding=1)
         after = (count > 0.5).to(valid.dtype)
         x = self.conv.linear(x * valid) * (9 / count.clamp(min=1))
@@ -112,13 +112,13 @@ class WindowAttention(nn.Module):
 
         tokens, seen = split(x), split(valid).mT.unsqueeze(1) > 0.5  # seen: (windows, 1 head, 1 query, size^2 keys)
         any_seen = seen.any(dim=-1, keepdim=True)
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x):
             unit = tokens.float() * (tokens.float().square().sum(-1, keepdim=True) + 1e-8).rsqrt()
         query, key, value = (
             layer(source).unflatten(-1, (self.heads, -1)).transpose(1, 2).float()
             for layer, source in ((self.query, unit), (self.key, unit), (self.value, tokens))
         )
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x):
             # A softmax over nothing is NaN: a window without valid tokens looks at all of them, and is emptied after.
             allowed = (seen | ~any_seen).expand(-1, 1, tokens.shape[1], -1)
             attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed) * any_seen
@@ -192,7 +192,7 @@ class StyledConv(nn.Module):
         if self.up:
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         scale = self.affine(style)[:, :, None, None]
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x):
             power = F.conv2d(scale.float().square(), (self.conv.weight * self.conv.scale).square().sum((2, 3), True))
         x = self.conv.linear(x * scale) * (power + 1e-8).rsqrt().to(x.dtype)
         if self.noise is not None:

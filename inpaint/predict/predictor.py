@@ -121,11 +121,10 @@ class Predictor:
     ) -> "Predictor":
         """The same of a generator that is there already."""
         own = {name: settings.pop(name) for name in [*settings] if name.startswith("refine.")}
-        if isinstance(refine, str):
-            refine = build_refinement(refine, own)
-        elif own:
+        if own and not isinstance(refine, str):
             raise ConfigError(f"{next(iter(own))}: is a setting of refine=NAME, which is not given")
-        return cls(generator, choose_device(device), refine=refine, **settings)
+        made = build_refinement(refine, own) if isinstance(refine, str) else refine
+        return cls(generator, choose_device(device), refine=made, **settings)
 
     def __call__(self, image: Any, mask: Any, sample: int = 0) -> Any:
         """Repair one picture or several.

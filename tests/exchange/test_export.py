@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from inpaint import evaluate
-from inpaint.exchange import export, formats, models, weights
+from inpaint.exchange import export, formats, int8, models, weights
 from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.predict.predictor import Predictor
@@ -109,6 +109,26 @@ def test_a_format_that_a_network_cannot_have(command, trained, monkeypatch, tmp_
     assert (tmp_path / "out" / "model.safetensors").is_file() and not (tmp_path / "out" / "model.pt").exists()
     exported(command, trained, SHORT, code=1)
     assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+LOSS = int8.Loss(16, 30.0, 29.75, 1_500_000)
+
+
+def test_what_whole_numbers_cost_is_printed_and_stands_in_the_card(command, trained, monkeypatch, tmp_path):
+    def write(name, generator, folder):
+        (folder / "model.onnx").touch()
+        return formats.Written(name, "model.onnx", 6_000_000, 20, 1e-6)
+
+    monkeypatch.setattr(formats, "write", write)
+    monkeypatch.setattr(int8, "write", lambda source, folder: LOSS)
+    printed = exported(command, trained, "formats=[safetensors,onnx]", "int8=true")
+    assert "model.int8.onnx" in printed and "1.50" in printed and "int8 loses 0.25 dB of the hole PSNR" in printed
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| `model.int8.onnx` | ONNX for processors" in card and LOSS.line in card
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["int8"] == LOSS.line
+    exported(command, trained, "formats=[safetensors]")
+    assert "int8" not in (tmp_path / "out" / "README.md").read_text()
+    exported(command, trained, SHORT, "int8=true", code=2)  # there would be no ONNX file to make it of
 
 
 def test_a_graph_that_differs_is_exit_code_1(command, trained, monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ from inpaint import rng
 from inpaint.batch import compose
 from inpaint.exchange import formats
 from inpaint.exchange.contract import Contract, Exported, draws_noise, example
+from inpaint.networks.generators.fourier import LaMa
 from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.networks.layers import crop, pad_to_multiple
 from inpaint.settings import Refused
@@ -77,6 +78,25 @@ def test_torchscript_holds_the_default_generator_at_any_size(tmp_path):
     for size in ((1, 5), (64, 64), (150, 37)):
         image, mask = example(*size)
         torch.testing.assert_close(graph(image, mask), Contract(generator)(image, mask), atol=1e-5, rtol=0)
+
+
+def test_torchscript_holds_layers_whose_names_are_words_of_python(tmp_path):
+    """Those of LaMa: ``global``, ``local to global``."""
+    torch.manual_seed(0)
+    generator = LaMa(blocks=1, width=4).eval().requires_grad_(False)
+    before = [*generator.state_dict()]
+    assert formats.write("torchscript", generator, tmp_path).difference < 1e-4
+    assert [*generator.state_dict()] == before
+
+
+def test_a_file_that_cannot_be_read_back_is_not_kept(tmp_path, monkeypatch):
+    def read(path):
+        raise SyntaxError("expected ident")
+
+    monkeypatch.setitem(formats.GRAPHS, "torchscript", formats.GRAPHS["torchscript"]._replace(read=read))
+    with pytest.raises(formats.Differs, match=r"cannot be read back \(expected ident\)"):
+        formats.write("torchscript", Blur(), tmp_path)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow

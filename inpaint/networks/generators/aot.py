@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import crop, normal_init, pad_to_multiple
+from inpaint.networks.layers import crop, exact, normal_init, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 LEAST_VARIANCE = 1e-12  # of the gate's map
@@ -41,7 +41,7 @@ def open_gate(z: Tensor) -> Tensor:
     is all hole, has a gradient (the published code adds 1e-9 to the std, whose own gradient is NaN there). It is small
     enough for a map with a standard deviation of 1e-4 to be opened as published.
     """
-    with torch.autocast(z.device.type, enabled=False):
+    with exact(z):
         z = z.float()
         variance, mean = torch.var_mean(z, dim=(2, 3), keepdim=True)
         return torch.sigmoid(5 * (2 * (z - mean) * (variance + LEAST_VARIANCE).rsqrt() - 1))

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Outputs, compose
 from inpaint.fills import harmonic
-from inpaint.networks.layers import crop, normal_init, pad_to_multiple
+from inpaint.networks.layers import crop, exact, normal_init, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 MULTIPLE, MINIMUM = 4, 12  # reflect padding of 2 needs three positions at a quarter of the resolution
@@ -34,7 +34,7 @@ def edges_of(grey: Tensor, sigma: float = 2.0) -> Tensor:
     """
     reach = math.ceil(3 * sigma)
     padded, _ = pad_to_multiple(grey.float(), grey, 1, reach + 1)  # the blur reflects the picture
-    with torch.autocast(grey.device.type, enabled=False):
+    with exact(grey):
         _, edges = canny(padded, kernel_size=2 * reach + 1, sigma=(sigma, sigma))
     return crop(edges, grey)
 

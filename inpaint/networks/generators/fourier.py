@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from inpaint import portable
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import checkpointed, crop, directly, pad_to_multiple, picture_decoder
+from inpaint.networks.layers import checkpointed, crop, directly, exact, pad_to_multiple, picture_decoder
 from inpaint.settings import Refused, whole_numbers
 
 MOST_CHANNELS = 1024
@@ -26,7 +27,11 @@ class _FourierUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x):
+            if torch.compiler.is_exporting():
+                real, imaginary = portable.rfft2(x.float())
+                mixed = self.mix(torch.stack([real, imaginary], dim=2).flatten(1, 2))
+                return portable.irfft2(mixed[:, ::2], mixed[:, 1::2], x.shape[3])
             spectrum = torch.view_as_real(torch.fft.rfft2(x.float(), norm="ortho"))
             mixed = self.mix(spectrum.movedim(-1, 2).flatten(1, 2)).unflatten(1, (-1, 2)).movedim(2, -1)
             return torch.fft.irfft2(torch.view_as_complex(mixed.contiguous()), s=x.shape[-2:], norm="ortho")

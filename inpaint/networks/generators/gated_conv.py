@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import crop, pad_to_multiple
+from inpaint.networks.layers import crop, exact, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 PATCH = 3  # side of the patches that attention compares, at half the resolution of the features
@@ -142,7 +142,7 @@ class ContextualAttention(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Every place as a mean of known patches, by how alike they are."""
-        with torch.autocast(features.device.type, enabled=False):
+        with exact(features):
             return self._rebuild(features.float(), mask.float()).to(features.dtype)
 
     def _rebuild(self, features: Tensor, mask: Tensor) -> Tensor:
