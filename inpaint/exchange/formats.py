@@ -150,9 +150,13 @@ def _exported(contract: nn.Module) -> Any:
     height, width = (torch.export.Dim(name, min=smallest, max=largest) for name in ("height", "width"))
     sizes = {2: height, 3: width}
     shapes = {"image": sizes, "mask": sizes}
-    # What it finds of sizes that it cannot prove for all of them is asked of each picture, and holds.
-    deferred = {"prefer_deferred_runtime_asserts_over_guards": True}
-    return torch.export.export(contract, example(*TRACED), dynamic_shapes=shapes, strict=False, **deferred)
+    return torch.export.export(
+        contract,
+        example(*TRACED),
+        dynamic_shapes=shapes,
+        strict=False,
+        prefer_deferred_runtime_asserts_over_guards=True,  # what it cannot prove for all sizes is asked of each picture
+    )
 
 
 def _write_program(contract: nn.Module, path: Path) -> None:
