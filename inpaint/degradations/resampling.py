@@ -18,22 +18,22 @@ class Resize(Degradation):
     """A smaller picture, which is to be made as large as the truth.
 
     Args:
-        factor: how many times fewer pixels a side has, a whole number, mostly 2, 3 or 4. Sides that it does not divide
+        scale: how many times fewer pixels a side has, a whole number, mostly 2, 3 or 4. Sides that it does not divide
             are refused.
         method: ``bicubic`` is antialiased and MATLAB's `imresize` to 0.01 dB (a = -0.5), which published figures are
             of; ``bilinear`` is antialiased as well; ``area`` is the mean.
         stored: as in `Degradation`.
     """
 
-    def __init__(self, factor: int = 2, method: Method = "bicubic", stored: bool = True) -> None:
+    def __init__(self, scale: int = 2, method: Method = "bicubic", stored: bool = True) -> None:
         super().__init__(stored)
-        self.scale, self.method = whole("degradation.factor", factor, 1), choice("degradation.method", method, METHODS)
+        self.scale, self.method = whole("degradation.scale", scale, 1), choice("degradation.method", method, METHODS)
 
     def apply(self, image: Tensor, keys: Tensor) -> Tensor:
         """Resize; the keys decide nothing."""
         height, width = image.shape[2:]
         if height % self.scale or width % self.scale:
-            raise Refused(f"degradation.factor: {self.scale} does not divide {width}x{height} pixels; see data.crop")
+            raise Refused(f"degradation.scale: {self.scale} does not divide {width}x{height} pixels; see data.crop")
         return resized(image, (height // self.scale, width // self.scale), self.method)
 
 

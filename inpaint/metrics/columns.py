@@ -117,7 +117,7 @@ COLUMNS: dict[str, Column] = {
         digits=2,
         higher_is_better=True,
         definition="10 log10(255^2 / mean squared error) of the composite's luma (BT.601, 16 to 235, not rounded); of "
-        "pictures given with fewer pixels without as many pixels at each edge as the factor: super-resolution's PSNR",
+        "pictures given with fewer pixels without as many pixels at each edge as the scale: super-resolution's PSNR",
     ),
     "ssim_y": Column(
         title="SSIM-Y",

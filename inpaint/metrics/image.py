@@ -56,7 +56,7 @@ def measure(
         image: the truth, ``(B, 3, H, W)`` in [-1, 1].
         mask: ``(B, 1, H, W)``, 1 = hole.
         names: what to measure; the rest costs nothing.
-        border: pixels at each edge that ``psnr_y`` and ``ssim_y`` leave out: in super-resolution the factor.
+        border: pixels at each edge that ``psnr_y`` and ``ssim_y`` leave out: in super-resolution its scale.
 
     Returns:
         float32 tensors ``(B,)``, in the order of `names`. Errors of 0 have a PSNR of inf. NaN are figures over no

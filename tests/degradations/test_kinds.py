@@ -193,7 +193,7 @@ def test_a_smaller_picture_is_pillows(factor):
 
 
 def test_sides_that_a_factor_does_not_divide_are_refused():
-    with pytest.raises(Refused, match=r"degradation.factor: 3 does not divide 32x32 pixels"):
+    with pytest.raises(Refused, match=r"degradation.scale: 3 does not divide 32x32 pixels"):
         Resize(3)(torch.zeros(1, 3, 32, 32), keys(1))
 
 
@@ -253,7 +253,7 @@ def test_painted_holes_are_the_masks_and_nothing_else():
         (lambda: GaussianNoise([30.0, 20.0]), "degradation.sigma"),
         (lambda: GaussianNoise(25.0, grey=2), "degradation.grey"),
         (lambda: Jpeg(0), "degradation.quality"),
-        (lambda: Resize(2.5), "degradation.factor"),
+        (lambda: Resize(2.5), "degradation.scale"),
         (lambda: Resize(2, "lanczos"), "degradation.method"),
         (lambda: Resample([0.5, 1.5]), "degradation.factor"),
         (lambda: MotionBlur("long"), "degradation.length"),
