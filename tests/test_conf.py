@@ -196,6 +196,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
     chosen = {
         "generator/residual_unet.yaml": {"width", "levels", "blocks", "shuffle"},
         "generator/context_encoder.yaml": {"width"},
+        "generator/srvgg.yaml": {"scale"},
         "generator/big_lama.yaml": {"blocks"},
         "generator/mat_small.yaml": {
             *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent"),

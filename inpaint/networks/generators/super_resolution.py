@@ -56,32 +56,32 @@ class SRVGG(nn.Module):
         scale: how many times more pixels a side gets.
         width: channels, 64 as published.
         depth: convolutions between the first and the last, 16 as published: 621,424 parameters at a scale of 4.
-        base: what is added to: ``nearest``, as published, or ``bicubic``, which starts where super-resolution begins.
+        start: what is added to: ``nearest``, as published, or ``bicubic``, which starts where super-resolution begins.
 
     Shapes: image ``(B, 3, h, w)`` in [-1, 1], mask ``(B, 1, scale * h, scale * w)``; output ``(B, 3, H, W)``.
     """
 
-    def __init__(self, scale: int = 2, width: int = 64, depth: int = 16, base: str = "bicubic") -> None:
+    def __init__(self, scale: int = 2, width: int = 64, depth: int = 16, start: str = "bicubic") -> None:
         super().__init__()
         whole_numbers("generator", scale=scale, width=width)
         whole_numbers("generator", least=0, depth=depth)
-        self.scale, self.base = scale, choice("generator.base", base, ("nearest", "bicubic"))
+        self.scale, self.start = scale, choice("generator.start", start, ("nearest", "bicubic"))
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.PReLU(width)]
         for _ in range(depth):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3 * scale**2, 3, padding=1))
         he_initialise(self.layers)
-        # So that it begins as its base.
+        # So that it begins as what it adds to.
         nn.init.zeros_(self.layers[-1].weight)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Add to the base, block by block of ``scale x scale`` pixels."""
+        """Add to the start, block by block of ``scale x scale`` pixels."""
         detail = F.pixel_shuffle(self.layers(image), self.scale)
         return compose(self.initial_fill(image, mask) + detail, image, mask)
 
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
-        """The base, ``(B, 3, H, W)``."""
-        if self.base == "nearest":
+        """What it adds to, ``(B, 3, H, W)``."""
+        if self.start == "nearest":
             return F.interpolate(image, scale_factor=self.scale, mode="nearest")
         return enlarged(image, mask)
 

@@ -38,7 +38,7 @@ def test_a_fresh_compact_network_is_bicubic_and_makes_scale_times_the_pixels(sca
     torch.manual_seed(0)
     outputs = paint(SRVGG(scale, width=8, depth=2), made)
     assert torch.equal(outputs.output, paint(Bicubic(), made).output)
-    nearest = paint(SRVGG(scale, width=8, depth=2, base="nearest"), made).output
+    nearest = paint(SRVGG(scale, width=8, depth=2, start="nearest"), made).output
     assert torch.equal(nearest, given(made).repeat_interleave(scale, 2).repeat_interleave(scale, 3))
 
 
