@@ -1,6 +1,7 @@
 """Settings that follow from the photographs and the machine, where a config says ``auto``; each choice is said."""
 
 import math
+import os
 from contextlib import suppress
 from typing import Final
 
@@ -46,6 +47,17 @@ def crops(source: Source, split: Split) -> int:
     key, what = ("crops_per_image", "an epoch") if split == "train" else ("validation_crops", "in all")
     say(f"data.{key}=auto: {number} of each of {count} photographs, {number * count} {what}")
     return number
+
+
+def workers(device: str, ranks: int) -> int:
+    """Processes that read ahead, of each of so many ranks on this machine: a power of two, which `streams` are too.
+
+    With a GPU as many as there are cores for, at most 8. A CPU that trains has all its cores at work already, but waits
+    while a batch is read by one of them: one process, or two where there are eight cores or more for a rank.
+    """
+    cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // ranks
+    most = min(8, cores) if device != "cpu" else min(2, cores // 4) or cores // 2
+    return 1 << most.bit_length() - 1 if most else 0
 
 
 def validation_interval(batches: int, updates: int) -> int:

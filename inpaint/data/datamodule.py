@@ -53,7 +53,7 @@ class InpaintingData(L.LightningDataModule):
         batch_size: samples a batch on each device.
         crops_per_image: training crops of each photograph an epoch.
         validation_crops: validation crops of each photograph; their places and masks never change.
-        workers: processes that read ahead, where there is anything to read.
+        workers: processes that read ahead, where there is anything to read; ``auto``: see `automatic.workers`.
         cache: where decoded photographs are kept: ``device`` (and cut there), ``ram``, ``none`` (decoded anew each
             time), or ``auto``, which takes the first of these that needs at most a quarter of the free memory.
         on_bad_image: ``raise``, or ``skip``: the next readable photograph stands in, and they are counted.
@@ -78,7 +78,7 @@ class InpaintingData(L.LightningDataModule):
         batch_size: int = 16,
         crops_per_image: int | Literal["auto"] = 64,
         validation_crops: int | Literal["auto"] = 32,
-        workers: int = 0,
+        workers: int | Literal["auto"] = 0,
         cache: Literal["device", "ram", "none", "auto"] = "auto",
         on_bad_image: Literal["raise", "skip"] = "raise",
         max_bad_fraction: float = 0.01,
@@ -95,7 +95,7 @@ class InpaintingData(L.LightningDataModule):
             ("batch_size", batch_size, 1),
             ("crops_per_image", crops_per_image, 1),
             ("validation_crops", validation_crops, 1),
-            ("workers", workers, 0),
+            ("workers", 0 if workers == AUTO else workers, 0),
         ):
             whole(f"data.{name}", number, least)
         choice("data.cache", cache, ("device", "ram", "none", "auto"))
@@ -177,7 +177,7 @@ class InpaintingData(L.LightningDataModule):
         tiles.on_device = self._moved(tiles, device)
         # Where nothing is decoded, workers could only copy, which on a CPU costs more than it takes off the training.
         idle = tiles.on_device or (tiles.store is not None and device.type == "cpu")
-        workers = 0 if idle else self.workers
+        workers = 0 if idle else self._workers(device)
         order: KeyedSampler | ShardBatches
         if isinstance(self.source, Shards):
             rows = [tiles.per_image * count for count in self.source.shards(split)]
@@ -196,6 +196,10 @@ class InpaintingData(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=shelter,
         )
+
+    def _workers(self, device: torch.device) -> int:
+        ranks = self.trainer.num_devices if self.trainer is not None else 1
+        return automatic.workers(device.type, ranks) if self.workers == AUTO else self.workers
 
     def _moved(self, tiles: Tiles, device: torch.device) -> bool:
         """Whether the photographs are on `device`, a GPU, where they go if they should and fit."""

@@ -159,28 +159,41 @@ class Tiles(Dataset):
         self.skip(self.store.broken)
 
     def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
-        epoch, index = row
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Rows by epoch and index, which a loader asks for a batch at a time: their places are drawn at once."""
         # Validation does not depend on the epoch: the same crops under the same masks, always.
-        key = rng.key(self.seed, "train", epoch, index) if self.split == "train" else rng.key("validation", index)
-        sample: dict[str, Any] = {"key": key, "index": index}
+        keys = [
+            rng.key(self.seed, "train", epoch, index) if self.split == "train" else rng.key("validation", index)
+            for epoch, index in rows
+        ]
+        places = rng.uniform(rng.fold(torch.tensor(keys), "tile"), 2).tolist()
+        return [
+            {"key": key, "index": index} | self._tile(index, *place)
+            for (_, index), key, place in zip(rows, keys, places, strict=True)
+        ]
+
+    def _tile(self, index: int, y: float, x: float) -> dict[str, Any]:
+        """What is cut out of a row's photograph, at a share of the way from its upper left to its lower right."""
         if self.store is not None:
             taken = self.usable(index // self.per_image)
-            pixels = self.store.picture(taken)
-            sample |= self.store.extras[taken]
+            pixels, sample = self.store.picture(taken), dict(self.store.extras[taken])
         else:
             taken, picture = self._read(index // self.per_image)
-            pixels = _pixels(picture)
-            sample |= _extras(picture)
+            pixels, sample = _pixels(picture), _extras(picture)
         height, width = (min(side, self.tile) for side in pixels.shape[-2:])
-        y, x = rng.uniform(rng.fold(torch.tensor([key]), "tile"), 2)[0].tolist()
         top, left = int(y * (pixels.shape[-2] - height + 1)), int(x * (pixels.shape[-1] - width + 1))
         sample["photograph"] = taken
         if self.split == "train":
             sample["extent"] = torch.tensor([height, width])
         if self.on_device:
             return sample | {"place": torch.tensor([top, left])}
+        cut = pixels[:, top : top + height, left : left + width]
+        if (height, width) == (self.tile, self.tile):
+            return sample | {"tile": cut.contiguous()}
         tile = torch.zeros(len(pixels), self.tile, self.tile, dtype=torch.uint8)
-        tile[:, :height, :width] = pixels[:, top : top + height, left : left + width]
+        tile[:, :height, :width] = cut
         return sample | {"tile": tile}
 
     def cut(self, photographs: Tensor, place: Tensor, extent: Tensor | None) -> Tensor:

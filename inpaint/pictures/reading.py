@@ -207,14 +207,34 @@ def _refuse_many_scans(picture: Image.Image) -> None:
         ValueError: it has more than anybody would write, those of its previews included.
     """
     stream = getattr(picture, "fp", None)
-    if picture.format not in ("JPEG", "MPO") or stream is None:
+    if picture.format not in ("JPEG", "MPO") or stream is None or _has_one_scan(picture):
         return
+    if (scans := _scans(stream)) > MOST_SCANS:
+        raise ValueError(f"{scans} scans, more than {MOST_SCANS}")
+
+
+def _scans(stream: BinaryIO) -> int:
+    """How many scans begin in a JPEG; within a scan's own data, a zero follows each 255."""
     place = stream.tell()
     stream.seek(0)
-    scans = stream.read().count(b"\xff\xda")  # within a scan's own data, a zero follows each 255
+    scans = stream.read().count(b"\xff\xda")
     stream.seek(place)
-    if scans > MOST_SCANS:
-        raise ValueError(f"{scans} scans, more than {MOST_SCANS}")
+    return scans
+
+
+def _has_one_scan(picture: Image.Image) -> bool:
+    """Whether an opened JPEG is not progressive and its first scan has all channels: libjpeg takes no other then.
+
+    Pillow stops behind the head of that scan: its mark, its length, the number of channels, and two bytes for each.
+    """
+    stream, channels = picture.fp, getattr(picture, "layers", 0)  # type: ignore[attr-defined]
+    if picture.format != "JPEG" or "progressive" in picture.info:
+        return False
+    place, length = stream.tell(), 6 + 2 * channels
+    stream.seek(place - length - 2)
+    head = stream.read(5)
+    stream.seek(place)
+    return head == bytes((0xFF, 0xDA, 0, length, channels))
 
 
 def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inpaint.data import automatic
-from inpaint.data.datamodule import InpaintingData
+from inpaint.data.datamodule import FolderData, InpaintingData
 from inpaint.masks import Boxes
 from inpaint.pictures.reading import BadImage
 
@@ -79,3 +79,21 @@ def test_a_number_is_taken_as_it_is(caplog):
     with caplog.at_level(logging.INFO, "inpaint.data"):
         data = InpaintingData(Collection(), Boxes(), crop=32, crops_per_image=3, validation_crops=5)
     assert (data.crop, data.crops_per_image, data.validation_crops) == (32, 3, 5) and not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("cores", "device", "ranks", "expected"),
+    [(1, "cpu", 1, 0), (2, "cpu", 1, 1), (4, "cpu", 1, 1), (8, "cpu", 1, 2), (64, "cpu", 1, 2), (2, "cpu", 2, 0)]
+    + [(1, "cuda", 1, 1), (7, "cuda", 1, 4), (16, "cuda", 1, 8), (16, "cuda", 8, 2), (4, "cuda", 8, 0)],
+)
+def test_readers_follow_from_the_cores(cores, device, ranks, expected, monkeypatch):
+    monkeypatch.setattr(automatic.os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    assert automatic.workers(device, ranks) == expected
+
+
+def test_readers_are_there_where_something_is_decoded_anew(photo_folder, monkeypatch):
+    monkeypatch.setattr(automatic.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    for cache, expected in (("none", 1), ("ram", 0)):
+        data = FolderData(Boxes(), str(photo_folder), crop=32, batch_size=1, cache=cache, workers="auto")
+        data.setup("fit")
+        assert data.train_dataloader().num_workers == expected
