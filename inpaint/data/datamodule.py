@@ -175,7 +175,7 @@ class InpaintingData(L.LightningDataModule):
         rank, ranks = (0, 1) if trainer is None or alone else (trainer.global_rank, trainer.world_size)
         device = torch.device("cpu") if trainer is None else trainer.strategy.root_device
         tiles.on_device = self._moved(tiles, device)
-        # Where nothing is decoded, workers could only copy, which on a CPU costs more than it takes off the training.
+        # Where nothing is decoded, workers could only copy, which costs a CPU more than it takes off the training.
         idle = tiles.on_device or (tiles.store is not None and device.type == "cpu")
         workers = 0 if idle else self._workers(device)
         order: KeyedSampler | ShardBatches
@@ -198,7 +198,7 @@ class InpaintingData(L.LightningDataModule):
         )
 
     def _workers(self, device: torch.device) -> int:
-        ranks = self.trainer.num_devices if self.trainer is not None else 1
+        ranks = getattr(self.trainer, "num_devices", 1)
         return automatic.workers(device.type, ranks) if self.workers == AUTO else self.workers
 
     def _moved(self, tiles: Tiles, device: torch.device) -> bool:
@@ -383,7 +383,7 @@ class ShardsData(InpaintingData):
         train: str | Sequence[str],
         validation: str | Sequence[str],
         counts: str | None = None,
-        image: Sequence[str] = ("jpg", "jpeg", "png", "webp"),
+        image: Sequence[str] = ("jpg", "jpeg", "png", "webp", "tif"),
         mask: str | None = None,
         mask_threshold: Threshold = None,
         label: str | None = None,

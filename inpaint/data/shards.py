@@ -53,7 +53,7 @@ class Shards:
         train: str | Sequence[str],
         validation: str | Sequence[str],
         counts: str | None = None,
-        image: Sequence[str] = ("jpg", "jpeg", "png", "webp"),
+        image: Sequence[str] = ("jpg", "jpeg", "png", "webp", "tif"),
         mask: str | None = None,
         mask_threshold: Threshold = None,
         label: str | None = None,

@@ -124,7 +124,7 @@ class Tiles(Dataset):
             row = (row + 1) % self.count
         return row
 
-    def _read(self, row: int) -> tuple[int, Picture]:
+    def read(self, row: int) -> tuple[int, Picture]:
         """A photograph, or the next that can be read, and which one it is."""
         while True:
             row = self.usable(row)
@@ -146,7 +146,7 @@ class Tiles(Dataset):
         """
         if self.store is not None:
             return float(self.store.picture(self.usable(row))[3].float().mean())
-        return float(self._read(row)[1]["mask"].float().mean())
+        return float(self.read(row)[1]["mask"].float().mean())
 
     def keep(self, sizes: list[tuple[int, int]]) -> None:
         """Decode all photographs now, and cut tiles out of memory from now on."""
@@ -180,7 +180,7 @@ class Tiles(Dataset):
             taken = self.usable(index // self.per_image)
             pixels, sample = self.store.picture(taken), dict(self.store.extras[taken])
         else:
-            taken, picture = self._read(index // self.per_image)
+            taken, picture = self.read(index // self.per_image)
             pixels, sample = _pixels(picture), _extras(picture)
         height, width = (min(side, self.tile) for side in pixels.shape[-2:])
         top, left = int(y * (pixels.shape[-2] - height + 1)), int(x * (pixels.shape[-1] - width + 1))

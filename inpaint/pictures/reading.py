@@ -191,7 +191,9 @@ def decode(
             # A JPEG that is shrunk to less than a sixth is decoded at an eighth, a quarter or half of its size.
             picture.draft(None, (int(GAP * size[0]), int(GAP * size[1])))
         _refuse_many_scans(picture)
-        pixels = _decode_jpeg(picture) if mode == "RGB" and picture.size == given else None
+        pixels = None
+        if mode == "RGB" and picture.size == given:
+            pixels = _decode_jpeg(picture) if picture.format == "JPEG" else _plain_pixels(picture)
         if pixels is not None and turn is None and size == given:
             return pixels
         image = picture.convert(mode) if pixels is None else Image.fromarray(pixels)
@@ -244,7 +246,7 @@ def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:
     JPEG, or is damaged: Pillow decides about those.
     """
     stream = getattr(picture, "fp", None)
-    if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or stream is None:
+    if picture.mode not in ("L", "RGB") or stream is None:
         return None
     place = stream.tell()
     stream.seek(0)
@@ -254,6 +256,21 @@ def _decode_jpeg(picture: Image.Image) -> np.ndarray | None:
         pixels = None
     stream.seek(place)
     return pixels if pixels is not None and pixels.shape == (picture.height, picture.width, 3) else None
+
+
+def _plain_pixels(picture: Image.Image) -> np.ndarray | None:
+    """The pixels of a file that holds them as they are, as a TIFF may; None for any other, which Pillow decodes."""
+    stream, tiles, (width, height) = getattr(picture, "fp", None), picture.tile, picture.size  # type: ignore[attr-defined]
+    if picture.format != "TIFF" or picture.mode != "RGB" or stream is None or len(tiles) != 1:
+        return None
+    codec, extents, offset, arguments = tiles[0]
+    if codec != "raw" or extents != (0, 0, width, height) or arguments != ("RGB", 0, 1):
+        return None
+    place = stream.tell()
+    stream.seek(offset)
+    data = bytearray(stream.read(3 * width * height))
+    stream.seek(place)
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3) if len(data) == 3 * width * height else None
 
 
 def turn_of(picture: Image.Image) -> Transpose | None:

@@ -83,8 +83,10 @@ def test_a_number_is_taken_as_it_is(caplog):
 
 @pytest.mark.parametrize(
     ("cores", "device", "ranks", "expected"),
-    [(1, "cpu", 1, 0), (2, "cpu", 1, 1), (4, "cpu", 1, 1), (8, "cpu", 1, 2), (64, "cpu", 1, 2), (2, "cpu", 2, 0)]
-    + [(1, "cuda", 1, 1), (7, "cuda", 1, 4), (16, "cuda", 1, 8), (16, "cuda", 8, 2), (4, "cuda", 8, 0)],
+    [
+        *[(1, "cpu", 1, 0), (2, "cpu", 1, 1), (4, "cpu", 1, 1), (8, "cpu", 1, 2), (64, "cpu", 1, 2), (2, "cpu", 2, 0)],
+        *[(1, "cuda", 1, 1), (7, "cuda", 1, 4), (16, "cuda", 1, 8), (16, "cuda", 8, 2), (4, "cuda", 8, 0)],
+    ],
 )
 def test_readers_follow_from_the_cores(cores, device, ranks, expected, monkeypatch):
     monkeypatch.setattr(automatic.os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
@@ -94,6 +96,8 @@ def test_readers_follow_from_the_cores(cores, device, ranks, expected, monkeypat
 def test_readers_are_there_where_something_is_decoded_anew(photo_folder, monkeypatch):
     monkeypatch.setattr(automatic.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     for cache, expected in (("none", 1), ("ram", 0)):
-        data = FolderData(Boxes(), str(photo_folder), crop=32, batch_size=1, cache=cache, workers="auto")
+        data = FolderData(
+            Boxes(), str(photo_folder), validation=0.4, crop=32, batch_size=1, cache=cache, workers="auto"
+        )
         data.setup("fit")
         assert data.train_dataloader().num_workers == expected

@@ -316,6 +316,22 @@ def test_shrinking_is_antialiased(tmp_path, suffix, resize):
         assert np.abs(pixels(tmp_path / "stripes.png", resize=resize)[:, 2:-2].astype(int) - 127.5).max() < 3
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"compression": "tiff_lzw"}, {"resize": 20}], ids=["plain", "packed", "resize"]
+)
+def test_a_tiff_is_read_as_pillow_reads_it(tmp_path, settings):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 51, 3), dtype=np.uint8)
+    resize = settings.pop("resize", None)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", **settings)
+    expected = Image.fromarray(pixels)
+    if resize is not None:
+        expected = expected.resize((26, 20), Image.Resampling.LANCZOS, reducing_gap=reading.GAP)
+    assert np.array_equal(read_image(tmp_path / "a.tif", resize).permute(1, 2, 0).numpy(), np.array(expected))
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:-1000])
+    with pytest.raises(BadImage):
+        read_image(tmp_path / "a.tif")
+
+
 def test_largest_is_below_where_pillow_warns():
     assert LARGEST < Image.MAX_IMAGE_PIXELS
 
