@@ -264,7 +264,8 @@ def _plain_pixels(picture: Image.Image) -> np.ndarray | None:
     if picture.format != "TIFF" or picture.mode != "RGB" or stream is None or len(tiles) != 1:
         return None
     codec, extents, offset, arguments = tiles[0]
-    if codec != "raw" or extents != (0, 0, width, height) or arguments != ("RGB", 0, 1):
+    turned = picture.tag_v2.get(ExifTags.Base.Orientation, 1) != 1  # type: ignore[attr-defined]
+    if turned or codec != "raw" or extents != (0, 0, width, height) or arguments != ("RGB", 0, 1):
         return None
     place = stream.tell()
     stream.seek(offset)
