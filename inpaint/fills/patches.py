@@ -53,7 +53,8 @@ class NearestPatch(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Fill the hole; shapes and ranges as in `inpaint.fills`."""
-        return one_by_one(image, mask, self._fill)
+        with torch.autocast("cpu", enabled=False):  # distances need all digits of float32
+            return one_by_one(image, mask, self._fill)
 
 
 def _plan(hole: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
