@@ -21,7 +21,7 @@ from tests.options import CONF, TINY, compose, options, trainable
 # Group -> modules whose public classes it offers. Groups that are not here hold classes of libraries, or none.
 MIRRORED = {
     "generator": [
-        "inpaint.restoration",
+        *(f"inpaint.restoration.{p.stem}" for p in Path("inpaint/restoration").glob("[a-z]*.py")),
         *(f"inpaint.fills.{p.stem}" for p in Path("inpaint/fills").glob("[a-z]*.py")),
         *(f"inpaint.networks.generators.{p.stem}" for p in Path("inpaint/networks/generators").glob("[a-z]*.py")),
     ],

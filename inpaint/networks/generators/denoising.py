@@ -6,10 +6,8 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.generators.super_resolution import he_initialise
+from inpaint.restoration import noise_level
 from inpaint.settings import Refused, whole_numbers
-
-IMMERKAER = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))  # blind to planes; its norm is 6
-MEDIAN = 0.6745  # of the absolute value of a standard normal number
 
 
 class DnCNN(nn.Module):
@@ -29,9 +27,10 @@ class DnCNN(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+        last = nn.Conv2d(width, 3, 3, padding=1)
+        self.layers = nn.Sequential(*layers, last)
         he_initialise(self.layers)
-        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(last.weight)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Take off what is learnt to be noise; fresh, nothing."""
@@ -66,9 +65,10 @@ class FFDNet(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(13, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 12, 3, padding=1))
+        last = nn.Conv2d(width, 12, 3, padding=1)
+        self.layers = nn.Sequential(*layers, last)
         he_initialise(self.layers)
-        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(last.weight)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Take the noise off."""
@@ -82,17 +82,3 @@ class FFDNet(nn.Module):
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the noise is taken off: the given picture."""
         return image
-
-
-def noise_level(image: Tensor) -> Tensor:
-    """The standard deviation of white noise in a picture, 8-bit levels: ``(B, C, H, W)`` in [-1, 1] to ``(B,)``.
-
-    The median of what Immerkaer's filter (1996) leaves of it: 25 is measured as 25.6, texture alone as about 3.
-    Pictures with a side below 3 pixels have none, 0.
-    """
-    if min(image.shape[2:]) < 3:
-        return image.new_zeros(len(image))
-    levels = image.float().flatten(0, 1)[:, None] * 127.5
-    kernel = levels.new_tensor(IMMERKAER)[None, None]
-    left = F.conv2d(levels, kernel).abs().view(len(image), -1)
-    return left.median(dim=1).values / (MEDIAN * 6)

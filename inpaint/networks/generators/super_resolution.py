@@ -69,10 +69,10 @@ class SRVGG(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.PReLU(width)]
         for _ in range(depth):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3 * scale**2, 3, padding=1))
+        last = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
+        self.layers = nn.Sequential(*layers, last)
         he_initialise(self.layers)
-        # So that it begins as what it adds to.
-        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(last.weight)  # so that it begins as what it adds to
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Add to the start, block by block of ``scale x scale`` pixels."""

@@ -10,8 +10,8 @@ from inpaint.data.datamodule import PhotosData
 from inpaint.degradations import GaussianNoise
 from inpaint.masks import Full
 from inpaint.metrics.image import measure
-from inpaint.networks.generators.denoising import DnCNN, FFDNet, noise_level
-from inpaint.restoration import Bicubic
+from inpaint.networks.generators.denoising import DnCNN, FFDNet
+from inpaint.restoration import Bicubic, noise_level
 from inpaint.settings import Refused
 
 
