@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.commands import ROOT, SMALL
+from tests.reliability.commands import LIMIT
 from tests.training.wandb_records import sessions
 from tests.training.wandb_server import serving
 
@@ -29,7 +30,7 @@ def test_the_server_dies_mid_run(tmp_path):
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), **server.environment()},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        progress, until = tmp_path / "one" / "wandb_progress.json", time.monotonic() + 120
+        progress, until = tmp_path / "one" / "wandb_progress.json", time.monotonic() + LIMIT
         while not (progress.is_file() and json.loads(progress.read_text())["update"] >= 1):
             assert training.poll() is None and time.monotonic() < until
             time.sleep(0.05)
