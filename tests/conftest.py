@@ -37,6 +37,7 @@ def pytest_collection_finish():
 def state_of_its_own(tmp_path_factory):
     """Nothing is written below the home of whoever runs the tests (`references.fingerprints` keeps a key there)."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))  # and `data.headers` sizes
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,12 +12,13 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from inpaint.data.headers import Headers
 from inpaint.data.lists import read_list
 from inpaint.files.untrusted import read_text
 from inpaint.pictures.mask_files import MaskReader, Polarity, Threshold
 from inpaint.pictures.names import composed
 from inpaint.pictures.pairing import find_images, pair_masks
-from inpaint.pictures.reading import BadImage, File, fit, image_size, paired_size, read_image
+from inpaint.pictures.reading import BadImage, File, fit, paired_size, read_image
 from inpaint.settings import Refused, listed
 
 Split = Literal["train", "validation"]
@@ -246,6 +247,7 @@ class Folder:
         mask_polarity: Polarity | None = None,
     ) -> None:
         self.root, self.resize, self.masked = Path(root), resize, masks_root is not None
+        self.headers = Headers(self.root)
         no_masks = None if self.masked else "masks_root"
         self.mask_reader = mask_reader(resize, mask_threshold, mask_channel, mask_polarity, no_masks)
         if train is None and isinstance(validation, str):
@@ -332,10 +334,9 @@ class Folder:
         Raises:
             BadImage: one is refused, or they differ.
         """
-        name = self.names[split][row]
-        if not self.masked:
-            return image_size(self.root / name, self.resize)
-        height, width = fit(paired_size(self.root / name, self.masks[split][row]), self.resize)
+        file = self.root / self.names[split][row]
+        mask = self.masks[split][row] if self.masked else None
+        height, width = fit(paired_size(file, mask, self.headers.size), self.resize)
         return height, width
 
     def read(self, split: Split, row: int) -> Picture:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from inpaint import rng
-from inpaint.data.sources import Picture, Source, Split, say
+from inpaint.data.sources import Folder, Picture, Source, Split, say
 from inpaint.data.store import Store
 from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
@@ -74,6 +74,8 @@ class Tiles(Dataset):
             if isinstance(size, str):
                 bad[row] = size
             sizes.append((0, 0) if isinstance(size, str) else size)
+        if isinstance(self.source, Folder):
+            self.source.headers.save()
         self.skip(bad)
         return sizes
 
@@ -153,6 +155,8 @@ class Tiles(Dataset):
 
         def read(row: int) -> tuple[Tensor, dict[str, Any]]:
             picture = self.source.read(self.split, row)
+            if tuple(picture["image"].shape[-2:]) != tuple(sizes[row]):
+                raise BadImage(f"{self.source.name(self.split, row)}: has changed since its header was read")
             return _pixels(picture), _extras(picture)
 
         self.store = Store(sizes, 3 + self.source.masked, read, f"reading ({self.split})", left_out=self.bad)

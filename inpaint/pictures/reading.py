@@ -3,10 +3,10 @@
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -147,14 +147,16 @@ def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
         return (width, height) if turn_of(picture) in SIDEWAYS else (height, width)
 
 
-def paired_size(file: File, mask: File) -> tuple[int, int]:
-    """Height and width of a picture and its mask, from their headers.
+def paired_size(
+    file: File, mask: File | None, size_of: Callable[[Any], tuple[int, int]] = image_size
+) -> tuple[int, int]:
+    """Height and width of a picture and its mask, if it has one, as `size_of` says them.
 
     Raises:
         BadImage: they differ, or one cannot be opened.
     """
-    size, mask_size = image_size(file), image_size(mask)
-    if size != mask_size:
+    size = size_of(file)
+    if mask is not None and (mask_size := size_of(mask)) != size:
         raise BadImage(
             f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {file} has {size[1]} x {size[0]}"
         )
