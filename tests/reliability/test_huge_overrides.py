@@ -13,7 +13,7 @@ HUGE = {
     "folder": (f"hydra.run.dir={LONG}", "no file can have a name of that length"),
     "depth": (f"seed={'[' * 3_000}{']' * 3_000}", "nested more deeply than can be followed"),
     "many": (f"baselines=[{','.join(['telia'] * 200)}]", "baselines: there is no generator telia"),
-    "target": (f"+losses.x={{_target_: inpaint.{LONG}}}", "losses.x._target_: there is no inpaint.xxx"),
+    "target": (f"+losses.x={{_target_: inpaint.{LONG}}}", "losses.x._target_: inpaint.xxx"),
     "not a number": ("seed=[[1]]", "seed: give a whole number; got '[[1]]'"),
 }
 FAST = ("a megabyte would not fit", "key", "depth", "many")
