@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -93,16 +93,37 @@ class Reporter:
             self.around.bar.update(self.around.task, notes="")
 
 
-def track(items: Iterable[Item], label: str, unit: str = "batches") -> Iterator[Item]:
+class Tracked(Generic[Item]):
+    """Items with progress while they are worked on; nothing stays on the terminal afterwards."""
+
+    def __init__(self, items: Iterable[Item], label: str, unit: str) -> None:
+        self.items, self.label, self.unit = items, label, unit
+        self.done = 0
+        self.reporter: Reporter | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        total = len(self.items) if isinstance(self.items, Sized) else None
+        self.done = 0
+        self.reporter = reporter = Reporter(self.label, self.unit, total, transient=True)
+        try:
+            for item in self.items:
+                yield item
+                self.done += 1
+                if reporter.due:
+                    reporter.show(self.done)
+        finally:
+            reporter.close()
+
+    def at_work(self, what: str) -> None:
+        """Say what works on the item now: at once in a live bar, elsewhere where a line is due."""
+        reporter = self.reporter
+        if reporter is not None and (reporter.due or reporter.bar is not None or reporter.around is not None):
+            reporter.show(self.done, what)
+
+
+def track(items: Iterable[Item], label: str, unit: str = "batches") -> Tracked[Item]:
     """The items, with progress while they are worked on; nothing stays on the terminal afterwards."""
-    reporter = Reporter(label, unit, len(items) if isinstance(items, Sized) else None, transient=True)
-    try:
-        for done, item in enumerate(items, start=1):
-            yield item
-            if reporter.due:
-                reporter.show(done)
-    finally:
-        reporter.close()
+    return Tracked(items, label, unit)
 
 
 def in_threads(

@@ -64,6 +64,21 @@ def test_track_speaks_when_it_takes_long(clock, capsys):
     assert capsys.readouterr().out.splitlines()[0] == "repairing 1/3  0.0 pictures/s  60 s left"
 
 
+def test_track_names_what_is_at_work(clock, capsys, monkeypatch):
+    tracked = progress.track([1, 2], "evaluating", "batches")
+    for _ in tracked:
+        tracked.at_work("quick")
+        clock[0] += 15
+        tracked.at_work("slow")
+    assert capsys.readouterr().out == "evaluating 1/2  0.0 batches/s  30 s left  slow\n"
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=out, force_terminal=True, width=120))
+    tracked = progress.track([1], "evaluating", "batches")
+    for _ in tracked:
+        tracked.at_work("nearest_patch")
+    assert "nearest_patch" in out.getvalue()
+
+
 def test_threads_keep_the_order_and_are_given_work_in_parts():
     given, taken = [], 0
 

@@ -136,7 +136,8 @@ def evaluate(
     differing: dict[str, dict[int, float]] = {name: {} for name in methods}
     outside: dict[str, list[int]] = {name: [] for name in methods}  # the hole, pixels that are NaN or infinite
     warm = not device.startswith("cuda")
-    for part in track(pictures.parts(), f"evaluating {', '.join(methods)}"):
+    parts = track(pictures.parts(), f"evaluating {', '.join(methods)}")
+    for part in parts:
         batch = pictures.batch(part, device)
         factor = batch["image"].shape[2] // given(batch).shape[2]
         border = factor if factor > 1 else 0
@@ -146,6 +147,7 @@ def evaluate(
         keys = rng.fold(batch["index"].to(device), "evaluation")
         composites = {}
         for name in methods:
+            parts.at_work(name)
             times: dict[str, float] = {}
             with torch.inference_mode():
                 if name in networks:

@@ -35,7 +35,7 @@ class NearestPatch(nn.Module):
     many that look best there in all of their pixels; None compares all in all, which is exact.
     """
 
-    def __init__(self, patch: int = 7, candidates: int | None = 32) -> None:
+    def __init__(self, patch: int = 7, candidates: int | None = 128) -> None:
         super().__init__()
         if whole("generator.patch", patch, 3) % 2 == 0:
             raise Refused(f"generator.patch: give an odd number of pixels; got {patch}")

@@ -22,6 +22,7 @@ from inpaint.masks import Strokes
 from inpaint.masks.frozen import described
 from inpaint.metrics.image import MEASURES
 from inpaint.pictures import mask_files
+from inpaint.progress import Tracked
 from tests.evaluation.pictures import Grey, Pictures
 
 
@@ -176,12 +177,16 @@ def test_the_files_of_a_pair_are_read_once_after_the_check(tmp_path, monkeypatch
     assert sorted(read) == sorted(path for path in tmp_path.rglob("*.png"))
 
 
-def test_progress_names_all_methods(monkeypatch):
-    labels = []
-    monkeypatch.setattr(module, "track", lambda items, label: (labels.append(label), items)[1])
+def test_progress_names_all_methods_and_the_one_at_work(monkeypatch):
+    said = []
+
+    class Heard(Tracked):
+        def at_work(self, what):
+            said.append(what)
+
+    monkeypatch.setattr(module, "track", lambda items, label: (said.append(label), Heard(items, label, ""))[1])
     evaluate({"grey": Grey(), "tool": None}, Pictures())
-    evaluate({"grey": Grey()}, Pictures())
-    assert labels == ["evaluating grey, tool", "evaluating grey"]
+    assert said[0] == "evaluating grey, tool" and said[1:3] == ["grey", "tool"] and {*said[1:]} == {"grey", "tool"}
 
 
 class OnGPU(Grey):
