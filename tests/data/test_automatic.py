@@ -8,13 +8,14 @@ import torch
 from inpaint.data import automatic
 from inpaint.data.datamodule import FolderData, InpaintingData
 from inpaint.masks import Boxes
+from inpaint.pictures.mask_files import MaskReader
 from inpaint.pictures.reading import BadImage
 
 
 class Collection:
     """Photographs that are numbers: so many, of such shorter sides; nothing is read but a header."""
 
-    masked = False
+    masked, mask_reader = False, MaskReader()
 
     def __init__(self, train=100, validation=10, sides=(300,)):
         self.counts, self.sides = {"train": train, "validation": validation}, sides
@@ -32,6 +33,12 @@ class Collection:
         if side is None:
             raise BadImage("no picture")
         return side, side + 100
+
+    def name(self, split, row):
+        return f"{split} {row}"
+
+    def read(self, split, row):
+        return {"image": torch.zeros(3, *self.size(split, row), dtype=torch.uint8)}
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class Ramp:
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         self.picture = torch.stack([x, y, x * 0]).to(torch.uint8)
 
-    masked = False
+    masked, mask_reader = False, MaskReader()
 
     def count(self, split):
         return 1
