@@ -48,6 +48,7 @@ bench: $(READY)  ## what the design promises, as ratios of one run (20 minutes)
 	$(BIN)/python experiments/005-sweeps/bench.py
 	$(BIN)/python experiments/013-arithmetic/bench.py
 	$(BIN)/python experiments/benchmarks/fills.py
+	$(BIN)/python experiments/016-prediction/bench.py
 
 docs: $(READY)  ## a site of the READMEs, all options and the classes, in dist/docs-site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

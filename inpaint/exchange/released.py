@@ -214,6 +214,29 @@ def _partial_conv_adapted(name: str, own: Tensor, value: Tensor | None) -> Tenso
     return value.flip(0) if name.startswith("decoder.") and value.shape == (3,) else value
 
 
+def _global_local(shapes: Shapes) -> Layers:
+    theirs = [f"encoder.enc{i}" for i in range(1, 7)]
+    theirs += [f"dilation_neck.dilation_convs.{i}" for i in range(_count(shapes, "dilation_neck.dilation_convs."))]
+    theirs += [f"decoder.dec{i}" for i in range(1, 7)]
+    layers = {f"layers.{3 * place}": f"{there}.conv" for place, there in enumerate(theirs)}
+    layers |= {f"layers.{3 * place + 1}": f"{there}.bn" for place, there in enumerate(theirs)}
+    return layers | {f"layers.{3 * len(theirs)}": "decoder.dec7.conv"}
+
+
+def _global_local_settings(shapes: Shapes) -> dict[str, Any]:
+    return {"width": shapes["encoder.enc1.conv.weight"][0], "hole": "grey", "output": "clip"}
+
+
+def _global_local_adapted(name: str, own: Tensor, value: Tensor | None) -> Tensor | None:
+    """Grey in the hole, no biases before a norm; and it sees and paints BGR."""
+    if value is None:
+        return torch.zeros(own.shape) if name == "hole_colour" or name.endswith(".bias") else None
+    if name == "layers.0.weight":
+        return torch.cat([value[:, :3].flip(1), value[:, 3:]], dim=1)
+    makes_colours = value.dim() in (1, 4) and len(value) == 3  # only the last layer's, as widths are even
+    return value.flip(0) if makes_colours else value
+
+
 MMAGIC = "Apache-2.0 (github.com/open-mmlab/mmagic); trained on Places or CelebA-HQ, which have terms of their own"
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -271,6 +294,14 @@ RELEASES = (
         licence=MMAGIC,
         adapted=_partial_conv_adapted,
     ),
+    Release(
+        title="MMagic's Global & Local",
+        recipe="global_local",
+        parts=(Part("dilation_neck.dilation_convs.0.bn.weight", _global_local),),
+        settings=_global_local_settings,
+        licence=MMAGIC,
+        adapted=_global_local_adapted,
+    ),
 )
 
 # Releases that are recognised and not taken over, by a tensor of theirs.
@@ -279,7 +310,5 @@ NOT_TAKEN = {
     "the paper's and generator=gated_conv see three, so its weights fit no network here",
     "synthesis.first_stage.conv_first.conv.weight": "MAT, whose code computes with holes otherwise than generator=mat "
     "(see the class for how), so that its weights would paint something else here",
-    "dilation_neck.dilation_convs.0.conv.weight": "MMagic's Global & Local, whose output is cut off at black and white "
-    "where generator=global_local has the paper's sigmoid, so that its weights would paint something else here",
     "features.0.weight": "a network for classes, as torchvision has them; losses take it as backbone_weights=FILE",
 }

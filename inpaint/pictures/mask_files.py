@@ -15,7 +15,7 @@ from PIL import Image, ImageColor
 from PIL.Image import Resampling
 from torch import Tensor
 
-from inpaint.pictures.reading import BadImage, File, decode, has_alpha, open_image
+from inpaint.pictures.reading import BadImage, File, broken_is_refused, decode, has_alpha, open_image
 from inpaint.settings import Refused, choice, listed
 
 Polarity = Literal["white", "black"]
@@ -118,8 +118,8 @@ class MaskReader:
             BadImage: naming the file and what was found in it: it cannot be read, is a picture and no mask, does not
                 tell which of colour and alpha is the mask, or has other levels than the threshold asks for.
         """
-        with open_image(file) as picture:
-            return self.of_pixels(decode(picture, mode_of(picture), resize, Resampling.NEAREST), str(file))
+        with open_image(file, deep=True) as picture:
+            return self.of_pixels(decode(in_8_bits(picture), mode_of(picture), resize, Resampling.NEAREST), str(file))
 
     def of_pixels(self, pixels: np.ndarray, name: str) -> Marked:
         """What pixels mark, uint8 ``(H, W)`` or with 3 or 4 channels ``(H, W, C)``, as Pillow's `mode_of` gives them.
@@ -251,11 +251,26 @@ def colour_of(value: object, setting: str) -> Colour:
     raise Refused(f"{setting}: give a colour, \"{setting}='#ff0000'\" or {setting}=red; got {value!r}")
 
 
+def in_8_bits(picture: Image.Image) -> Image.Image:
+    """A picture of 16 bits of grey in 256 levels: of 0 and 65535, 0 and 255; 0 and 1, or 0 and 255, stay as they are.
+
+    Pillow itself cuts off what is above 255. Of 16 bits of colour it takes the upper 8.
+    """
+    if not picture.mode.startswith("I;16"):
+        return picture
+    with broken_is_refused(picture):
+        levels = np.asarray(picture)
+    largest = levels.max(initial=0)
+    made = Image.fromarray((levels if largest <= 255 else levels // 257).astype(np.uint8))
+    made.info, made.format, made.filename = picture.info, picture.format, picture.filename  # type: ignore[attr-defined]
+    return made
+
+
 def mode_of(picture: Image.Image) -> str:
     """The mode of Pillow in which all that may be a mask is still there: L, RGB or RGBA."""
     if has_alpha(picture):
         return "RGBA"
-    return "L" if picture.mode in ("1", "L") else "RGB"
+    return "L" if picture.mode in ("1", "L") or picture.mode.startswith("I;16") else "RGB"
 
 
 def _grey(colour: np.ndarray) -> np.ndarray:

@@ -136,13 +136,13 @@ def fit(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
     return first, second
 
 
-def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
-    """Height and width as `read_image` gives it (upright, shrunk), from the header alone.
+def image_size(file: File, resize: int | None = None, deep: bool = False) -> tuple[int, int]:
+    """Height and width as `read_image` gives it (upright, shrunk), from the header alone; `deep` as in `open_image`.
 
     Raises:
         BadImage: as `open_image`.
     """
-    with open_image(file) as picture:
+    with open_image(file, deep) as picture:
         width, height = fit(picture.size, resize)
         return (width, height) if turn_of(picture) in SIDEWAYS else (height, width)
 
@@ -187,7 +187,7 @@ def decode(
     Raises:
         BadImage: its data is broken. A truncated file is refused, not padded.
     """
-    with _broken_is_refused(picture):
+    with broken_is_refused(picture):
         turn, size, given = turn_of(picture), fit(picture.size, resize), picture.size
         if size != given and resample is Resampling.LANCZOS:
             # A JPEG that is shrunk to less than a sixth is decoded at an eighth, a quarter or half of its size.
@@ -311,7 +311,7 @@ def _late_exif(picture: Image.Image) -> bytes | None:
 
 
 @contextmanager
-def _broken_is_refused(picture: Image.Image) -> Iterator[None]:
+def broken_is_refused(picture: Image.Image) -> Iterator[None]:
     """Whatever a decoder raises about a broken picture, as BadImage."""
     try:
         yield

@@ -18,9 +18,10 @@ earlier run has done, with the same settings from the same files, is not done ag
 """
 
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,22 +179,29 @@ def _work(jobs: Sequence[Job], predictor: Predictor, records: Records, read_hole
     taken: Counter[str] = Counter()
     remarks: dict[str, list[Path]] = {}
     reporter = Reporter("repairing", "pictures", len(jobs), len(failed) + len(done), transient=True)
+    writer, written = ThreadPoolExecutor(1), deque[Future[None]]()  # one batch is written while the next is painted
     try:
         finished = len(failed) + len(done)
         for batch, loaded in _loaded(_batches(waiting, predictor.batch_size), read_hole):
             failed |= {job.output: found for job, found in zip(batch, loaded, strict=True) if isinstance(found, str)}
             ready = [(job, *found) for job, found in zip(batch, loaded, strict=True) if not isinstance(found, str)]
-            for job, photograph, way in _repair(ready, predictor, records):
-                if way is None:
+            while written:
+                written.popleft().result()
+            for job, photograph, way, finish in _repair(ready, predictor, records):
+                if finish is None:
                     failed[job.output] = f"{job.image}: pixels of its hole came out NaN or infinite"
                     continue
+                written.append(writer.submit(finish))
                 taken[way] += 1
                 for remark in photograph.remarks:
                     remarks.setdefault(remark, []).append(job.image)
             finished += len(batch)
             if reporter.due:
                 reporter.show(finished)
+        while written:
+            written.popleft().result()
     finally:
+        writer.shutdown()
         reporter.close()
     if done:
         print(f"{len(done)} pictures were done before, with the same settings from the same files")
@@ -248,23 +256,32 @@ def _loaded(
 
 def _repair(
     ready: "Sequence[tuple[Job, Photograph, np.ndarray]]", predictor: Predictor, records: Records
-) -> "Iterator[tuple[Job, Photograph, str | None]]":
-    """Repair pictures together and write them; how each was taken apart, or None where it is no picture."""
+) -> "Iterator[tuple[Job, Photograph, str, Callable[[], None] | None]]":
+    """Repair pictures together: how each was taken apart, and what writes it, or None where it is no picture."""
     pictures, holes = [photograph.pixels for _, photograph, _ in ready], [hole for _, _, hole in ready]
     samples = max((len(job.outputs) for job, _, _ in ready), default=0)
     raw = any("raw" in job.extras for job, _, _ in ready)
     results = [predictor.repair(pictures, holes, sample, raw) for sample in range(samples)]
     for which, (job, photograph, hole) in enumerate(ready):
         each = [repaired[which] for repaired in results]
-        if any(repaired.pixels is None for repaired in each):
-            yield job, photograph, None
-            continue
-        key = records.key(job)
-        if job.mask == job.image:  # what was transparent and is painted shows now
-            photograph = photograph.painted(photograph.pixels, hole)
-        _write(job, photograph, each, hole)
-        records.add(job, key, float(hole.mean()), each[0].taken)
-        yield job, photograph, each[0].taken
+        painted = all(repaired.pixels is not None for repaired in each)
+        yield (
+            job,
+            photograph,
+            each[0].taken,
+            partial(_finish, job, photograph, each, hole, records) if painted else None,
+        )
+
+
+def _finish(
+    job: Job, photograph: "Photograph", each: "Sequence[Repaired]", hole: "np.ndarray", records: Records
+) -> None:
+    """Write the results of one picture, then the line that says so."""
+    key = records.key(job)
+    if job.mask == job.image:  # what was transparent and is painted shows now
+        photograph = photograph.painted(photograph.pixels, hole)
+    _write(job, photograph, each, hole)
+    records.add(job, key, float(hole.mean()), each[0].taken)
 
 
 def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]", hole: "np.ndarray") -> None:

@@ -264,7 +264,7 @@ def _job(image: Path, mask: Path | None, file: Path, destination: Destination) -
     from inpaint.pictures.writing import named, read_header, written_format
 
     output, samples = destination.folder, destination.samples
-    mask_size = None if mask is None or mask == image or is_table(mask) else image_size(mask)
+    mask_size = None if mask is None or mask == image or is_table(mask) else image_size(mask, deep=True)
     own_name = file.with_suffix(image.suffix)
     try:
         header = read_header(image)

@@ -105,3 +105,12 @@ def partial_conv(levels):
     for level in range(levels, 1, -1):
         found += [f"decoder.dec{level}.conv.weight", *tensors(f"decoder.dec{level}.bn", *NORM)]
     return found + conv("decoder.dec1.conv")
+
+
+def global_local():
+    """Convolutions have no bias but the last; normalised all but that."""
+    layers = [f"encoder.enc{place}" for place in range(1, 7)]
+    layers += [f"dilation_neck.dilation_convs.{place}" for place in range(4)]
+    layers += [f"decoder.dec{place}" for place in range(1, 7)]
+    found = [name for layer in layers for name in [f"{layer}.conv.weight", *tensors(f"{layer}.bn", *NORM)]]
+    return found + conv("decoder.dec7.conv")

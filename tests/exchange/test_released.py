@@ -17,6 +17,7 @@ from inpaint.files.foreign import Weight
 from inpaint.networks.generators.aot import AOT
 from inpaint.networks.generators.edge_connect import EdgeConnect
 from inpaint.networks.generators.fourier import LaMa
+from inpaint.networks.generators.global_local import CompletionNetwork
 from inpaint.networks.generators.partial_conv import PartialConvUNet
 from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal
 from inpaint.settings import Refused
@@ -146,6 +147,30 @@ def test_partial_convolutions_of_mmagic_see_bgr(tmp_path):
     assert (painted(made) - network(IMAGE, MASK).output).abs().max() > 1e-2
 
 
+def without_biases(network):
+    """The names of tensors that MMagic's Global & Local has too; the biases before a norm are 0 afterwards."""
+    state, kept = network.state_dict(), []
+    for name, value in state.items():
+        norm = f"layers.{int(name.split('.')[1]) + 1}.running_var" if name.startswith("layers.") else name
+        if name == "hole_colour" or (name.endswith(".bias") and norm in state):
+            value.zero_()
+        else:
+            kept.append(name)
+    return kept
+
+
+def test_global_and_local_of_mmagic_sees_bgr_and_cuts_off(tmp_path):
+    network = filled(CompletionNetwork(width=4, hole="grey", output="clip"))
+    names, state = without_biases(network), network.state_dict()
+    theirs = OrderedDict(zip(releases.global_local(), (state[name] for name in names), strict=True))
+    made = imported(tmp_path, weights=(OrderedDict((f"generator.{n}", v) for n, v in theirs.items()), "torch"))
+    with torch.no_grad():
+        expected = network(IMAGE.flip(1), MASK).output.flip(1)
+    assert torch.allclose(painted(made), expected, atol=1e-5)
+    assert (painted(made) - network(IMAGE, MASK).output).abs().max() > 1e-2
+    assert 0 < (painted(made).abs() < 1).float().mean() < 1, "both sides of what is cut off"
+
+
 # ---- at the published sizes, by names and shapes ---------------------------------------------------------------------
 
 
@@ -166,6 +191,17 @@ PUBLISHED = [
     ("LaMa-Regular", lambda: Pix2PixHDGlobal(), lambda: releases.lama_regular(9), "41b1e36f017dfbb1"),
     ("AOT-GAN", lambda: AOT(), lambda: releases.aot(8), "82bb28f885df37cf"),
 ]
+
+
+def test_global_and_local_has_the_published_names_and_shapes():
+    network = CompletionNetwork(hole="grey", output="clip")
+    state = network.state_dict()
+    kept = zip(releases.global_local(), without_biases(network), strict=True)
+    weights = {theirs: Weight(tuple(state[ours].shape), state[ours].clone) for theirs, ours in kept}
+    assert lines(weights) == "9b58b468e1d93d34"
+    match = recognise(weights)
+    assert match.release.title == "MMagic's Global & Local" and match.settings["width"] == 64
+    assert list(match.generator(network)) == list(state)
 
 
 @pytest.mark.parametrize(("title", "make", "names", "digest"), PUBLISHED)

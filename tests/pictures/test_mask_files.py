@@ -289,3 +289,35 @@ def test_holes_that_are_nowhere_are_refused_and_large_ones_doubted():
 def test_a_remark_says_what_is_not_plain():
     white = np.zeros((1, 1), bool)
     assert Marked(white).remark == "" and Marked(white, "alpha", 90).remark == "alpha, grey levels from 90 up"
+
+
+DEEP = {
+    "65535": HOLE.astype(np.uint16) * 65535,
+    "255": HOLE.astype(np.uint16) * 255,
+    "1": HOLE.astype(np.uint16),
+}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("name", DEEP)
+def test_masks_of_16_bits_are_read(name, suffix, tmp_path):
+    path = saved(tmp_path, Image.fromarray(DEEP[name]), f"mask.{suffix}")
+    assert np.array_equal(MaskReader().look(path).white, HOLE)
+    if suffix == "png":
+        turned = Image.fromarray(DEEP[name].T[:, ::-1].copy())  # what orientation 8 turns upright
+        exif = turned.getexif()
+        exif[0x0112] = 8
+        upright = MaskReader().look(saved(tmp_path, turned, "turned.png", exif=exif)).white
+        assert np.array_equal(upright, HOLE)
+
+
+def test_smooth_masks_of_16_bits_have_a_threshold(tmp_path):
+    deep = np.asarray(antialiased()).astype(np.uint16) * 257
+    path = saved(tmp_path, Image.fromarray(deep))
+    expected = MaskReader(threshold=128).look(saved(tmp_path, antialiased(), "8.png"))
+    assert np.array_equal(MaskReader(threshold=128).look(path).white, expected.white)
+    with pytest.raises(BadImage, match="grey levels from 0 to 255"):
+        MaskReader().look(path)
+    path.write_bytes(path.read_bytes()[:90])
+    with pytest.raises(BadImage, match=r"mask\.png: broken picture"):
+        MaskReader().look(path)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.layers import crop, he_init, mean_colour, pad_to_multiple
-from inpaint.settings import Refused, whole_numbers
+from inpaint.settings import Refused, choice, whole_numbers
 
 
 class CompletionNetwork(nn.Module):
@@ -22,9 +22,11 @@ class CompletionNetwork(nn.Module):
     Args:
         width: channels of the first layer, even; the middle has four times that (published: 64).
         rates: dilations of the middle's dilated layers (published: 2, 4, 8, 16).
+        hole: what the hole is filled with: "mean", the mean colour, or "grey", the middle of the range (MMagic).
+        output: "sigmoid", or "clip", cut off at black and white (MMagic).
 
     Raises:
-        Refused: an odd width, or a number that is not whole or below 1.
+        Refused: an odd width, a number that is not whole or below 1, or another word.
 
     Shapes: image ``(B, 3, H, W)`` in [-1, 1], mask ``(B, 1, H, W)``; any H, W (padded to `multiple`).
     """
@@ -32,9 +34,13 @@ class CompletionNetwork(nn.Module):
     hole_colour: Tensor
     multiple = 4
 
-    def __init__(self, width: int = 64, rates: Sequence[int] = (2, 4, 8, 16)) -> None:
+    def __init__(
+        self, width: int = 64, rates: Sequence[int] = (2, 4, 8, 16), hole: str = "mean", output: str = "sigmoid"
+    ) -> None:
         super().__init__()
         whole_numbers("generator", width=width, rates=rates)
+        choice("generator.hole", hole, ("mean", "grey"))
+        self.output = choice("generator.output", output, ("sigmoid", "clip"))
         if width % 2:
             raise Refused(f"generator.width: give an even number of channels; got {width}")
         middle = 4 * width
@@ -50,14 +56,16 @@ class CompletionNetwork(nn.Module):
             *_block(nn.Conv2d(width, width // 2, 3, padding=1)),
             nn.Conv2d(width // 2, 3, 3, padding=1),
         )
-        self.register_buffer("hole_colour", mean_colour())
+        colour = mean_colour()
+        self.register_buffer("hole_colour", colour if hole == "mean" else torch.zeros_like(colour))
         he_init(self)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint the picture: the pixels of `image` inside the hole are not read."""
         known, hole = pad_to_multiple(image, mask, self.multiple)
         filled = torch.where(hole > 0.5, self.hole_colour, known)
-        output = self.layers(torch.cat([filled, hole], dim=1)).sigmoid() * 2 - 1
+        output = self.layers(torch.cat([filled, hole], dim=1))
+        output = output.sigmoid() * 2 - 1 if self.output == "sigmoid" else output.clamp(-1, 1)
         return compose(crop(output, image), image, mask)
 
 
