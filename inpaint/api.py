@@ -149,7 +149,8 @@ def load(
     """A trained generator, or a classical fill, that repairs arrays.
 
     Args:
-        checkpoint: a run folder, of which the newest valid checkpoint is taken, or a checkpoint.
+        checkpoint: a run folder, of which the newest valid checkpoint is taken, or a checkpoint; with no generator
+            either, the model in the box repairs.
         generator: in place of it, the option of a fill: ``"harmonic"``, ``"telea"``, ...
         device: ``auto`` is a GPU where there is one.
         trust_paths: whether files that the checkpoint's generator names may be opened.
@@ -157,7 +158,7 @@ def load(
             ``**{"refine.steps": 30}``.
 
     Raises:
-        Refused: both or none given, nothing there that could be loaded, no such fill or device, or a setting that
+        Refused: both given, nothing there that could be loaded, no such fill or device, or a setting that
             means nothing.
 
     Examples:

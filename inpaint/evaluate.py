@@ -3,6 +3,7 @@
     inpaint-evaluate checkpoint=runs/DATE/TIME                            # the table that training printed
     inpaint-evaluate checkpoint=[runs/a,runs/b] baselines=[harmonic]      # several, in one pass over the same crops
     inpaint-evaluate generator=telea baselines=[mean,harmonic]            # fills alone
+    inpaint-evaluate generator=builtin images=DIR holes=DIR               # the model in the box on your own pictures
     inpaint-evaluate checkpoint=FILE masks=boxes data=folder data.root=DIR
     inpaint-evaluate 'results={lama: DIR, mine: DIR}' images=DIR holes=DIR   # of any tool, paired by name
     inpaint-evaluate 'results={lama: DIR}' frozen=DIR checkpoint=RUN         # on a frozen set (inpaint-preview)
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from inpaint import builtin
 from inpaint.cli.command import command
 from inpaint.compare.configs import differences
 from inpaint.config import (
@@ -65,6 +67,8 @@ def run(cfg: DictConfig) -> None:
     if trained and not _paired(cfg):
         cfg = _with_checkpoints(cfg, trained, notes)
     check(cfg)
+    if builtin.NAME in trained:  # no run may have this name, so it is the same network
+        cfg.baselines = [name for name in cfg.baselines if name != builtin.NAME]
     if taken := [name for name in trained if name in cfg.baselines or name == _generator(cfg)]:
         raise ConfigError(
             f"checkpoint: one is called {taken[0]}, as a fill is; name it: 'checkpoint={{other: FILE}}', or leave the "

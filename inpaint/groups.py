@@ -83,7 +83,7 @@ def _learning(decides: str, holds: Classes) -> Group:
 GROUPS: dict[str, Group] = {
     "generator": Group(
         "the network that paints",
-        Classes("a generator", "torch.nn.Module", ("inpaint.networks.generators", *UNTRAINED)),
+        Classes("a generator", "torch.nn.Module", ("inpaint.networks.generators", *UNTRAINED, "inpaint.builtin")),
         inside=(LAYER,),
         argument_of="module",
         compared="choice",

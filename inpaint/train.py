@@ -58,6 +58,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     from inpaint.training.signals import requeue_on_sigusr2, stacks_on_sigusr1
 
     refuse_clocks()
+    _take_builtin(cfg)
     check(cfg)
     _named_as_recorded(cfg)
     quiet()
@@ -69,6 +70,19 @@ def run(cfg: DictConfig) -> dict[str, float]:
             return figures
         refuse_without_effect(start, cfg.trainer.max_steps)
         return _train(cfg, start)
+
+
+def _take_builtin(cfg: DictConfig) -> None:
+    """Where a run begins with the model in the box and names no other generator, it has that model's."""
+    from inpaint import builtin
+
+    if cfg.init_from != builtin.NAME:
+        return
+    words = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
+    if not any(word.startswith(("generator=", "generator.", "experiment=")) for word in words):
+        cfg.generator = builtin.settings()
+        if first_rank():
+            print("init_from=builtin: the generator has the settings of the model in the box")
 
 
 def _start(cfg: DictConfig) -> "Start":
@@ -107,6 +121,7 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
+    from inpaint.exchange import models
     from inpaint.training.contract import check_degradation, check_norms, check_parts
     from inpaint.training.launching import end_other_ranks, refusals, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
@@ -123,7 +138,10 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     if start.path is not None:
         check_fit(start.checkpoint, parts.module)
     elif cfg.init_from:
-        begin_with(cfg.init_from, parts.module, cfg.init_discriminator)
+        loaded = models.load(cfg.init_from)
+        if "graph" in loaded:
+            raise Refused(f"init_from: {cfg.init_from} is a graph, which cannot train; give its run or its safetensors")
+        begin_with(loaded, cfg.init_from, parts.module, cfg.init_discriminator)
     if parts.trainer.is_global_zero:
         for logger in told(parts.trainer):
             logger.begin(start.update, start.validation_due)

@@ -22,7 +22,9 @@ def others(group):
 
 
 def trainable(option):
-    return not OmegaConf.load(CONF / "generator" / f"{option}.yaml")._target_.startswith(UNTRAINED)
+    return not OmegaConf.load(CONF / "generator" / f"{option}.yaml")._target_.startswith(
+        (*UNTRAINED, "inpaint.builtin")
+    )
 
 
 def compose(*overrides, name="train"):

@@ -139,7 +139,7 @@ def test_a_hydra_that_is_at_work_in_the_process_stays(tmp_path, monkeypatch):
         (lambda: inpaint.build("x" * 20_000), "an argument of 20000 characters"),
         (lambda: inpaint.measure(baselines=[]), "checkpoint: nothing to evaluate"),
         (lambda: inpaint.load("nowhere"), "checkpoint: nowhere does not exist"),
-        (lambda: inpaint.load(), "give checkpoint=... or a fill"),
+        (lambda: inpaint.load("here", generator="mean"), "give checkpoint=... or a fill"),
         (lambda: inpaint.load(generator="telia"), "generator: give one of .*did you mean telea?"),
         (lambda: inpaint.load(generator="mat"), "must be trained first"),
         (lambda: inpaint.options("loses"), "loses: no such group; did you mean losses?"),

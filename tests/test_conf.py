@@ -23,6 +23,7 @@ MIRRORED = {
     "generator": [
         *(f"inpaint.restoration.{p.stem}" for p in Path("inpaint/restoration").glob("[a-z]*.py")),
         *(f"inpaint.fills.{p.stem}" for p in Path("inpaint/fills").glob("[a-z]*.py")),
+        "inpaint.builtin.network",
         *(f"inpaint.networks.generators.{p.stem}" for p in Path("inpaint/networks/generators").glob("[a-z]*.py")),
     ],
     "discriminator": [

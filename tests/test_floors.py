@@ -20,7 +20,7 @@ FLOORS = [
     ],
     ["pictures", "fills"],
     ["networks", "masks", "degradations", "restoration"],
-    ["losses", "metrics", "data", "damage"],
+    ["losses", "metrics", "data", "damage", "builtin"],
     [
         "training",
         "evaluation",

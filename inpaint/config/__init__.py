@@ -118,6 +118,8 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
         target = str(cfg.generator._target_) if chosen(cfg.get("generator")) else ""
         if target.startswith(tuple(f"{module}." for module in UNTRAINED)):
             problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")
+        elif target.startswith("inpaint.builtin."):
+            problems.append("generator: builtin is trained already; init_from=builtin trains it further")
         elif not isinstance(name := cfg.get("name", ""), str):
             problems.append(f"name: {name} is no text; name=run_{name}, for one, is")
         elif name in cfg.get("baselines", []):
@@ -232,7 +234,7 @@ def build_judges(cfg: DictConfig) -> "Judges":
 
 
 def build_fill(node: Any) -> "nn.Module":
-    """A generator that needs no training, from its config.
+    """A generator that needs no training, or has had it, from its config.
 
     Raises:
         ConfigError: it has weights.
@@ -244,7 +246,7 @@ def build_fill(node: Any) -> "nn.Module":
 
     check(OmegaConf.create({"generator": node}))
     generator = hydra.utils.instantiate(node, _convert_="all")
-    if any(True for _ in generator.parameters()):
+    if any(parameter.requires_grad for parameter in generator.parameters()):
         raise ConfigError(f"generator: {type(generator).__name__} must be trained first; give checkpoint=...")
     if not is_ours(generator):
         image = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
@@ -269,7 +271,7 @@ def baselines(cfg: DictConfig) -> "dict[str, nn.Module]":
     holes = cfg.get("validation_masks") if chosen(cfg.get("validation_masks")) else cfg.get("masks")
     if chosen(cfg.get("degradation")) and chosen(holes) and str(holes._target_) == "inpaint.masks.Full":
         targets = {name: str(OmegaConf.load(options("generator")[name])._target_) for name in names}
-        fills = [name for name in names if targets[name].startswith("inpaint.fills.")]
+        fills = [name for name in names if targets[name].startswith(("inpaint.fills.", "inpaint.builtin."))]
         if fills:
             names = [name for name in names if name not in fills] or [GIVEN]
             log.info(f"baselines: {', '.join(names)}; {', '.join(fills)} fill holes, of which there are none")

@@ -1,4 +1,4 @@
-"""What ``checkpoint=`` names: a run, a checkpoint, an exported folder, or one of its files."""
+"""What ``checkpoint=`` names: a run, a checkpoint, an exported folder, one of its files, or the model in the box."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from inpaint import builtin
 from inpaint.config.sent import load_generator
 from inpaint.exchange import formats, int8, weights
 from inpaint.files import checkpoint as checkpoints
@@ -13,11 +14,14 @@ from inpaint.files.folder import expanded
 
 
 def find(path: str | Path) -> Path:
-    """The file that is read: the weights of an exported folder, else as `checkpoint.find`.
+    """The file that is read: the weights of an exported folder, else as `checkpoint.find`; ``builtin`` is ours.
 
     Raises:
         Refused: a folder in which there is none.
     """
+    if str(path) == builtin.NAME:
+        builtin.check()
+        return builtin.FOLDER / weights.WEIGHTS
     exported = expanded(path) / weights.WEIGHTS
     return exported if exported.is_file() else checkpoints.find(path)
 

@@ -1,5 +1,6 @@
 """Repair pictures of any size and kind with a trained model or a classical fill.
 
+    inpaint-predict images=DIR holes=DIR output=DIR                               # with the model in the box
     inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
     inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
 
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
+from inpaint import builtin
 from inpaint.cli.command import command
 from inpaint.config import build_fill, check, plain
 from inpaint.config.targets import chosen
@@ -69,6 +71,9 @@ def run(cfg: DictConfig) -> None:
     from inpaint.predict.holes import ALPHA, look
 
     check(cfg)
+    if not (cfg.checkpoint or cfg.get("generator")):
+        cfg.checkpoint = builtin.NAME
+        print("checkpoint=builtin: the model in the box repairs; it is made for scratches, captions and thin strokes")
     masks = hydra.utils.instantiate(cfg.masks, _convert_="all") if chosen(cfg.get("masks")) else None
     if (cfg.holes is None) == (masks is None):
         raise Refused("holes: give holes=..., or masks=... for holes that are drawn, one of the two")

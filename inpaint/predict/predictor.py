@@ -6,6 +6,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inpaint import builtin
 from inpaint.config import build_refinement, choose_device
 from inpaint.settings import ConfigError, Refused, choice, whole
 
@@ -311,7 +312,7 @@ def _network(path: str | Path, trust_paths: bool) -> "nn.Module":
 def load(
     checkpoint: str | Path | None, fill: "nn.Module | None", device: str, trust_paths: bool = False, **settings: Any
 ) -> Predictor:
-    """A trained network from its checkpoint or run folder, or a fill; one of the two.
+    """A trained network from its checkpoint or run folder, or a fill; without either, the model in the box.
 
     Args:
         checkpoint: a checkpoint, or a run folder, of which the newest valid one is taken.
@@ -321,11 +322,10 @@ def load(
         settings: of `Predictor`.
 
     Raises:
-        Refused: both or neither, no checkpoint that can be used, no such device, or a setting that means nothing.
+        Refused: both, no checkpoint that can be used, no such device, or a setting that means nothing.
     """
-    if bool(checkpoint) == (fill is not None):
+    if checkpoint and fill is not None:
         raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
-    if checkpoint:
-        return Predictor.load(checkpoint, device=device, trust_paths=trust_paths, **settings)
-    assert fill is not None
-    return Predictor.of(fill, device, **settings)
+    if fill is not None:
+        return Predictor.of(fill, device, **settings)
+    return Predictor.load(checkpoint or builtin.NAME, device=device, trust_paths=trust_paths, **settings)

@@ -231,16 +231,21 @@ def named(network: object) -> str:
     return f"{type(network).__name__} ({parameters / 1e6:.2f} M parameters)"
 
 
-def begin_with(path: str, module: "InpaintingGAN", discriminator: bool) -> None:
+def begin_with(loaded: dict[str, Any], path: str, module: "InpaintingGAN", discriminator: bool) -> None:
     """Take the weights of another run's networks wherever name and shape are the same, and say what was not the same.
 
     The generator begins with the other's moving average, the discriminator with the other's or, where `discriminator`
     is false, anew. Unlike `resume`, nothing else is taken over.
 
+    Args:
+        loaded: the checkpoint of that run.
+        path: what it is called.
+        module: of this run.
+        discriminator: whether that of the other run is taken, if it has one.
+
     Raises:
         Refused: no weight of the generator fits.
     """
-    loaded = checkpoint.load(path)
     for name, state in (
         ("generator", checkpoint.generator_state(loaded)),
         ("discriminator", checkpoint.discriminator_state(loaded) if discriminator else {}),

@@ -83,7 +83,7 @@ def test_lama_in_every_format(tmp_path, capsys, how, prefix):
     module = SimpleNamespace(
         generator=LaMa(blocks=2, width=4), discriminator=None, ema=SimpleNamespace(network=LaMa(2, 4))
     )
-    begin_with(str(made), module, True)
+    begin_with(checkpoint.load(made), str(made), module, True)
     with torch.no_grad():
         assert torch.equal(module.generator.eval()(IMAGE, MASK).output, expected), "init_from"
     assert "LaMa-Fourier (blocks 2, width 4, ratio 0.75)" in said and f"all {len(weights)} tensors fit" in said

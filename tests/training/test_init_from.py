@@ -45,7 +45,7 @@ def equal(one, two):
 def test_the_generator_begins_with_the_moving_average(other, capsys):
     source, path = other
     module = make(2)
-    begin_with(path, module, discriminator=True)
+    begin_with(checkpoint.load(path), path, module, discriminator=True)
     assert equal(module.generator, source.ema.network) and equal(module.ema.network, source.ema.network)
     assert equal(module.discriminator, source.discriminator)
     said = capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_the_generator_begins_with_the_moving_average(other, capsys):
 def test_the_discriminator_may_be_a_new_one(other, capsys):
     source, path = other
     module, untouched = make(2), make(2)
-    begin_with(path, module, discriminator=False)
+    begin_with(checkpoint.load(path), path, module, discriminator=False)
     assert equal(module.generator, source.ema.network) and equal(module.discriminator, untouched.discriminator)
     assert "discriminator" not in capsys.readouterr().out
 
@@ -63,15 +63,15 @@ def test_the_discriminator_may_be_a_new_one(other, capsys):
 def test_what_does_not_fit_stays_new_and_is_said(other, capsys):
     source, path = other
     module, untouched = make(2, levels=3), make(2, levels=3)
-    begin_with(path, module, discriminator=True)
+    begin_with(checkpoint.load(path), path, module, discriminator=True)
     before, theirs = untouched.generator.state_dict(), source.ema.network.state_dict()
     taken = {name for name, value in module.generator.state_dict().items() if not torch.equal(value, before[name])}
     assert taken and taken < set(before)
     assert all(torch.equal(module.generator.state_dict()[name], theirs[name]) for name in taken)
     assert f"of {len(before)} tensors of the generator; new: " in capsys.readouterr().out
-    begin_with(path, make(2, levels=1), discriminator=False)
+    begin_with(checkpoint.load(path), path, make(2, levels=1), discriminator=False)
     told = capsys.readouterr().out
     gone = sorted({*theirs} - {*make(2, levels=1).generator.state_dict()})
     assert "; left behind: " in told and gone[0] in told
     with pytest.raises(ValueError, match=r"^init_from: nothing in .* fits ContextEncoder"):
-        begin_with(path, make(2, ContextEncoder, levels=2), discriminator=True)
+        begin_with(checkpoint.load(path), path, make(2, ContextEncoder, levels=2), discriminator=True)
