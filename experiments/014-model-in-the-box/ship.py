@@ -170,9 +170,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         measured(Path(scratch) / "small", baselines=["harmonic"], **SMALL_SET)
         figures = card.figures_of(Path(scratch) / "small", builtin.NAME)
+        weights.write_config(builtin.FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
+        seal()
         lines = table(arguments.lpips_weights, Path(scratch))
-    weights.write_config(builtin.FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
-    seal()
     parameters = sum(parameter.numel() for parameter in generator.parameters())
     (builtin.FOLDER / "MODEL_CARD.md").write_text(text_of_card(config, updates, parameters, lines))
     print("\n".join(lines))
