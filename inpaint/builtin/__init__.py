@@ -14,8 +14,8 @@ from inpaint.settings import Refused
 NAME = "builtin"  # in place of a checkpoint, and as the option of `generator`
 FOLDER = Path(__file__).parent
 SHA256 = {
-    "model.safetensors": "8b9fc7d09da074ac18be08d8a5c1b225c23d8aeaabe39ce2a942912b37db4d04",
-    "config.json": "75afee384870a9e8bf31f1d7c518e79433d0a32231863445a491a94e251fb081",
+    "model.safetensors": "e6a549c6a1f3d4a2c6a6ce7d727d2aa3abb93e67083c27957f73c290658cd410",
+    "config.json": "4f2fab130088264fb772bc820c654157b052b588a47f1e6d5db251b2f332faec",
 }
 
 
