@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import lightning as L
-from runs import GIB, run_of, settle
+from measuring import GIB, run_of, settle
 from torch.profiler import ProfilerActivity, profile
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import exponent, settle
 from PIL import Image
-from runs import exponent, settle
 from torch.utils.data import DataLoader, Dataset
 
 START = """
