@@ -1,4 +1,4 @@
-"""A photograph, damaged, and what the model in the box makes of it: damaged.png, holes.png and repaired.jpg, beside this.
+"""A photograph, damaged, and what the model in the box makes of it: damaged.png, holes.png, repaired.jpg beside this.
 
 python experiments/014-model-in-the-box/show.py
 
