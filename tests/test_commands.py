@@ -398,7 +398,7 @@ def test_predict_bad_masks_are_found_before_work_starts(case, pictures, command)
 def test_predict_bad_settings(pictures, command):
     folders = ["images=images", "holes=masks"]
     for arguments, message in (
-        ([*folders, "output=out"], "give checkpoint=... or a fill"),
+        ([*folders, "output=out", "checkpoint=run", "generator=mean"], "checkpoint: "),
         (["generator=mean", *folders, "output=images"], "is an input and would be overwritten"),
         (
             ["generator=mean", "holes=masks", "output=out"],
