@@ -166,8 +166,10 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
             outputs = _tried("generator", generator, paint, generator.eval(), batch)
     except Refused as refused:
         error = refused.__cause__
-        frame = [frame for frame, _ in walk_tb(error.__traceback__)][-1] if error is not None else None
-        if frame is None or frame.f_code is not compose.__code__:
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)] if error is not None else []
+        # It is not always the last: torch has some of its own below it.
+        frame = next((frame for frame in frames if frame.f_code is compose.__code__), None)
+        if frame is None:
             raise
         promise = f"compose(output, image, mask) an output {tuple(image.shape)}"
         raise _refuse("generator", generator, promise, _described(frame.f_locals["output"])) from None

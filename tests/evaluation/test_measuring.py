@@ -171,7 +171,9 @@ def test_the_files_of_a_pair_are_read_once_after_the_check(tmp_path, monkeypatch
     for where, name in ((module_of_pairs, "read_image"), (mask_files, "open_image")):
         original = getattr(where, name)
         monkeypatch.setattr(
-            where, name, lambda path, *more, original=original: (read.append(path), original(path, *more))[1]
+            where,
+            name,
+            lambda path, *more, original=original, **named: (read.append(path), original(path, *more, **named))[1],
         )
     evaluate({"one": Grey(), "tool": None, "two": Grey()}, pictures, shown=2)
     assert sorted(read) == sorted(path for path in tmp_path.rglob("*.png"))
