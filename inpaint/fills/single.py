@@ -21,9 +21,12 @@ def one_by_one(image: Tensor, mask: Tensor, fill: Callable[[Tensor, Tensor], Ten
     pictures, holes = clear(image.detach(), mask).float().cpu(), mask[:, 0].cpu() > 0.5
     rows = [row for row, hole in enumerate(holes) if hole.any() and not hole.all()]
 
+    inference = torch.is_inference_mode_enabled()  # a thread of its own does not know, and could not write into these
+
     def paint(row: int) -> None:
-        picture, hole = pictures[row], holes[row]
-        picture[:, hole] = fill(picture, hole)[:, hole]
+        with torch.inference_mode(inference):
+            picture, hole = pictures[row], holes[row]
+            picture[:, hole] = fill(picture, hole)[:, hole]
 
     threads = torch.get_num_threads()
     if min(len(rows), threads) > 1:
