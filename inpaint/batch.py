@@ -101,7 +101,17 @@ def given(batch: Batch) -> Tensor:
     """
     if "given" in batch:
         return batch["given"]
-    return batch["image"] * (1 - batch["mask"])
+    return emptied(batch["image"], batch["mask"])
+
+
+def emptied(image: Tensor, mask: Tensor) -> Tensor:
+    """Pictures ``(B, 3, H, W)`` with 0 in the holes of the mask ``(B, 1, H, W)``."""
+    return image * (1 - mask)
+
+
+def scale(batch: Batch) -> int:
+    """How many times more pixels a side of the truth has than what is given of it."""
+    return batch["image"].shape[2] // batch.get("given", batch["image"]).shape[2]
 
 
 def paint(network: Callable[..., Outputs], batch: Batch) -> Outputs:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class Refused(ValueError):
@@ -78,6 +78,27 @@ def whole_numbers(group: str, least: int = 1, **settings: int | Sequence[int]) -
                 whole(f"{group}.{name}", item, least)
         else:
             whole(f"{group}.{name}", value, least)
+
+
+def relative_weights(key: str, names: Iterable[str], weights: Mapping[str, float] | None) -> dict[str, float]:
+    """The share of each of `names`, which add up to 1.
+
+    Args:
+        key: the config's key, which the message begins with.
+        names: those in ``kinds``.
+        weights: a number from 0 up for each, relative to one another; None is alike.
+
+    Raises:
+        Refused: there is not one for each name, or they are no such numbers, or all 0.
+    """
+    names = list(names)
+    weights = dict.fromkeys(names, 1.0) if weights is None else dict(weights)
+    if odd := sorted({*weights} ^ {*names}):
+        raise Refused(f"{key}: give one for each name in kinds ({', '.join(names)}); see to {odd}")
+    valid = all(isinstance(weight, int | float) and 0 <= weight < float("inf") for weight in weights.values())
+    if not valid or not any(weights.values()):
+        raise Refused(f"{key}: give numbers from 0 up, and not all of them 0; got {weights}")
+    return {name: weights[name] / sum(weights.values()) for name in names}
 
 
 def interval(key: str, value: Sequence, least: float, most: float, unit: str, whole: bool = False) -> tuple:

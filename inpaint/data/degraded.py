@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from inpaint.batch import emptied
 from inpaint.degradations import Degradation
 from inpaint.masks import Full, Masks
 from inpaint.settings import Refused
@@ -20,7 +21,7 @@ def degraded(degradation: Degradation, image: Tensor, mask: Tensor, keys: Tensor
             other holes are emptied.
     """
     made = degradation(image, keys)
-    return made if isinstance(masks, Full) else made * (1 - mask)
+    return made if isinstance(masks, Full) else emptied(made, mask)
 
 
 def check_scale(scale: int, crop: int, ramp: Sequence[Sequence[int]], masks: Sequence[Masks | None]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inpaint.degradations.kind import Degradation, each, happens, share
 from inpaint.rng import fold, uniform
-from inpaint.settings import Refused, choice
+from inpaint.settings import Refused, choice, relative_weights
 
 Kinds = Mapping[str, Degradation]
 
@@ -75,16 +75,9 @@ class OneOf(Degradation):
     def __init__(self, kinds: Kinds, probabilities: Mapping[str, float] | None = None, stored: bool = False) -> None:
         super().__init__(stored)
         self.kinds = _named(kinds)
-        weights = dict.fromkeys(kinds, 1.0) if probabilities is None else dict(probabilities)
-        if odd := sorted(weights.keys() ^ kinds.keys()):
-            raise Refused(f"degradation.probabilities: give one for each of kinds ({', '.join(kinds)}); see to {odd}")
-        valid = all(isinstance(weight, int | float) and 0 <= weight < float("inf") for weight in weights.values())
-        if not valid or not any(weights.values()):
-            raise Refused(f"degradation.probabilities: give numbers from 0 up, and not all of them 0; got {weights}")
+        self.probabilities = relative_weights("degradation.probabilities", kinds, probabilities)
         if any(kind.scale > 1 for kind in kinds.values()):
             raise Refused("degradation.kinds: a choice of degradations keeps the pictures' size; put resize behind it")
-        total = sum(weights.values())
-        self.probabilities = {name: weights[name] / total for name in kinds}
 
     def apply(self, image: Tensor, keys: Tensor) -> Tensor:
         """Each sample by its own."""

@@ -69,7 +69,7 @@ class Draw:
 class _Chain(Degradation):
     """A chain that makes a picture `scale` times smaller, picture by picture."""
 
-    def __init__(self, scale: int, stored: bool) -> None:
+    def __init__(self, scale: int = 4, stored: bool = True) -> None:
         super().__init__(stored)
         self.scale = whole("degradation.scale", scale, 1)
 
@@ -134,9 +134,6 @@ class RealESRGAN(_Chain):
         stored: as in `Degradation`.
     """
 
-    def __init__(self, scale: int = 4, stored: bool = True) -> None:
-        super().__init__(scale, stored)
-
     def one(self, image: Tensor, size: tuple[int, int], draw: Draw) -> Tensor:
         """One picture."""
         whole_size = (image.shape[2], image.shape[3])
@@ -165,9 +162,6 @@ class BSRGAN(_Chain):
         scale: how many times smaller a side gets, a whole number.
         stored: as in `Degradation`.
     """
-
-    def __init__(self, scale: int = 4, stored: bool = True) -> None:
-        super().__init__(scale, stored)
 
     def one(self, image: Tensor, size: tuple[int, int], draw: Draw) -> Tensor:
         """One picture."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose, finite, given, paint, to_uint8
+from inpaint.batch import Batch, Outputs, compose, finite, paint, scale, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.evaluation.intervals import SetFigure
 from inpaint.evaluation.shown import Shown
@@ -139,8 +139,7 @@ def evaluate(
     parts = track(pictures.parts(), f"evaluating {', '.join(methods)}")
     for part in parts:
         batch = pictures.batch(part, device)
-        factor = batch["image"].shape[2] // given(batch).shape[2]
-        border = factor if factor > 1 else 0
+        border = factor if (factor := scale(batch)) > 1 else 0
         known = {"index": batch["index"].tolist(), "area": hole_area(batch["mask"]).tolist()}
         measured.crops += _described(batch, known["area"], pictures)
         photographs = [pictures.photograph(index) for index in known["index"]]

@@ -9,7 +9,7 @@ from torch import Tensor
 from inpaint.masks.kind import EVERY_AREA, Masks
 from inpaint.masks.shapes import Shapes, Size, on_host, paint, together
 from inpaint.rng import fold, uniform
-from inpaint.settings import Refused
+from inpaint.settings import Refused, relative_weights
 
 
 class Mixture(Masks):
@@ -29,14 +29,9 @@ class Mixture(Masks):
     ) -> None:
         super().__init__(area)
         _named(kinds)
-        weights = dict.fromkeys(kinds, 1.0) if probabilities is None else dict(probabilities)
-        if odd := sorted(weights.keys() ^ kinds.keys()):
-            raise Refused(f"masks.probabilities: give one for each name in kinds ({', '.join(kinds)}); see to {odd}")
-        valid = all(isinstance(weight, int | float) and 0 <= weight < float("inf") for weight in weights.values())
-        if not valid or not any(weights.values()):
-            raise Refused(f"masks.probabilities: give numbers from 0 up, and not all of them 0; got {weights}")
-        self.kinds = {name: kind for name, kind in kinds.items() if weights[name] > 0}
-        self.probabilities = {name: weights[name] / sum(weights.values()) for name in self.kinds}
+        shares = relative_weights("masks.probabilities", kinds, probabilities)
+        self.kinds = {name: kind for name, kind in kinds.items() if shares[name] > 0}
+        self.probabilities = {name: shares[name] for name in self.kinds}
 
     def draw(self, keys: Tensor, size: Size) -> Shapes | None:
         """Each sample's shapes of the kind that it takes, where all kinds have shapes."""

@@ -1,5 +1,8 @@
 """Classical denoisers by scikit-image, each told or measuring how strong the noise is."""
 
+from abc import abstractmethod
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +16,8 @@ STRENGTH = 0.6  # of non-local means: patches are alike up to this share of the 
 PATCH, DISTANCE = 5, 6  # pixels: the side of a patch, and how far away others are sought
 
 
-class NonLocalMeans(nn.Module):
-    """Each pixel becomes the mean of those whose surroundings look like its own (Buades et al. 2005).
+class _Denoiser(nn.Module):
+    """What takes noise off one picture after the other.
 
     Args:
         sigma: of the noise in 8-bit levels; None measures it in each picture (`noise_level`).
@@ -22,23 +25,38 @@ class NonLocalMeans(nn.Module):
 
     def __init__(self, sigma: float | None = None) -> None:
         super().__init__()
-        self.sigma = _checked(sigma)
+        self.sigma = checked_sigma(sigma)
+
+    @abstractmethod
+    def smooth(self, pixels: np.ndarray, level: float) -> np.ndarray:
+        """A picture, float32 ``(H, W, 3)`` in [-1, 1] or beyond, without noise of so many 8-bit levels."""
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Take the noise off; shapes and ranges as in `inpaint.restoration`."""
-        from skimage.restoration import denoise_nl_means
-
-        levels = noise_level(image) if self.sigma is None else image.new_full((len(image),), self.sigma)
         painted = []
-        for picture, level in zip(image, levels.tolist(), strict=True):
-            pixels, sigma = picture.permute(1, 2, 0).float().cpu().numpy(), level / 127.5
-            settings = {"patch_size": PATCH, "patch_distance": DISTANCE, "h": STRENGTH * sigma, "sigma": sigma}
-            smooth = denoise_nl_means(pixels, **settings, fast_mode=True, channel_axis=-1) if sigma > 0 else pixels
+        for picture, level in zip(image, told_or_measured(image, self.sigma).tolist(), strict=True):
+            smooth = self.smooth(picture.permute(1, 2, 0).float().cpu().numpy(), level)
             painted.append(torch.from_numpy(smooth).permute(2, 0, 1).to(image))
         return compose(torch.stack(painted), image, mask)
 
 
-class TotalVariation(nn.Module):
+class NonLocalMeans(_Denoiser):
+    """Each pixel becomes the mean of those whose surroundings look like its own (Buades et al. 2005).
+
+    Args:
+        sigma: of the noise in 8-bit levels; None measures it in each picture (`noise_level`).
+    """
+
+    def smooth(self, pixels: np.ndarray, level: float) -> np.ndarray:
+        """By scikit-image's fast mode."""
+        from skimage.restoration import denoise_nl_means
+
+        sigma = level / 127.5
+        settings = {"patch_size": PATCH, "patch_distance": DISTANCE, "h": STRENGTH * sigma, "sigma": sigma}
+        return denoise_nl_means(pixels, **settings, fast_mode=True, channel_axis=-1) if sigma > 0 else pixels
+
+
+class TotalVariation(_Denoiser):
     """The picture of least total variation that is as far from the given one as the noise is strong (Chambolle 2004).
 
     Args:
@@ -47,30 +65,33 @@ class TotalVariation(nn.Module):
     """
 
     def __init__(self, sigma: float | None = None, weight: float = 0.7) -> None:
-        super().__init__()
-        self.sigma = _checked(sigma)
+        super().__init__(sigma)
         if not (isinstance(weight, int | float) and weight > 0):
             raise Refused(f"generator.weight: give a number above 0; got {weight!r}")
         self.weight = weight
 
-    def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Take the noise off; shapes and ranges as in `inpaint.restoration`."""
+    def smooth(self, pixels: np.ndarray, level: float) -> np.ndarray:
+        """On the scale of [0, 1], on which the weight is stated."""
         from skimage.restoration import denoise_tv_chambolle
 
-        levels = noise_level(image) if self.sigma is None else image.new_full((len(image),), self.sigma)
-        painted = []
-        for picture, level in zip(image, levels.tolist(), strict=True):
-            light = (picture.permute(1, 2, 0).float().cpu().numpy() + 1) / 2
-            weight = self.weight * level / 255
-            smooth = denoise_tv_chambolle(light, weight=weight, channel_axis=-1) if weight > 0 else light
-            painted.append(torch.from_numpy(2 * smooth - 1).permute(2, 0, 1).to(image))
-        return compose(torch.stack(painted), image, mask)
+        light, weight = (pixels + 1) / 2, self.weight * level / 255
+        return 2 * (denoise_tv_chambolle(light, weight=weight, channel_axis=-1) if weight > 0 else light) - 1
 
 
-def _checked(sigma: float | None) -> float | None:
+def checked_sigma(sigma: float | None) -> float | None:
+    """A setting ``generator.sigma``: 8-bit levels, or None to measure them.
+
+    Raises:
+        Refused: it is something else.
+    """
     if sigma is not None and not (isinstance(sigma, int | float) and 0 <= sigma <= 255):
         raise Refused(f"generator.sigma: give 8-bit levels, 0 to 255, or null to measure them; got {sigma!r}")
     return sigma
+
+
+def told_or_measured(image: Tensor, sigma: float | None) -> Tensor:
+    """The noise of each picture in 8-bit levels, ``(B,)``: `sigma` for all, or `noise_level` where that is None."""
+    return noise_level(image) if sigma is None else image.new_full((len(image),), sigma)
 
 
 def noise_level(image: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.networks.generators.super_resolution import he_initialise
-from inpaint.restoration import noise_level
-from inpaint.settings import Refused, whole_numbers
+from inpaint.restoration.denoising import checked_sigma, told_or_measured
+from inpaint.settings import whole_numbers
 
 
 class DnCNN(nn.Module):
@@ -59,9 +59,7 @@ class FFDNet(nn.Module):
         super().__init__()
         whole_numbers("generator", width=width)
         whole_numbers("generator", least=2, depth=depth)
-        if sigma is not None and not (isinstance(sigma, int | float) and 0 <= sigma <= 255):
-            raise Refused(f"generator.sigma: give 8-bit levels, 0 to 255, or null to measure them; got {sigma!r}")
-        self.sigma = sigma
+        self.sigma = checked_sigma(sigma)
         layers: list[nn.Module] = [nn.Conv2d(13, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
@@ -74,8 +72,12 @@ class FFDNet(nn.Module):
         """Take the noise off."""
         height, width = image.shape[2:]
         blocks = F.pixel_unshuffle(F.pad(image, (0, width % 2, 0, height % 2), mode="replicate"), 2)
-        sigma = noise_level(image) if self.sigma is None else image.new_full((len(image),), self.sigma)
-        told = (sigma / 255).view(-1, 1, 1, 1).expand(-1, 1, *blocks.shape[2:]).to(blocks.dtype)
+        told = (
+            (told_or_measured(image, self.sigma) / 255)
+            .view(-1, 1, 1, 1)
+            .expand(-1, 1, *blocks.shape[2:])
+            .to(blocks.dtype)
+        )
         noise = F.pixel_shuffle(self.layers(torch.cat([blocks, told], dim=1)), 2)
         return compose(image - noise[..., :height, :width], image, mask)
 

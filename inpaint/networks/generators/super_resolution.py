@@ -8,10 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
+from inpaint.degradations.tone import luma
 from inpaint.restoration import enlarged
 from inpaint.settings import choice, whole_numbers
-
-LUMA = (0.299, 0.587, 0.114)  # BT.601
 
 
 class VDSR(nn.Module):
@@ -40,9 +39,8 @@ class VDSR(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Enlarge the picture and add what is missing in its luma."""
         base = enlarged(image, mask)
-        luma = (base * base.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         # Grey added to luma is added to the three channels alike.
-        return compose(base + self.layers(luma), image, mask)
+        return compose(base + self.layers(luma(base)), image, mask)
 
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
         """What it adds to: the bicubic enlargement, ``(B, 3, H, W)``."""
