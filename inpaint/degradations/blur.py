@@ -32,8 +32,9 @@ class GaussianBlur(Degradation):
 
     def apply(self, image: Tensor, keys: Tensor) -> Tensor:
         """Filter each picture with a kernel of its own."""
-        shape = between(keys, "sigma", self.sigma), between(keys, "ratio", self.ratio), between(keys, "angle", (0, 0.5))
-        return filtered(image, gaussian(*shape, odd_side(3 * self.sigma[1])))
+        sigma, angle = between(keys, "sigma", self.sigma), between(keys, "angle", (0, 0.5))
+        short = sigma * between(keys, "ratio", self.ratio)
+        return filtered(image, gaussian(sigma, short, angle, odd_side(3 * self.sigma[1])))
 
 
 class MotionBlur(Degradation):
@@ -64,6 +65,8 @@ class MotionBlur(Degradation):
 class CameraShake(Degradation):
     """The way of a hand-held camera while its shutter is open: a random walk of the velocity, so it is smooth.
 
+    The way's mean is where the picture was, so that what is restored lies where the truth does.
+
     Args:
         extent: of the way in pixels, the greater of its height and width, or [least, greatest], 0 to 100.
         stored: as in `Degradation`.
@@ -80,5 +83,5 @@ class CameraShake(Degradation):
         low, high = places.amin(1, keepdim=True), places.amax(1, keepdim=True)
         size = (high - low).amax(2, keepdim=True)
         extent = between(keys, "extent", self.extent).view(-1, 1, 1)
-        ways = (places - (low + high) / 2) / size * extent
-        return filtered(image, path(ways, odd_side(self.extent[1] / 2 + 1)))
+        ways = (places - places.mean(1, keepdim=True)) / size * extent
+        return filtered(image, path(ways, odd_side(self.extent[1] + 1)))

@@ -22,16 +22,17 @@ def odd_side(radius: float) -> int:
     return 2 * max(1, math.ceil(radius)) + 1
 
 
-def gaussian(sigma: Tensor, ratio: Tensor, angle: Tensor, side: int) -> Tensor:
+def gaussian(sigma: Tensor, short: Tensor, angle: Tensor, side: int, centre: float = 0.0) -> Tensor:
     """Anisotropic Gaussians: ``(B,)`` each to ``(B, side, side)``, sum 1.
 
     Args:
-        sigma: standard deviation along the long axis, pixels.
-        ratio: of the short axis to the long one, in (0, 1].
-        angle: of the long axis, full turns.
+        sigma: standard deviation along one axis, pixels.
+        short: along the other.
+        angle: of the first axis, full turns.
         side: odd, pixels.
+        centre: where they are, pixels right of and below the middle.
     """
-    return normalised(torch.exp(-0.5 * quadratic(sigma, ratio * sigma, angle, side)))
+    return normalised(torch.exp(-0.5 * quadratic(sigma, short, angle, side, centre)))
 
 
 def generalised_gaussian(sigma: Tensor, short: Tensor, angle: Tensor, beta: Tensor, side: int) -> Tensor:
@@ -76,9 +77,9 @@ def normalised(kernels: Tensor) -> Tensor:
     return kernels / kernels.sum(dim=(1, 2), keepdim=True)
 
 
-def quadratic(sigma: Tensor, short: Tensor, angle: Tensor, side: int) -> Tensor:
+def quadratic(sigma: Tensor, short: Tensor, angle: Tensor, side: int, centre: float = 0.0) -> Tensor:
     """The squared distance from the centre in standard deviations, ``(B, side, side)``."""
-    row, column = _grid(side, sigma.device)
+    row, column = (axis - centre for axis in _grid(side, sigma.device))
     turn = 2 * math.pi * angle.view(-1, 1, 1)
     along, across = column * turn.cos() + row * turn.sin(), row * turn.cos() - column * turn.sin()
     return (along / sigma.view(-1, 1, 1)) ** 2 + (across / short.view(-1, 1, 1)) ** 2

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.degradations import filters
@@ -17,7 +18,7 @@ from inpaint.degradations.compression import compressed
 from inpaint.degradations.filters import filtered
 from inpaint.degradations.kind import LEVEL, Degradation
 from inpaint.degradations.noise import poisson
-from inpaint.degradations.resampling import METHODS, resized
+from inpaint.degradations.resampling import METHODS
 from inpaint.degradations.tone import luma
 from inpaint.rng import fold, normal, permutation, uniform
 from inpaint.settings import Refused, whole
@@ -141,9 +142,7 @@ class RealESRGAN(_Chain):
         image = _compress(image, "first", draw)
         image = _stage(image, SECOND, size, "second", draw)
         ends = [
-            lambda picture: _ring(
-                resized(picture, size, _method("end", draw)), "end", 0.8, (math.pi / 3, math.pi), draw
-            ),
+            lambda picture: _ring(_resized(picture, size, "end", draw), "end", 0.8, (math.pi / 3, math.pi), draw),
             lambda picture: _compress(picture, "second", draw),
         ]
         for step in ends if draw.happens("order of the end", 0.5) else reversed(ends):
@@ -168,12 +167,12 @@ class BSRGAN(_Chain):
         scale = self.scale
         if scale == 4 and draw.happens("halved before", 0.25):
             halved = (max(1, image.shape[2] // 2), max(1, image.shape[3] // 2))
-            image, scale = resized(image, halved, _method("halved before", draw)), 2
+            image, scale = _resized(image, halved, "halved before", draw), 2
         steps: list[Callable[[Tensor], Tensor]] = [
             lambda picture: self._blur(picture, scale, "first blur", draw),
             lambda picture: self._blur(picture, scale, "second blur", draw),
             lambda picture: self._down(picture, scale, draw),
-            lambda picture: resized(picture, size, _method("size", draw)),
+            lambda picture: _resized(picture, size, "size", draw),
             lambda picture: self._noise(picture, draw),
             lambda picture: _compress(picture, "first", draw) if draw.happens("whether JPEG", 0.9) else picture,
         ]
@@ -187,21 +186,27 @@ class BSRGAN(_Chain):
     def _blur(self, image: Tensor, scale: int, name: str, draw: Draw) -> Tensor:
         side = 2 * draw.whole(f"{name} side", (3, 12)) + 1
         if draw.happens(f"{name} long", 0.5):
-            sigma, short = (draw.between(f"{name} {axis}", (0.1, 4.0 + scale)) for axis in ("sigma", "short"))
-            return filtered(image, _long(sigma, short, draw.between(f"{name} angle", (0, 0.5)), side, image))
+            # The published draws are the eigenvalues of the covariance.
+            sigma, short = (
+                math.sqrt(draw.between(f"{name} {axis}", (0.01, 4.0 + scale))) for axis in ("sigma", "short")
+            )
+            axes = _axes(sigma, short, draw.between(f"{name} angle", (0, 0.5)), image)
+            return filtered(image, filters.gaussian(*axes, side))
         width = draw.between(f"{name} width", (0.1, 2 + 0.2 * scale))
-        return filtered(image, _long(width, width, 0.0, side, image))
+        return filtered(image, filters.gaussian(*_axes(width, width, 0.0, image), side))
 
     def _down(self, image: Tensor, scale: int, draw: Draw) -> Tensor:
         if draw.happens("resize", 0.75):
             factor = draw.between("factor", (1.0, 2.0 * scale))
             size = (max(1, round(image.shape[2] / factor)), max(1, round(image.shape[3] / factor)))
-            return resized(image, size, _method("factor", draw))
+            return _resized(image, size, "factor", draw)
         width = draw.between("kernel", (0.1, 0.6 * scale))
-        return filtered(image, _long(width, width, 0.0, 25, image))[..., ::scale, ::scale]
+        kernel = filters.gaussian(*_axes(width, width, 0.0, image), side=25, centre=(scale - 1) / 2)
+        return filtered(image, kernel)[..., ::scale, ::scale]
 
     def _noise(self, image: Tensor, draw: Draw) -> Tensor:
-        sigma = draw.between("sigma", (2, 25)) * LEVEL
+        least, most = 2 * LEVEL, 25 * LEVEL
+        sigma = draw.between("sigma", (least, most))
         noise = draw.normal("noise", image.numel()).view_as(image)
         kind = draw.one_of("noise of channels", {"colour": 0.4, "grey": 0.4, "correlated": 0.2})
         if kind == "grey":
@@ -211,6 +216,7 @@ class BSRGAN(_Chain):
             turn = torch.linalg.qr(draw.normal("directions", 9).view(3, 3)).Q
             strength = torch.tensor([draw.between(f"strength {axis}", (0, 1)) for axis in range(3)]).to(image.device)
             noise = torch.einsum("cd,bdhw->bchw", turn * strength.sqrt(), noise)
+            sigma = most  # whatever was drawn, as published
         return (image + sigma * noise).clamp(-1, 1)
 
 
@@ -222,7 +228,7 @@ def _stage(image: Tensor, stage: Stage, base: tuple[int, int], name: str, draw: 
     change = draw.one_of(f"{name} resize", {"more": more, "fewer": fewer, "same": same})
     ends = {"more": (1.0, stage.factor[1]), "fewer": (stage.factor[0], 1.0), "same": (1.0, 1.0)}[change]
     factor = draw.between(f"{name} factor", ends)
-    image = resized(image, (max(1, round(base[0] * factor)), max(1, round(base[1] * factor))), _method(name, draw))
+    image = _resized(image, (max(1, round(base[0] * factor)), max(1, round(base[1] * factor))), name, draw)
     grey = draw.happens(f"{name} grey", 0.4)
     if draw.happens(f"{name} gaussian", 0.5):
         noise = draw.normal(f"{name} noise", image.numel()).view_as(image)
@@ -246,19 +252,18 @@ def _kernel(stage: Stage, name: str, draw: Draw, image: Tensor) -> Tensor:
     short, angle = sigma, 0.0
     if kind.endswith("long"):
         short, angle = draw.between(f"{name} short", stage.sigma), draw.between(f"{name} angle", (-0.5, 0.5))
-    axes = (image.new_tensor([sigma]), image.new_tensor([short]), image.new_tensor([angle]))
+    axes = _axes(sigma, short, angle, image)
     if kind.startswith("generalised"):
         beta = image.new_tensor([draw.between(f"{name} beta", stage.beta_gaussian)])
         return filters.generalised_gaussian(*axes, beta, side)
     if kind.startswith("plateau"):
         return filters.plateau(*axes, image.new_tensor([draw.between(f"{name} beta", stage.beta_plateau)]), side)
-    return _long(sigma, short, angle, side, image)
+    return filters.gaussian(*axes, side)
 
 
-def _long(sigma: float, short: float, angle: float, side: int, image: Tensor) -> Tensor:
-    return filters.gaussian(
-        image.new_tensor([sigma]), image.new_tensor([short / sigma]), image.new_tensor([angle]), side
-    )
+def _axes(sigma: float, short: float, angle: float, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of one kernel, where the picture is."""
+    return image.new_tensor([sigma]), image.new_tensor([short]), image.new_tensor([angle])
 
 
 def _ring(image: Tensor, name: str, probability: float, cutoff: Span, draw: Draw) -> Tensor:
@@ -272,5 +277,7 @@ def _compress(image: Tensor, name: str, draw: Draw) -> Tensor:
     return compressed(image, image.new_tensor([draw.between(f"{name} quality", QUALITY)]))
 
 
-def _method(name: str, draw: Draw) -> str:
-    return draw.one_of(f"{name} method", dict.fromkeys(METHODS, 1.0))
+def _resized(image: Tensor, size: tuple[int, int], name: str, draw: Draw) -> Tensor:
+    """Another size by one of three methods, which alias, as torch's and OpenCV's do in the published chains."""
+    method = draw.one_of(f"{name} method", dict.fromkeys(METHODS, 1.0))
+    return F.interpolate(image, size, mode=method)

@@ -126,13 +126,45 @@ def test_a_chain_keeps_what_the_picture_shows(chain, scale):
     assert (made.mean((1, 2, 3)) - image.mean((1, 2, 3))).abs().median() < 0.05
 
 
+def draws(count):
+    return [Draw(key[None], key[None]) for key in keys(count)]
+
+
+def test_fewer_pixels_of_bsrgan_lie_where_they_lay():
+    """Those that a filter thins out stand for the middle of their block of 4 x 4."""
+    ramp = torch.linspace(-1, 1, 128).expand(1, 3, 128, 128)
+    thinned = [BSRGAN(4)._down(ramp, 4, draw) for draw in draws(40) if not draw.happens("resize", 0.75)]
+    middles = ramp.unfold(3, 4, 4).mean(-1)[0, 0, 0]
+    assert len(thinned) > 4
+    for made in thinned:
+        assert made[0, 0, 16, 8:-8].tolist() == pytest.approx(middles[8:-8].tolist(), abs=1e-4)
+
+
+def test_blurs_of_bsrgan_have_the_published_variances():
+    """A long one's are drawn below 4 + scale along each axis, a round one's deviation below 2 + scale / 5."""
+    point = torch.zeros(1, 3, 61, 61)
+    point[..., 30, 30] = 1
+    squares = (torch.arange(61.0) - 30).square()
+    blurred = [BSRGAN(4)._blur(point, 4, "first blur", draw)[0, 0] for draw in draws(60)]
+    variances = torch.tensor([[(made.sum(axis) @ squares).item() for axis in (0, 1)] for made in blurred])
+    assert variances.max() < 8 and variances.mean() > 2
+
+
+def test_noise_of_correlated_channels_has_one_strength():
+    grey = torch.zeros(1, 3, 64, 64)
+    kind = {"colour": 0.4, "grey": 0.4, "correlated": 0.2}
+    noisy = [BSRGAN()._noise(grey, d) for d in draws(60) if d.one_of("noise of channels", kind) == "correlated"]
+    strongest = [torch.linalg.eigvalsh(torch.cov(made[0].flatten(1)))[-1].sqrt().item() * 127.5 for made in noisy]
+    assert len(strongest) > 5 and max(strongest) > 20 and max(strongest) < 26
+
+
 def test_choices_of_a_chain_have_their_shares():
-    draws = [Draw(key[None], key[None]) for key in keys(500)]
-    words = [draw.one_of("kind", {"a": 0.7, "b": 0.2, "c": 0.1}) for draw in draws]
+    drawn = draws(500)
+    words = [draw.one_of("kind", {"a": 0.7, "b": 0.2, "c": 0.1}) for draw in drawn]
     assert 320 < words.count("a") < 380 and 30 < words.count("c") < 70
-    numbers = [draw.whole("side", (3, 5)) for draw in draws]
+    numbers = [draw.whole("side", (3, 5)) for draw in drawn]
     assert set(numbers) == {3, 4, 5} and all(130 < numbers.count(number) < 205 for number in (3, 4, 5))
-    assert {tuple(draw.order("order", 3)) for draw in draws} == {
+    assert {tuple(draw.order("order", 3)) for draw in drawn} == {
         (0, 1, 2),
         (0, 2, 1),
         (1, 0, 2),

@@ -137,7 +137,7 @@ def test_a_round_gaussian_is_scipys():
 
 
 def test_a_long_gaussian_has_the_axes_and_the_angle_that_were_drawn():
-    kernel = filters.gaussian(torch.tensor([4.0]), torch.tensor([0.25]), torch.tensor([30 / 360]), 41)[0].double()
+    kernel = filters.gaussian(torch.tensor([4.0]), torch.tensor([1.0]), torch.tensor([30 / 360]), 41)[0].double()
     row, column = torch.meshgrid(torch.arange(-20.0, 21), torch.arange(-20.0, 21), indexing="ij")
     spread = torch.tensor([[(kernel * a * b).sum() for b in (column, row)] for a in (column, row)])
     values, vectors = torch.linalg.eigh(spread)
@@ -161,7 +161,9 @@ def test_a_camera_shakes_by_its_extent_and_keeps_the_light():
     point[..., 20, 20] = 1
     made = (CameraShake(12.0, stored=False)(point, keys(5))[:, 0] + 1) / 2
     assert made.sum((1, 2)).tolist() == pytest.approx([1] * 5, abs=1e-3)
+    place = torch.arange(41.0)
     for way in made:
+        assert [(way.sum(other) @ place).item() for other in (0, 1)] == pytest.approx([20, 20], abs=0.01)
         rows, columns = torch.nonzero(way > 1e-6).T
         assert 12 <= max(int(rows.max() - rows.min()), int(columns.max() - columns.min())) <= 14
 
