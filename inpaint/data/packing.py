@@ -6,6 +6,7 @@ FOLDER/validation-00000.tar   likewise
 FOLDER/counts.json            samples of each shard
 """
 
+import importlib.util
 import io
 import os
 import secrets
@@ -29,6 +30,7 @@ from inpaint.settings import Refused
 
 LARGEST = 1 << 28  # bytes of a shard; a larger collection has several, which are read in another order each epoch
 COUNTS = "counts.json"
+PATTERN = "*?[]{}"  # of addresses
 TIMED = 256  # photographs of which both ways of reading are timed, a block of a shard
 
 
@@ -53,8 +55,14 @@ def new_shards(folder: Path) -> None:
     """Refuse a folder that shards cannot be written into.
 
     Raises:
-        Refused: it holds something or is a file, or its parent is no folder that can be written into.
+        Refused: it holds something or is a file, its parent is no folder that can be written into, or `Shards` could
+            not read from it.
     """
+    if signs := sorted(set(PATTERN) & set(str(folder))):
+        raise Refused(f"shards: {folder} has {' '.join(signs)}, which stand for several files where shards are read")
+    for package in ("fsspec", "braceexpand"):
+        if importlib.util.find_spec(package) is None:
+            raise Refused(f"shards: they are read with {package}: pip install fsspec braceexpand")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise Refused(f"shards: {folder} exists and is not an empty folder; give another one")
     if not folder.parent.is_dir() or not os.access(folder.parent, os.W_OK):

@@ -20,6 +20,7 @@ from inpaint.settings import Refused, whole
 
 VALIDATED = 32  # pictures that validate where there are no photographs
 LEAST = 16  # pixels a side
+MOST = 2048  # likewise: a picture is made at twice the side, in several planes of floats
 SHRUNK = 4.0  # how many times its side a window may measure in a photograph
 
 
@@ -40,6 +41,8 @@ class DeadLeaves:
 
     def __init__(self, pictures: int, side: int, seed: int) -> None:
         self.pictures, self.side = whole("data.pictures", pictures, 1), whole("data.side", side, LEAST)
+        if side > MOST:
+            raise Refused(f"data.side: {side} pixels a side are too many to be made at once; give at most {MOST}")
         self.seed = seed
 
     def count(self, split: Split) -> int:
@@ -74,18 +77,18 @@ class LeavesAmongPhotographs:
     Args:
         leaves: the former.
         photographs: the latter.
-        share: of dead leaves, between 0 and 1.
+        share: of dead leaves, 0.001 to 0.999.
 
     Raises:
-        Refused: it is no share.
+        Refused: it is no such share.
     """
 
     masked = False
     mask_reader = MaskReader()
 
     def __init__(self, leaves: DeadLeaves, photographs: Folder, share: float) -> None:
-        if not (isinstance(share, int | float) and 0 < share < 1):
-            raise Refused(f"data.share: {share!r} of dead leaves is not between 0 and 1")
+        if not (isinstance(share, int | float) and 0.001 <= share <= 0.999):
+            raise Refused(f"data.share: {share!r} of dead leaves is not between 0.001 and 0.999; others train alone")
         self.leaves, self.photographs = leaves, photographs
         self.windows = max(1, round(leaves.pictures * (1 - share) / share))
         say(

@@ -1,5 +1,6 @@
 """Shards that are written of a collection: the same crops as from it, whole or not at all."""
 
+import importlib.util
 import shutil
 
 import numpy as np
@@ -110,6 +111,14 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
         with pytest.raises(Refused, match=r"^shards: "):
             new_shards(tmp_path / wrong)
     new_shards(tmp_path / "new")
+
+
+def test_what_could_not_be_read_back_is_refused_before(tmp_path, monkeypatch):
+    with pytest.raises(Refused, match=r"shards: .*\[1\] has \[ \], which stand for"):
+        new_shards(tmp_path / "out[1]")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Refused, match="shards: they are read with fsspec: pip install"):
+        new_shards(tmp_path / "new")
 
 
 def test_the_command_writes_them_and_says_what_is_gained(command, collection):

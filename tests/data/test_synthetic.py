@@ -104,6 +104,7 @@ def test_dead_leaves_are_those_of_their_key():
         ({"validation": 0.2}, "data.validation: there are no photographs"),
         ({"pictures": 0}, "data.pictures: 0"),
         ({"side": 8}, "data.side: 8"),
+        ({"side": 20_000}, "data.side: 20000"),
     ],
 )
 def test_what_means_nothing_is_refused(settings, says):
@@ -111,7 +112,7 @@ def test_what_means_nothing_is_refused(settings, says):
         DeadLeavesData(Boxes(), **SMALL | settings)
 
 
-@pytest.mark.parametrize("share", [0, 1, "half"])
+@pytest.mark.parametrize("share", [0, 1, 1e-9, "half"])
 def test_a_share_that_is_none(photo_folder, share):
     with pytest.raises(Refused, match=r"data\.share"):
         DeadLeavesData(Boxes(), root=str(photo_folder), validation=0.4, share=share, **SMALL)
