@@ -270,8 +270,9 @@ class Folder:
             self.names = {split: [n for n in names for _ in masks.get(n, ())] for split, names in self.names.items()}
         if not isinstance(validation, str):
             every = self.names["train"]
-            self.names["validation"] = [name for name in every if place(name) < validation]
-            self.names["train"] = [name for name in every if place(name) >= validation]
+            validates = {name for name in every if place(name) < validation}
+            self.names["validation"] = [name for name in every if name in validates]
+            self.names["train"] = [name for name in every if name not in validates]
             check_share(validation, self.names, str(self.root))
         self.masks = {split: _in_turn(names, masks) for split, names in self.names.items()}
 

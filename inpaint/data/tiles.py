@@ -69,7 +69,7 @@ class Tiles(Dataset):
         if self.source.shards(self.split) is not None:
             return None
         sizes, bad = [], {}
-        found = in_threads(self._size, range(self.count), 16, f"headers ({self.split})", "photographs")
+        found = in_threads(self._size, range(self.count), 16, f"headers ({self.split})", "photographs", each=64)
         for row, size in enumerate(found):
             if isinstance(size, str):
                 bad[row] = size
