@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from torch import nn
 
 from inpaint.batch import Outputs, Verdict, to_uint8
-from inpaint.losses.adversarial import MaskAsFakeTarget, r1_penalty
+from inpaint.losses.adversarial import MaskAsFakeTarget, judge_for_r1, r1_penalty
 from inpaint.losses.structure import FocalFrequency
 from inpaint.metrics.distribution import frechet_distance, resampled
 from inpaint.metrics.image import measure
@@ -124,7 +124,8 @@ def test_r1_of_lama_is_the_released_ones_at_every_crop(side):
     (gradient,) = torch.autograd.grad(network(2 * unit - 1, None).logits[0].sum(), unit)
     expected = 0.001 * gradient.square().flatten(1).sum(1).mean()
     # The product's penalty computes in float32.
-    penalty = r1_penalty(network.float(), 2 * unit.detach() - 1, torch.zeros(2, 1, side, side), cfg.module.r1_of)
+    judged = judge_for_r1(network.float(), 2 * unit.detach() - 1, torch.zeros(2, 1, side, side))
+    penalty = r1_penalty(*judged, of=cfg.module.r1_of)
     assert cfg.module.r1_gamma / 2 * penalty.item() == pytest.approx(expected.item(), rel=1e-5)
 
 

@@ -269,7 +269,17 @@ class Wasserstein(Adversarial):
             return self.gp_weight * (norm - 1).square().mean()
 
 
-def r1_penalty(discriminator: Judge, image: Tensor, mask: Tensor, of: Literal["mean", "sum"] = "mean") -> Tensor:
+def judge_for_r1(discriminator: Judge, image: Tensor, mask: Tensor) -> tuple[Verdict, Tensor]:
+    """The verdict on real pictures, and the pictures that it can be differentiated by, for `r1_penalty`.
+
+    In float32 whatever the autocast, since the penalty overflows in half precision.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image = image.detach().float().requires_grad_(True)
+        return discriminator(image, mask), image
+
+
+def r1_penalty(verdict: Verdict, image: Tensor, of: Literal["mean", "sum"] = "mean") -> Tensor:
     """Squared norm of the gradient of a real picture's score, mean over the batch (Mescheder et al. 2018, equation 9).
 
     The score is what the games judge, the `mean` of its logits, so one gamma means the same for a discriminator of one
@@ -277,13 +287,11 @@ def r1_penalty(discriminator: Judge, image: Tensor, mask: Tensor, of: Literal["m
     squared gradient on [0, 1] pictures: ``gamma = 0.008``, 0.002 for its factor and 4 for the scale. For n logits, of
     which larger crops have more, the sum is n^2 times as strong as the mean.
 
-    In float32 whatever the autocast, since half precision overflows here. The caller multiplies by gamma / 2.
+    The two arguments come from `judge_for_r1`; the caller multiplies by gamma / 2.
 
-    image ``(B, 3, H, W)``, mask ``(B, 1, H, W)``; returns a scalar.
+    image ``(B, 3, H, W)``; returns a scalar.
     """
     with torch.autocast(image.device.type, enabled=False):
-        image = image.detach().float().requires_grad_(True)
-        verdict = discriminator(image, mask)
         scores = verdict.scores() if of == "mean" else torch.stack([part.float().sum() for part in verdict.logits])
         (gradient,) = torch.autograd.grad(scores.sum(), image, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3)).mean()

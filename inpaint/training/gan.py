@@ -5,6 +5,7 @@
 optimizers), never by a branch here.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, cast
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from inpaint import ranks, rng
 from inpaint.batch import Batch, Outputs, Verdict, paint, split
-from inpaint.losses.adversarial import Adversarial, r1_penalty
+from inpaint.losses.adversarial import Adversarial, judge_for_r1, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.networks.ema import MovingAverage
 from inpaint.schedules import weight_at
@@ -25,7 +26,17 @@ from inpaint.training.finite import NonFiniteError, Policy
 from inpaint.training.phases import PLATEAU, OptimizerFactory, Phases, SchedulerFactory
 from inpaint.training.validation import Validation
 
+log = logging.getLogger("inpaint.training.gan")
+
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
+
+
+def _without_verdicts(losses: Mapping[str, Term]) -> dict[str, Term]:
+    """The terms that need no discriminator."""
+    kept = {name: term for name, term in losses.items() if not set(getattr(term, "needs", ())) & VERDICTS}
+    for name in losses.keys() - kept.keys():
+        log.warning("losses.%s reads the discriminator, and adversarial=none has none: it is left out", name)
+    return kept
 
 
 class InpaintingGAN(Phases):
@@ -39,6 +50,7 @@ class InpaintingGAN(Phases):
     Args:
         generator: ``(image, mask) -> Outputs``.
         losses: named terms ``term(outputs, batch) -> scalar``, each with `weight` and `needs`; the names are logged.
+            Those that read verdicts are left out, with a warning, where there is no discriminator.
         generator_optimizer: makes the optimizer of given parameters.
         discriminator: ``(image, mask) -> Verdict``, or None for reconstruction alone.
         adversarial: the game that both play; given if and only if there is a discriminator.
@@ -98,8 +110,10 @@ class InpaintingGAN(Phases):
             )
         if discriminator is not None and discriminator_optimizer is None:
             raise Refused("discriminator_optimizer: missing, and the discriminator cannot learn without one")
+        if discriminator is None:
+            losses = _without_verdicts(losses)
         if not losses and adversarial is None:
-            raise Refused("losses: empty, and adversarial=none: there is nothing to train by")
+            raise Refused("losses: nothing to train by without a discriminator; choose one, as losses=[l1]")
         painter = type(generator).__name__
         if not any(p.requires_grad for p in generator.parameters()):
             raise Refused(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
@@ -109,8 +123,7 @@ class InpaintingGAN(Phases):
                 raise Refused(f"losses.{name}: {own} has no needs; its __init__ calls super().__init__(weight, needs)")
             given = {"output", "composite", *getattr(generator, "returns", ()), *(VERDICTS if discriminator else ())}
             if missing := set(term.needs) - given:
-                without = "" if discriminator is not None else " without a discriminator"
-                raise Refused(f"losses.{name}: needs {sorted(missing)}, which {painter}{without} does not give")
+                raise Refused(f"losses.{name}: needs {sorted(missing)}, which {painter} does not give")
         every = {"discriminator_every": discriminator_every, "generator_every": generator_every, "r1_every": r1_every}
         for name, number in (every | {"accumulate": accumulate}).items():
             whole(f"module.{name}", number, 1)
@@ -226,14 +239,20 @@ class InpaintingGAN(Phases):
             with torch.no_grad():
                 shared = self._painted(batch)
         fake = getattr(shared, self.adversarial.of).detach().to(image.dtype)
-        judged_real, judged_fake = self._judge(image, fake, mask)
-        terms = {"discriminator": self.adversarial.discriminator(judged_real, judged_fake, mask)}
         judge = self.discriminator.forward  # not compiled, as torch cannot differentiate that twice
+        judged_for_r1 = None
+        if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
+            judged_for_r1, watched = judge_for_r1(judge, image, mask)
+        if judged_for_r1 is None or torch.is_autocast_enabled(image.device.type):
+            judged_real, judged_fake = self._judge(image, fake, mask)
+        else:  # the penalty's pass serves the game as well, as in LaMa
+            judged_real, judged_fake = judged_for_r1, self.discriminator(fake, mask)
+        terms = {"discriminator": self.adversarial.discriminator(judged_real, judged_fake, mask)}
         with rng.of_samples(self._keys(batch, "penalty")):
             if (penalty := self.adversarial.penalty(judge, image, fake, mask)) is not None:
                 terms["penalty"] = penalty
-        if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
-            squares = r1_penalty(judge, image, mask, self.r1_of)
+        if judged_for_r1 is not None:
+            squares = r1_penalty(judged_for_r1, watched, self.r1_of)
             terms["r1"] = self.r1_gamma / 2 * self.r1_every * squares
         real, fake = judged_real.scores().detach(), judged_fake.scores().detach()
         self.figures |= {"logits_real": real.mean(), "logits_fake": fake.mean()}

@@ -17,6 +17,7 @@ from inpaint.losses.adversarial import (
     RelativisticAverage,
     SoftMask,
     Wasserstein,
+    judge_for_r1,
     r1_penalty,
 )
 from inpaint.networks.discriminators import Patch
@@ -286,6 +287,10 @@ def test_the_drift_of_wasserstein():
     assert (with_drift - without).item() == pytest.approx(0.5 * mean([r**2 for r in REAL]), rel=1e-5)
 
 
+def r1(discriminator, image, mask):
+    return r1_penalty(*judge_for_r1(discriminator, image, mask))
+
+
 def test_penalties_are_float32_under_autocast():
     network = Patch(width=8, layers=1)
     network.eval()
@@ -294,7 +299,7 @@ def test_penalties_are_float32_under_autocast():
 
     def values():
         rng.seed_all(0)
-        return Wasserstein().penalty(network, image, fake, half_hole()), r1_penalty(network, image, half_hole())
+        return Wasserstein().penalty(network, image, fake, half_hole()), r1(network, image, half_hole())
 
     with torch.autocast("cpu", torch.bfloat16):
         halves = values()
@@ -304,7 +309,7 @@ def test_penalties_are_float32_under_autocast():
 def test_r1_of_a_quadratic_discriminator():
     image, _, mask = pictures()
     expected = image.square().sum(dim=(1, 2, 3)).mean()  # the gradient of x^2 / 2 is x
-    assert torch.allclose(r1_penalty(Quadratic(), image, mask), expected)
+    assert torch.allclose(r1(Quadratic(), image, mask), expected)
 
 
 class Repeated(nn.Module):
@@ -317,7 +322,7 @@ class Repeated(nn.Module):
 
 def test_r1_does_not_depend_on_how_many_logits_say_the_same():
     image, _, mask = pictures()
-    assert torch.allclose(r1_penalty(Repeated(), image, mask), r1_penalty(Quadratic(), image, mask))
+    assert torch.allclose(r1(Repeated(), image, mask), r1(Quadratic(), image, mask))
 
 
 def test_r1_of_a_patch_discriminator_by_differences():
@@ -326,7 +331,7 @@ def test_r1_of_a_patch_discriminator_by_differences():
     network = Patch(width=4, layers=1, spectral=False, sees_mask=False)
     image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     mask = torch.zeros(2, 1, 8, 8)
-    found = r1_penalty(network, image, mask).item()
+    found = r1(network, image, mask).item()
     network, x, step = network.double(), image.double(), 1e-5
     logits = network(x, mask).logits[0][0].numel()
     squares = 0.0
@@ -347,7 +352,7 @@ def test_r1_of_a_patch_discriminator_by_differences():
 
 def test_r1_reaches_the_discriminators_weights():
     network = Linear()
-    r1_penalty(network, *pictures()[::2]).backward()
+    r1(network, *pictures()[::2]).backward()
     assert network.weight.grad.abs().sum() > 0
 
 

@@ -21,14 +21,19 @@ from inpaint.training.gan import InpaintingGAN
 from tests.training.updates import Watching, changed, fit, make, samples, sgd, weights
 
 
-def test_terms_that_read_verdicts_wait_for_the_discriminator():
+def test_terms_that_read_verdicts_wait_for_the_discriminator(caplog):
     watching, always = Watching(), Watching(needs=("output",))
     module = make(losses={"watching": watching, "always": always}, adversarial_start=3)
     fit(module, 5)
     assert watching.calls == [["real", "fake"]] * 2
     assert always.calls == [[]] * 3 + [["real", "fake"]] * 2
-    with pytest.raises(ValueError, match=r"needs \['fake', 'real'\], which .* without a discriminator"):
+    with pytest.raises(Refused, match=r"losses: nothing to train by without a discriminator"):
         make(adversarial=False, losses={"watching": Watching()})
+    caplog.clear()
+    assert list(make(adversarial=False, losses={"watching": Watching(), "always": always}).losses) == ["always"]
+    assert [record.message for record in caplog.records] == [
+        "losses.watching reads the discriminator, and adversarial=none has none: it is left out"
+    ]
     with pytest.raises(ValueError, match=r"losses\.l1: needs \['coarse'\], which ResidualUNet does not give"):
         make(losses={"l1": L1(of="coarse")})
 
@@ -288,6 +293,20 @@ def test_r1_is_of_the_mean_or_the_sum_of_the_logits(of, times):
     expected = network.layer.weight.square().sum().item() / 256 * times**2
     fit(module, 1)
     assert module.latest["r1"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "passes"), [("32-true", [4, 4, 4]), ("bf16-mixed", [4, 8, 4])])
+def test_r1_shares_the_real_pass_of_the_game(precision, passes):
+    """In float32 the truth is judged once, fakes twice; half precision needs a pass in float32 beside it."""
+    pictures = []
+
+    class Counted(Patch):
+        def forward(self, image, mask):
+            pictures.append(len(image))
+            return super().forward(image, mask)
+
+    fit(make(discriminator=Counted(width=4, layers=1), r1_gamma=1.0, r1_every=1), 1, precision=precision)
+    assert pictures == passes
 
 
 def test_clipping_bounds_the_step():
