@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint.config import references, trainer_arguments
 from inpaint.config.targets import check_forms, check_target, chosen
-from inpaint.groups import OPTIMIZATION, UNTRAINED
+from inpaint.groups import FULL, OPTIMIZATION, UNTRAINED
 from inpaint.parts import conf_dirs
 from inpaint.provenance import PLACEHOLDER
 from inpaint.settings import ConfigError, Refused, choice, nearest
@@ -269,7 +269,7 @@ def baselines(cfg: DictConfig) -> "dict[str, nn.Module]":
     """
     names = list(cfg.baselines)
     holes = cfg.get("validation_masks") if chosen(cfg.get("validation_masks")) else cfg.get("masks")
-    if chosen(cfg.get("degradation")) and chosen(holes) and str(holes._target_) == "inpaint.masks.Full":
+    if chosen(cfg.get("degradation")) and chosen(holes) and str(holes._target_) == FULL:
         targets = {name: str(OmegaConf.load(options("generator")[name])._target_) for name in names}
         fills = [name for name in names if targets[name].startswith(("inpaint.fills.", "inpaint.builtin."))]
         if fills:

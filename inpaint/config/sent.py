@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from inpaint.config import check
 from inpaint.config.targets import wrong_class
-from inpaint.groups import GROUPS, named_files
+from inpaint.groups import FULL, GROUPS, named_files
 from inpaint.parts import missing
 from inpaint.provenance import PLACEHOLDER, flat, targets_of
 from inpaint.settings import ConfigError, printable
@@ -41,6 +41,30 @@ def load_generator(checkpoint: dict[str, Any], trust_paths: bool = False) -> "nn
     generator = _generator_of(checkpoint, trust_paths)
     generator.load_state_dict(generator_state(checkpoint))
     return generator.eval().requires_grad_(False)
+
+
+def restoration_scale(checkpoint: dict[str, Any], trust_paths: bool = False) -> int | None:
+    """How many times more pixels a side a generator was trained to make of whole pictures, which it restores.
+
+    Args:
+        checkpoint: of which it is.
+        trust_paths: whether files that its degradation names may be opened.
+
+    Returns:
+        A whole number from 1 up, or None for one that fills holes, of degraded pictures or of others.
+
+    Raises:
+        ConfigError: as `recorded`.
+    """
+    from inpaint.files.checkpoint import config_of
+
+    config = config_of(checkpoint)
+    holes = config.get("masks")
+    if not config.get("degradation") or not isinstance(holes, dict) or holes.get("_target_") != FULL:
+        return None
+    cfg = OmegaConf.create({"degradation": recorded(checkpoint, "degradation", trust_paths)})
+    check(cfg)
+    return hydra.utils.instantiate(cfg.degradation, _convert_="all").scale
 
 
 def untrained_generator(checkpoint: dict[str, Any], seed: int, trust_paths: bool = False) -> "nn.Module":

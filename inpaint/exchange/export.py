@@ -17,6 +17,7 @@ from omegaconf import DictConfig, ListConfig
 
 from inpaint.cli.command import command
 from inpaint.config import check
+from inpaint.config.sent import restoration_scale
 from inpaint.files.folder import only_one, write_whole
 from inpaint.settings import ConfigError, Refused, choice
 
@@ -54,6 +55,8 @@ def run(cfg: DictConfig) -> None:
     model = models.load(cfg.checkpoint)
     if "graph" in model:
         raise Refused(f"checkpoint: {cfg.checkpoint} is exported already; give its run, or its safetensors")
+    if restoration_scale(model, cfg.trust_paths) is not None:
+        names = _without_graphs(names, cfg)
     generator = models.generator_of(model, cfg.trust_paths)
     folder = Path(cfg.output)
     _refuse_others(folder)
@@ -89,6 +92,21 @@ def _formats(asked: Any, known: list[str]) -> list[str]:
     if not isinstance(asked, ListConfig) or not asked:
         raise ConfigError(f"formats: give a list of {', '.join(known)}, or null for all; got {asked}")
     return [choice("formats", str(name), known) for name in dict.fromkeys(asked)]
+
+
+def _without_graphs(names: list[str], cfg: DictConfig) -> list[str]:
+    """The formats of a model that restores whole pictures: graphs take pictures with holes, and hide what is in them.
+
+    Raises:
+        ConfigError: a graph was asked for.
+    """
+    if cfg.int8 or (cfg.formats is not None and names != [SAFETENSORS]):
+        raise ConfigError(
+            "formats: graphs take pictures with holes, and this model restores whole ones; give "
+            f"formats=[{SAFETENSORS}]"
+        )
+    print(f"formats={SAFETENSORS}: graphs take pictures with holes, and this model restores whole ones")
+    return [SAFETENSORS]
 
 
 def _files() -> list[str]:

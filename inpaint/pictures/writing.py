@@ -88,8 +88,8 @@ class Photograph:
     remarks: tuple[str, ...] = ()
 
     def painted(self, pixels: np.ndarray, opaque: np.ndarray | None = None) -> "Photograph":
-        """The same with other pixels; what was transparent shows at `opaque`, bool ``(H, W)``."""
-        alpha = self.alpha
+        """The same with other pixels, maybe more; what was transparent shows at `opaque`, bool ``(H, W)``."""
+        alpha = None if self.alpha is None else resized_alpha(self.alpha, pixels.shape[:2])
         if alpha is not None and opaque is not None:
             alpha = np.where(opaque, np.iinfo(alpha.dtype).max, alpha).astype(alpha.dtype)
         return replace(self, pixels=pixels, alpha=alpha)
@@ -199,6 +199,13 @@ def write_photograph(path: Path, photograph: Photograph, format: str | None = No
         if format in ("TIFF", "BMP"):  # TIFF's own tags and EXIF's are one list; a BMP has neither
             beside.pop("exif")
         picture.save(scratch, format=format, **settings, **{key: value for key, value in beside.items() if value})
+
+
+def resized_alpha(alpha: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """The alpha of a picture, ``(H, W)``, for one of another size: bilinear, as edges that ring would shimmer."""
+    if alpha.shape == size:
+        return alpha
+    return cv2.resize(alpha, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
     inpaint-predict images=DIR holes=DIR output=DIR                               # with the model in the box
     inpaint-predict checkpoint=runs/DATE/TIME images=DIR holes=DIR output=DIR
     inpaint-predict generator=telea images=photo.jpg holes=mask.png output=DIR
+    inpaint-predict checkpoint=RUN_WITH_A_DEGRADATION images=DIR output=DIR       # whole pictures, without holes
 
 A mask belongs to the picture of the same relative name (any of the suffixes, or with `_mask` before it); one mask file
 serves all pictures. A picture with several masks, `_mask001` and so on, has a result for each, called like the mask.
@@ -68,14 +69,14 @@ MOST_LINES = 20  # of pictures that are not written
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint.predict.adaptive import AUTO
-    from inpaint.predict.holes import ALPHA, look
+    from inpaint.predict.holes import ALPHA, look, whole_pictures
 
     check(cfg)
     if not (cfg.checkpoint or cfg.get("generator")):
         cfg.checkpoint = builtin.NAME
         print("checkpoint=builtin: the model in the box repairs; it is made for scratches, captions and thin strokes")
     masks = hydra.utils.instantiate(cfg.masks, _convert_="all") if chosen(cfg.get("masks")) else None
-    if (cfg.holes is None) == (masks is None):
+    if cfg.holes is not None and masks is not None:
         raise Refused("holes: give holes=..., or masks=... for holes that are drawn, one of the two")
     choice("missing", cfg.missing, ("error", "skip"))
     alpha, auto = cfg.holes == ALPHA, cfg.holes == AUTO
@@ -86,14 +87,23 @@ def run(cfg: DictConfig) -> None:
     if cfg.video is not None:
         from inpaint.predict.video.command import repair_video
 
+        if cfg.holes is None and masks is None:
+            raise Refused("holes: give holes=..., or masks=... for holes that are drawn; video=... is for nothing else")
         repair_video(cfg, masks, _set_up)
         return
-    place = None if alpha or auto or masks is not None else Path(cfg.holes)
+    place = None if alpha or auto or cfg.holes is None else Path(cfg.holes)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
     if auto and "holes" not in extras:
         extras.append("holes")
+    if not cfg.plan:
+        predictor, refine, settings = _set_up(cfg)
+        if cfg.holes is None and masks is None and predictor.scale is None:
+            raise Refused("holes: give holes=..., or masks=... for holes that are drawn; this model fills them")
+        predictor.check_holes("holes" if masks is None else "masks", cfg.holes is not None or masks is not None)
+        if samples > 1 and not predictor.draws_noise:
+            raise Refused("samples: this generator draws no noise, so all samples would be equal; leave samples out")
     jobs = plan(
         cfg.images,
         MaskFiles(place, alpha, auto, cfg.mask_pattern, skip=cfg.missing == "skip"),
@@ -104,20 +114,22 @@ def run(cfg: DictConfig) -> None:
         jobs, measured = _measure(jobs, cfg)
         if cfg.plan or not jobs:
             return
-    holes, line = look(jobs, cfg, masks, measured)
-    print(line)
+    if predictor.scale is None:
+        holes, line = look(jobs, cfg, masks, measured)
+        print(line)
+    else:
+        holes = whole_pictures(cfg)
+        size = f", {predictor.scale} times as large" if predictor.scale > 1 else ""
+        print(f"holes: none; this model restores whole pictures{size}")
     if cfg.feather:
         print(
             f"feather: known pixels less than {cfg.feather + 1} pixels from a hole change too, where it fades into them"
         )
-    predictor, refine, settings = _set_up(cfg)
-    if samples > 1 and not predictor.draws_noise:
-        raise Refused("samples: this generator draws no noise, so all samples would be equal; leave samples out")
     truths = None
     if cfg.truth:
         from inpaint.predict.figures import find_truths
 
-        truths = find_truths(Path(cfg.truth), jobs)
+        truths = find_truths(Path(cfg.truth), jobs, predictor.factor)
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
@@ -137,7 +149,7 @@ def run(cfg: DictConfig) -> None:
         method = str(Path(cfg.checkpoint).name) if cfg.checkpoint else type(predictor.generator).__name__
         written = [job for job in jobs if job.output not in failed]
         unrefined = None if refine is None else predictor.unrefined()
-        publish_figures(output / "figures", method, written, truths, holes, unrefined)
+        publish_figures(output / "figures", method, written, truths, holes, unrefined, predictor.scale)
         print(f"figures: {output / 'figures'}, the files of inpaint-evaluate")
     if failed:
         _leave(failed, len(jobs))
@@ -308,8 +320,9 @@ def _write(job: Job, photograph: "Photograph", each: "Sequence[Repaired]", hole:
         white = np.repeat(hole[..., None].astype(np.uint8) * 255, 3, axis=2)
         write_photograph(job.extras["holes"], replace(plainly, pixels=white, grey=True, profile=None), "PNG")
     if "side_by_side" in job.extras:
-        row = [photograph.pixels, *(repaired.pixels for repaired in each)]
-        beside = np.concatenate([picture for picture in row if picture is not None], axis=1)
+        painted = [repaired.pixels for repaired in each if repaired.pixels is not None]
+        factor = len(painted[0]) // len(photograph.pixels)
+        beside = np.concatenate([photograph.pixels.repeat(factor, axis=0).repeat(factor, axis=1), *painted], axis=1)
         write_photograph(job.extras["side_by_side"], replace(plainly, pixels=beside), "PNG")
 
 

@@ -101,6 +101,21 @@ def look(
     return holes, _line(shares, what, dilate)
 
 
+def whole_pictures(cfg: DictConfig) -> Holes:
+    """What takes the place of holes where whole pictures are restored.
+
+    Args:
+        cfg: of the command.
+
+    Raises:
+        Refused: a setting of masks, which there are none of.
+    """
+    for name, usual in (OF_FILES | {"dilate": 0, "mask_pattern": None, "missing": "error"}).items():
+        if cfg[name] != usual:
+            raise Refused(f"{name}: is for masks, and this model restores whole pictures; leave it out")
+    return Holes(lambda job: torch.ones(1, *job.size))
+
+
 def _line(shares: Sequence[float], what: str, dilate: int) -> str:
     mean = f"{sum(shares) / max(1, len(shares)):.1%} of the pictures, "
     each = f"{min(shares, default=0):.1%} to {max(shares, default=0):.1%} of each"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from inpaint.pictures.mask_files import MaskReader, mode_of
 from inpaint.pictures.reading import has_alpha
-from inpaint.pictures.writing import luminance
+from inpaint.pictures.writing import luminance, resized_alpha
 from inpaint.settings import Refused
 
 
@@ -17,11 +17,11 @@ class Kind(NamedTuple):
     """Pictures, and how they become again what they were given as.
 
     pictures: ``(H, W, 3)`` of one size: uint8, uint16, or float32 in [-1, 1].
-    back: from repaired ones and their holes.
+    back: from repaired ones and their holes; without holes all of them is new, and they may be larger.
     """
 
     pictures: list[np.ndarray]
-    back: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Any]
+    back: Callable[[Sequence[np.ndarray], Sequence[np.ndarray] | None], Any]
 
 
 def kind_of(image: Any) -> Kind:
@@ -72,12 +72,14 @@ def _of_pillow(image: Image.Image) -> Kind:
         return Kind([grey[..., None].repeat(3, axis=2)], lambda painted, _: Image.fromarray(luminance(painted[0])))
     if image.mode in ("I", "F"):
         raise Refused(f"image: a picture of Pillow's mode {image.mode} has no range of its own; give 8 or 16 bits")
-    transparent = has_alpha(image)
+    transparent, colourless = has_alpha(image), image.mode in ("1", "L", "LA", "La")
     bands = np.asarray(image.convert("RGBA" if transparent else "RGB"))
 
-    def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray]) -> Image.Image:
-        result = Image.fromarray(np.concatenate([painted[0], bands[..., 3:]], axis=2))
-        return result.convert("LA" if transparent else "L") if image.mode in ("1", "L", "LA", "La") else result
+    def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray] | None) -> Image.Image:
+        pixels = luminance(painted[0])[..., None] if colourless else painted[0]
+        if transparent:
+            pixels = np.concatenate([pixels, resized_alpha(bands[..., 3], pixels.shape[:2])[..., None]], axis=2)
+        return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
     return Kind([np.ascontiguousarray(bands[..., :3])], back)
 
@@ -92,10 +94,12 @@ def _of_tensor(image: torch.Tensor) -> Kind:
     if image.is_floating_point():
         _check_range(pixels, -1)
 
-    def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray]) -> torch.Tensor:
+    def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray] | None) -> torch.Tensor:
         repaired = torch.from_numpy(np.stack(painted)).to(image.device, image.dtype)
-        hole = torch.from_numpy(np.stack(holes))[..., None].to(image.device)
-        return torch.where(hole, repaired, batch).movedim(-1, 1).reshape(image.shape)
+        if holes is not None:
+            hole = torch.from_numpy(np.stack(holes))[..., None].to(image.device)
+            repaired = torch.where(hole, repaired, batch)
+        return repaired.movedim(-1, 1).reshape(*image.shape[:-2], *repaired.shape[1:3])
 
     return Kind(list(pixels), back)
 
@@ -108,11 +112,13 @@ def _of_array(image: np.ndarray) -> Kind:
         _check_range(batch, 0)
     pixels = batch if image.dtype.kind == "u" else batch.astype(np.float32) * 2 - 1
 
-    def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray]) -> np.ndarray:
+    def back(painted: Sequence[np.ndarray], holes: Sequence[np.ndarray] | None) -> np.ndarray:
         repaired = np.stack(painted)
         if image.dtype.kind == "f":
             repaired = ((repaired + 1) / 2).astype(image.dtype)
-        return np.where(np.stack(holes)[..., None], repaired, batch).reshape(image.shape)
+        if holes is not None:
+            repaired = np.where(np.stack(holes)[..., None], repaired, batch)
+        return repaired.reshape(*image.shape[:-3], *repaired.shape[1:])
 
     return Kind(list(pixels), back)
 

@@ -41,9 +41,13 @@ class Repaired(NamedTuple):
 class Predictor:
     """Paints the holes of pictures of any size with one network; what is known stays as it was, bit for bit.
 
+    A network that was trained to restore degraded pictures (``degradation=...``) takes whole pictures without a hole.
+
     Args:
         generator: a generator or a fill in evaluation mode, ``(image, mask) -> Outputs``.
         device: where it works.
+        scale: of a generator that restores whole pictures: how many times more pixels a side it makes of them, a whole
+            number from 1 up; None fills holes.
         precision: "32"; "bf16", which holds 8 bits of a number; or "auto", bf16 on a GPU that has it, for pictures of 8
             bits.
         batch_size: windows of one size that the network sees together; None is 8 on a GPU and 1 elsewhere.
@@ -73,6 +77,7 @@ class Predictor:
         generator: "nn.Module",
         device: str = "cpu",
         *,
+        scale: int | None = None,
         precision: str = "auto",
         batch_size: int | None = None,
         seed: int = 0,
@@ -88,6 +93,12 @@ class Predictor:
         self.precision = choice("precision", str(precision), PRECISIONS)
         on_gpu = device.startswith("cuda")
         self.batch_size = (ON_GPU if on_gpu else 1) if batch_size is None else whole("batch_size", batch_size, 1)
+        self.scale = None if scale is None else whole("scale", scale, 1)
+        if self.scale is not None:
+            self.sizes.check_whole()
+            for setting, value in (("feather", feather), ("refine", refine)):
+                if value:
+                    raise Refused(f"{setting}: is for holes, and this model restores whole pictures; leave it out")
         if refine is not None:
             refine.check(generator, None if self.sizes.strategy in ("full", "pad") else self.sizes.tile)
 
@@ -114,7 +125,8 @@ class Predictor:
         Raises:
             Refused: nothing there that could be loaded, no such device, or a setting that means nothing.
         """
-        return cls.of(_network(checkpoint, trust_paths), device, refine=refine, **settings)
+        generator, scale = _network(checkpoint, trust_paths)
+        return cls.of(generator, device, refine=refine, scale=scale, **settings)
 
     @classmethod
     def of(
@@ -127,7 +139,7 @@ class Predictor:
         made = build_refinement(refine, own) if isinstance(refine, str) else refine
         return cls(generator, choose_device(device), refine=made, **settings)
 
-    def __call__(self, image: Any, mask: Any, sample: int = 0) -> Any:
+    def __call__(self, image: Any, mask: Any = None, sample: int = 0) -> Any:
         """Repair one picture or several.
 
         Args:
@@ -136,31 +148,50 @@ class Predictor:
                 or floats in [-1, 1] as batches have them; or a list of such. RGB, of any size.
             mask: where the hole is: a grey picture of Pillow, or ``(H, W)``, ``(1, H, W)``, ``(B, H, W)`` or
                 ``(B, 1, H, W)``; true and false, 1 and 0, or 255 and 0. One for all pictures, or a list of as many.
+                None for a model that restores whole pictures.
             sample: of a generator that draws noise, each number gives another picture.
 
         Returns:
-            The same kind with the hole painted; a palette of Pillow's becomes colours, and CMYK becomes RGB.
+            The same kind with the hole painted, or restored, `scale` times as large; a palette of Pillow's becomes
+            colours, and CMYK becomes RGB.
 
         Raises:
-            Refused: other shapes, types or values.
+            Refused: other shapes, types or values; no mask for a model that fills holes, or one for one that restores.
             NotFinite: pixels of the hole came out NaN or infinite.
         """
         from inpaint.predict.growth import grown
         from inpaint.predict.kinds import holes_of, kind_of
 
+        self.check_holes("mask", mask is not None)
         if isinstance(image, list | tuple):
             masks = list(mask) if isinstance(mask, list | tuple) else [mask] * len(image)
             if len(masks) != len(image):
                 raise Refused(f"mask: give one, or one for each of {len(image)} pictures; got {len(masks)}")
             return [self(*pair, sample) for pair in zip(image, masks, strict=True)]
         kind = kind_of(image)
-        holes = holes_of(mask, len(kind.pictures), kind.pictures[0].shape[:2])
+        size = kind.pictures[0].shape[:2]
+        holes = [everywhere(size)] * len(kind.pictures) if mask is None else holes_of(mask, len(kind.pictures), size)
         painted = []
         for repaired in self.repair(kind.pictures, holes, sample):
             if repaired.pixels is None:
                 raise NotFinite("pixels of the hole came out NaN or infinite")
             painted.append(repaired.pixels)
-        return kind.back(painted, [grown(hole, self.feather) for hole in holes])
+        return kind.back(painted, None if mask is None else [grown(hole, self.feather) for hole in holes])
+
+    def check_holes(self, setting: str, there: bool) -> None:
+        """Whether holes are given to a model that fills some, and none to one that restores whole pictures.
+
+        Args:
+            setting: which says where they are.
+            there: whether it does.
+
+        Raises:
+            Refused: the other way round.
+        """
+        if there and self.scale is not None:
+            raise Refused(f"{setting}: this model restores whole pictures, which have no holes; leave it out")
+        if not there and self.scale is None:
+            raise Refused(f"{setting}: this model fills holes; say where they are")
 
     def repair(
         self, pictures: "Sequence[np.ndarray]", holes: "Sequence[np.ndarray]", sample: int = 0, raw: bool = False
@@ -169,19 +200,19 @@ class Predictor:
 
         Args:
             pictures: ``(H, W, 3)``: uint8, uint16, or float32 in [-1, 1].
-            holes: bool ``(H, W)`` for each.
+            holes: bool ``(H, W)`` for each; `everywhere` for a model that restores whole pictures.
             sample: as in `__call__`.
             raw: whether what the network painted everywhere is returned too.
         """
         import numpy as np
 
         from inpaint.predict.growth import faded, grown
-        from inpaint.predict.tiles import back, plan
+        from inpaint.predict.tiles import back, cover, plan
 
         asked, holes = holes, [grown(hole, self.feather) for hole in holes]
-        plans = [plan(hole, self.sizes) for hole in holes]
-        canvases = [picture.copy() for picture in pictures]
-        raws = [picture.copy() for picture in pictures] if raw else []
+        plans = [plan(hole, self.sizes) if self.scale is None else cover(hole.shape, self.sizes) for hole in holes]
+        canvases = [_enlarged(picture, self.factor) for picture in pictures]
+        raws = [canvas.copy() for canvas in canvases] if raw else []
         broken = set()
         windows = [
             (which, number, window) for which, one in enumerate(plans) for number, window in enumerate(one.windows)
@@ -189,24 +220,30 @@ class Predictor:
         for group in _groups(windows, self.batch_size):
             painted, raw_painted = self._paint(group, pictures, holes, sample)
             for (which, _, window), composite, output in zip(group, painted, raw_painted, strict=True):
-                mine = holes[which][window.place]
+                mine = _enlarged(holes[which][window.place], self.factor)
                 others = None
                 if window.own is not None:
                     mine, others = mine & window.own, mine & ~window.own
-                composite = back(window, composite)
+                place = window.enlarged(self.factor)
+                composite = back(place, composite)
                 if not np.isfinite(composite[mine]).all():
                     broken.add(which)
                     continue
-                _blend(canvases[which], window, composite, mine)
+                _blend(canvases[which], place, composite, mine)
                 if raw:
-                    output = np.where(mine[..., None], composite, back(window, output))
-                    everywhere = np.ones_like(mine) if others is None else ~others
-                    _blend(raws[which], window, np.nan_to_num(output), everywhere)
+                    output = np.where(mine[..., None], composite, back(place, output))
+                    whole = np.ones_like(mine) if others is None else ~others
+                    _blend(raws[which], place, np.nan_to_num(output), whole)
         canvases = [faded(*several, self.feather) for several in zip(pictures, canvases, asked, strict=True)]
         return [
             Repaired(None if which in broken else canvas, plans[which].taken, raws[which] if raw else None)
             for which, canvas in enumerate(canvases)
         ]
+
+    @property
+    def factor(self) -> int:
+        """How many times more pixels a side results have."""
+        return self.scale or 1
 
     def unrefined(self) -> "Predictor":
         """The same with what the generator painted left as it is."""
@@ -240,10 +277,12 @@ class Predictor:
             seen(window, _unit(pictures[which][window.place]), holes[which][window.place]) for which, _, window in group
         ]
         image = torch.from_numpy(np.stack([picture for picture, _ in shown])).permute(0, 3, 1, 2).contiguous()
-        mask = torch.from_numpy(np.stack([hole for _, hole in shown])).float()[:, None]
+        mask = torch.from_numpy(np.stack([_enlarged(hole, self.factor) for _, hole in shown])).float()[:, None]
         keys = torch.tensor([rng.key(self.seed, "predict", sample, number) for _, number, _ in group])
         index = torch.arange(len(group))
         batch = Batch(image=image.to(self.device), mask=mask.to(self.device), index=index)
+        if self.scale is not None:
+            batch["given"] = batch["image"]  # all of it is to be restored, and nothing of it hidden
         deep = any(pictures[which].dtype != np.uint8 for which, _, _ in group)
         with torch.inference_mode(), self._arithmetic(deep), rng.of_samples(keys.to(self.device)):
             outputs = paint(self.generator, batch) if self.refine is None else self.refine(self.generator, batch)
@@ -281,6 +320,18 @@ def _blend(canvas: "np.ndarray", window: "Window", painted: "np.ndarray", where:
     place[where] = (np.rint(new) if canvas.dtype.kind == "u" else new)[where].astype(canvas.dtype)
 
 
+def everywhere(size: tuple[int, ...]) -> "np.ndarray":
+    """What takes the place of a hole where all is to be restored: bool ``(H, W)``."""
+    import numpy as np
+
+    return np.ones(size, dtype=bool)
+
+
+def _enlarged(pixels: "np.ndarray", factor: int) -> "np.ndarray":
+    """A copy of ``(H, W, ...)`` in which each pixel is a square of them."""
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def _unit(pixels: "np.ndarray") -> "np.ndarray":
     """float32 in [-1, 1], as `batch.from_uint8`."""
     import numpy as np
@@ -303,10 +354,16 @@ def _array(pictures: "Tensor") -> "np.ndarray":
     return pictures.float().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _network(path: str | Path, trust_paths: bool) -> "nn.Module":
+def _network(path: str | Path, trust_paths: bool) -> "tuple[nn.Module, int | None]":
+    """The generator, and its scale where it restores whole pictures."""
+    from inpaint.config.sent import restoration_scale
     from inpaint.exchange import models
 
-    return models.generator_of(models.load(path), trust_paths)
+    model = models.load(path)
+    scale = restoration_scale(model, trust_paths)
+    if scale is not None and "graph" in model:
+        raise Refused(f"checkpoint: {path} takes pictures with holes, and its model restores whole ones; give its run")
+    return models.generator_of(model, trust_paths), scale
 
 
 def load(
@@ -327,5 +384,6 @@ def load(
     if checkpoint and fill is not None:
         raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
     if fill is not None:
-        return Predictor.of(fill, device, **settings)
+        restores = type(fill).__module__.startswith("inpaint.restoration.")
+        return Predictor.of(fill, device, scale=1 if restores else None, **settings)
     return Predictor.load(checkpoint or builtin.NAME, device=device, trust_paths=trust_paths, **settings)

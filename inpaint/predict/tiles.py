@@ -5,7 +5,7 @@ hole that are taken from it. Memory follows the window: a network sees at most `
 picture is asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -53,6 +53,18 @@ class Sizes:
             less = self.tile // 5
             raise Refused(f"overlap: {self.overlap} is more than a third of tile={self.tile}; overlap={less} is not")
 
+    def check_whole(self) -> None:
+        """Whether pictures that are restored as a whole can be taken apart so.
+
+        Raises:
+            Refused: the strategy goes by holes.
+        """
+        if self.strategy in ("crop", "resize"):
+            raise Refused(
+                f"strategy: {self.strategy} goes by holes, and this model restores whole pictures; give auto, full, "
+                "pad or tile"
+            )
+
 
 class Shares(NamedTuple):
     """Along one side of a tile, its share in what is painted, and that of all tiles up to it: float32 ``(tile,)``."""
@@ -98,6 +110,17 @@ class Window:
         so_far = (rows.so_far - rows.own)[:, None] + rows.own[:, None] * columns.so_far
         return (own / np.maximum(so_far, 1e-6))[..., None]
 
+    def enlarged(self, scale: int) -> "Window":
+        """The same part of a picture that has `scale` times as many pixels a side."""
+        if scale == 1:
+            return self
+        shares = None
+        if self.shares is not None:
+            rows, columns = (Shares(*(each.repeat(scale) for each in side)) for side in self.shares)
+            shares = rows, columns
+        top, left, height, width = (scale * pixels for pixels in (self.top, self.left, self.height, self.width))
+        return Window(top, left, height, width, (scale * self.seen[0], scale * self.seen[1]), shares)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -121,8 +144,7 @@ def plan(hole: np.ndarray, sizes: Sizes) -> Plan:
     if strategy == "auto":
         strategy = "full" if max(height, width) <= sizes.tile else "crop"
     if strategy in ("full", "pad"):
-        multiple = sizes.multiple if strategy == "pad" else 1
-        return Plan(strategy, [Window(0, 0, height, width, (height + -height % multiple, width + -width % multiple))])
+        return _in_one(height, width, strategy, sizes)
     region = Window(0, 0, height, width, _shrunk(height, width, sizes.tile))
     if strategy == "resize":
         return Plan(f"resized to {region.seen[1]} x {region.seen[0]}", [region])
@@ -142,6 +164,25 @@ def plan(hole: np.ndarray, sizes: Sizes) -> Plan:
     named = [_count(windows, what) for windows, what in ((crops, "crop"), (tiles, "tile")) if windows]
     named += [f"{len(shrunk)} resized"] if shrunk else []
     return Plan(", ".join(named), crops + tiles + shrunk)
+
+
+def cover(size: tuple[int, ...], sizes: Sizes) -> Plan:
+    """What is painted how of a picture ``(H, W)`` that is restored everywhere; ``auto`` is tiles for those beyond one.
+
+    Tiles begin at multiples of `CELL` pixels, so that networks that work on blocks see the same blocks as in the whole
+    picture, and of a tile nothing is taken within a third of the overlap from where it is cut: what a network paints of
+    a pixel that it sees no further around is the same in tiles and at once.
+    """
+    height, width = size
+    if sizes.strategy in ("full", "pad") or max(height, width) <= sizes.tile:
+        return _in_one(height, width, "pad" if sizes.strategy == "pad" else "full", sizes)
+    rows, columns = ([*_side_by_side(length, sizes)] for length in (height, width))
+    windows = []
+    for down, of_rows in rows:
+        for across, of_columns in columns:
+            shape = (down.stop - down.start, across.stop - across.start)
+            windows.append(Window(down.start, across.start, *shape, seen=shape, shares=(of_rows, of_columns)))
+    return Plan(_count(windows, "tile"), windows)
 
 
 def seen(window: Window, picture: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,6 +217,12 @@ def back(window: Window, painted: np.ndarray) -> np.ndarray:
 
 
 # ---- windows --------------------------------------------------------------------------------------------------------
+
+
+def _in_one(height: int, width: int, strategy: str, sizes: Sizes) -> Plan:
+    """The whole picture, reflected up to a multiple where the strategy is to pad it."""
+    multiple = sizes.multiple if strategy == "pad" else 1
+    return Plan(strategy, [Window(0, 0, height, width, (height + -height % multiple, width + -width % multiple))])
 
 
 def _crops(hole: np.ndarray, sizes: Sizes) -> list[Window]:
@@ -236,19 +283,30 @@ def _tiles(hole: np.ndarray, region: Window, sizes: Sizes) -> Iterator[Window]:
 
 
 def _spread(length: int, sizes: Sizes) -> list[tuple[int, Shares]]:
-    """Where tiles begin along a side, at equal distances, and their shares: each fades into the next in the middle."""
+    """Where tiles of a hole begin along a side, at equal distances, and their shares."""
     if length <= sizes.tile:
         return [(0, Shares(np.ones(length, np.float32), np.ones(length, np.float32)))]
     steps = -(-(length - sizes.tile) // (sizes.tile - sizes.overlap))
     starts = [round(number * (length - sizes.tile) / steps) for number in range(steps + 1)]
-    x = np.arange(length, dtype=np.float32) + 0.5
-    ends = [(here + before + sizes.tile - sizes.overlap) / 2 for before, here in pairwise(starts)]
-    risen = [np.ones_like(x), *(((x - end) / sizes.overlap).clip(0, 1) for end in ends), np.zeros_like(x)]
     places = [slice(start, start + sizes.tile) for start in starts]
-    return [
-        (place.start, Shares((now - after)[place], (1 - after)[place]))
-        for place, (now, after) in zip(places, pairwise(risen), strict=True)
-    ]
+    return [(place.start, shares) for place, shares in _shared(places, sizes.overlap)]
+
+
+def _side_by_side(length: int, sizes: Sizes) -> "Iterator[tuple[slice, Shares]]":
+    """Tiles along a side of a picture that is restored everywhere; the last one may be smaller."""
+    free = sizes.tile - sizes.overlap
+    step = free // CELL * CELL or free
+    starts = range(0, max(1, length - sizes.overlap), step)
+    return _shared([slice(start, min(start + sizes.tile, length)) for start in starts], max(1, sizes.overlap // 3))
+
+
+def _shared(places: Sequence[slice], fade: int) -> "Iterator[tuple[slice, Shares]]":
+    """Tiles along a side with their shares: each fades into the next over `fade` pixels around the middle of both."""
+    x = np.arange(places[-1].stop, dtype=np.float32) + 0.5
+    ends = [(here.start + before.stop - fade) / 2 for before, here in pairwise(places)]
+    risen = [np.ones_like(x), *(((x - end) / fade).clip(0, 1) for end in ends), np.zeros_like(x)]
+    for place, (now, after) in zip(places, pairwise(risen), strict=True):
+        yield place, Shares((now - after)[place], (1 - after)[place])
 
 
 def _shrunk(height: int, width: int, longest: int) -> tuple[int, int]:

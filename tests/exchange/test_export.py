@@ -172,3 +172,21 @@ def rewrite(folder, group, node):
     content = json.loads(path.read_text())
     content["config"][group] = node
     path.write_text(json.dumps(content))
+
+
+def test_a_model_that_restores_whole_pictures_has_no_graphs(command, tmp_path):
+    """Those keep a contract of holes, in which nothing may be seen."""
+    config = CONFIG | {
+        "masks": {"_target_": "inpaint.masks.Full"},
+        "degradation": {"_target_": "inpaint.degradations.GaussianNoise"},
+        "generator": CONFIG["generator"] | {"start": "given"},
+    }
+    generator = ResidualUNet(**SETTINGS, start="given").eval().requires_grad_(False)
+    checkpoint.save_generator(tmp_path / "denoiser.ckpt", generator, config, 7)
+    said = command(export, f"checkpoint={tmp_path / 'denoiser.ckpt'}", "output=out")
+    assert "formats=safetensors: graphs take pictures with holes" in said
+    assert (tmp_path / "out/model.safetensors").is_file() and not (tmp_path / "out/model.onnx").exists()
+    restored = Predictor.load("out")(PICTURE)
+    assert np.array_equal(restored, Predictor.load(tmp_path / "denoiser.ckpt")(PICTURE))
+    refused = command(export, f"checkpoint={tmp_path / 'denoiser.ckpt'}", "output=o", "formats=[onnx]", code=2)
+    assert "formats: graphs take pictures with holes, and this model restores whole ones" in refused

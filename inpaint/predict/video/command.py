@@ -57,6 +57,7 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
     print(line)
     truth = find_truth(Path(cfg.truth), clip) if cfg.truth else None
     predictor, refine, settings = set_up(cfg)
+    predictor.check_holes("video", True)
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
