@@ -7,10 +7,20 @@ Every class is an `nn.Module` without parameters, called as a generator is: ``re
   multiple of them.
 * output and composite: ``(B, 3, H, W)``; outside the mask the composite is the given picture.
 
-`enlarging.py` has the given picture itself, `denoising.py` what takes noise off.
+`enlarging.py` has the given picture itself, `denoising.py` what takes noise off, `deblurring.py` what undoes a
+known blur.
 """
 
+from inpaint.restoration.deblurring import RichardsonLucy, Wiener
 from inpaint.restoration.denoising import NonLocalMeans, TotalVariation, noise_level
 from inpaint.restoration.enlarging import Bicubic, enlarged
 
-__all__ = ["Bicubic", "NonLocalMeans", "TotalVariation", "enlarged", "noise_level"]
+__all__ = [
+    "Bicubic",
+    "NonLocalMeans",
+    "RichardsonLucy",
+    "TotalVariation",
+    "Wiener",
+    "enlarged",
+    "noise_level",
+]

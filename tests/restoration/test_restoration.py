@@ -7,8 +7,8 @@ from PIL import Image
 from skimage.data import astronaut
 
 from inpaint.batch import from_uint8, to_uint8
-from inpaint.degradations import GaussianNoise
-from inpaint.restoration import Bicubic, NonLocalMeans, TotalVariation
+from inpaint.degradations import GaussianBlur, GaussianNoise, MotionBlur
+from inpaint.restoration import Bicubic, NonLocalMeans, RichardsonLucy, TotalVariation, Wiener
 from inpaint.settings import Refused
 
 
@@ -27,14 +27,17 @@ def test_a_picture_of_the_truths_size_is_itself():
     assert torch.equal(Bicubic()(image, torch.ones(2, 1, 8, 9)).output, image)
 
 
+FACE = from_uint8(torch.from_numpy(astronaut()[40:136, 160:256].copy()).permute(2, 0, 1))[None]
+KEY = torch.zeros(1, dtype=torch.int64)
+
+
+def psnr(picture):
+    return -10 * torch.log10((picture.clamp(-1, 1) - FACE).square().mean() / 4).item()
+
+
 @pytest.mark.parametrize(("build", "gain"), [(NonLocalMeans, 5.0), (TotalVariation, 3.0)])
 def test_denoisers_take_noise_off_told_or_not(build, gain):
-    truth = from_uint8(torch.from_numpy(astronaut()[40:136, 160:256].copy()).permute(2, 0, 1))[None]
-    image, mask = GaussianNoise(25.0)(truth, torch.zeros(1, dtype=torch.int64)), torch.ones(1, 1, 96, 96)
-
-    def psnr(picture):
-        return -10 * torch.log10((picture.clamp(-1, 1) - truth).square().mean() / 4).item()
-
+    image, mask = GaussianNoise(25.0)(FACE, KEY), torch.ones(1, 1, 96, 96)
     measured, told = (psnr(method(image, mask).composite) for method in (build(), build(25)))
     assert measured > psnr(image) + gain and measured == pytest.approx(told, abs=0.3)
     assert (build(0)(image, mask).composite - image).abs().max() < 1e-6
@@ -47,3 +50,26 @@ def test_what_is_no_strength_is_refused():
     for wrong in (lambda: NonLocalMeans(-1), lambda: TotalVariation(300), lambda: TotalVariation(25, 0)):
         with pytest.raises(Refused, match=r"^generator\.(sigma|weight): "):
             wrong()
+
+
+@pytest.mark.parametrize("build", [Wiener, RichardsonLucy])
+def test_a_known_blur_is_undone_and_another_is_not(build):
+    mask = torch.ones(1, 1, 96, 96)
+    soft = GaussianNoise(2.0)(GaussianBlur(1.6)(FACE, KEY), KEY)
+    assert psnr(build()(soft, mask).output) > psnr(soft) + 1
+    assert psnr(build(sigma=4.0)(soft, mask).output) < psnr(soft)
+    moved = MotionBlur(5.0, 30.0)(FACE, KEY)
+    right, wrong = (psnr(build(sigma=None, length=5.0, angle=angle)(moved, mask).output) for angle in (30.0, 150.0))
+    assert right > psnr(moved) + 1 and wrong < psnr(moved)
+    half = mask.clone()
+    half[..., :48] = 0
+    assert torch.equal(build()(soft, half).composite[..., :48], soft[..., :48])
+    assert build()(soft[..., :1, :2], mask[..., :1, :2]).output.shape == (1, 3, 1, 2)
+
+
+def test_a_blur_is_one_of_two():
+    for wrong in ({"length": 3.0}, {"sigma": None}, {"sigma": 0}, {"sigma": None, "length": 3.0, "angle": 200}):
+        with pytest.raises(Refused, match=r"^generator\.(sigma|angle)"):
+            Wiener(**wrong)
+    with pytest.raises(Refused, match=r"^generator\.steps"):
+        RichardsonLucy(steps=0)
