@@ -199,6 +199,9 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "generator/residual_unet.yaml": {"width", "levels", "blocks", "shuffle"},
         "generator/context_encoder.yaml": {"width"},
         "generator/srvgg.yaml": {"scale"},
+        "generator/srresnet.yaml": {"scale"},
+        "generator/edsr.yaml": {"scale"},
+        "generator/rrdb.yaml": {"scale"},
         "generator/big_lama.yaml": {"blocks"},
         "generator/mat_small.yaml": {
             *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent"),
@@ -209,6 +212,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "discriminator/soft_mask_patch.yaml": {"sees_mask", "bias"},  # a PatchGAN as AOT-GAN has it
         "discriminator/global_local.yaml": {"size"},
         "discriminator/context_conditional.yaml": {"size"},
+        "discriminator/srgan.yaml": {"size"},
         "discriminator/unet.yaml": {"width", "levels"},
         "adversarial/nonsaturating.yaml": {"weight"},
         "adversarial/hinge.yaml": {"weight"},

@@ -140,6 +140,25 @@ class Charbonnier(_Pixelwise):
         return (difference.square() + self.epsilon**2).sqrt()
 
 
+class PSNR(Term):
+    """The negative peak signal-to-noise ratio of the output, in dB (NAFNet, Chen et al. 2022; HINet 2021).
+
+    ``10 log10(mean squared difference)`` of each picture in [0, 1], averaged over the pictures: each counts alike,
+    however far it is from its truth. 1e-8 is added to the mean, so a picture that is right has -80.
+
+    Args:
+        weight: factor in the generator's total loss (published: 1).
+    """
+
+    def __init__(self, weight: Weight = 1.0) -> None:
+        super().__init__(weight, {"output"})
+
+    def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Scalar float32, not yet multiplied by `weight`."""
+        squares = (outputs.output.float() - batch["image"].float()).square() / 4
+        return 10 * (squares.mean(dim=(1, 2, 3)) + 1e-8).log10().mean()
+
+
 @torch.no_grad()
 def distance_to_known(mask: Tensor) -> Tensor:
     """City-block distance of each pixel to the nearest known one, in pixels: ``(B, 1, H, W)`` to the same, float32.

@@ -255,6 +255,27 @@ class SelfAttention(nn.Module):
         return x + self.gamma * self.out(attended.squeeze(1).mT.unflatten(2, x.shape[-2:]))
 
 
+class ResidualBlock(nn.Module):
+    """``x + norm(conv(relu(norm(conv(x)))))``, 3 x 3 with reflect padding (Johnson et al. 2016).
+
+    Shapes: ``(B, C, h, w)`` to the same.
+    """
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            NORMS[norm](channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            NORMS[norm](channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add to what comes in."""
+        return x + self.inner(x)
+
+
 def picture_decoder(widths: list[int], norm: str = "batch") -> nn.Sequential:
     """What the ResNets of Johnson et al. 2016 end with, as LaMa has it: ``(B, widths[0], h, w)`` to RGB in [0, 1].
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from inpaint.batch import compose
-from inpaint.losses.reconstruction import L1, L2, Charbonnier, distance_to_known
+from inpaint.losses.reconstruction import L1, L2, PSNR, Charbonnier, distance_to_known
 
 LOSSES = [
     (L1, abs),
@@ -146,3 +146,12 @@ def test_half_precision_outputs_are_summed_in_float32(batch, loss):
 def test_a_wrong_choice_names_its_key(loss, wrong, message):
     with pytest.raises(ValueError, match=message):
         loss(**wrong)
+
+
+def test_psnr_is_of_each_picture_in_decibels(batch):
+    """Pictures that are 0.1 and 0.01 of the range off have 20 and 40 dB, whose mean is 30."""
+    off = torch.tensor([0.2, 0.02, 0.2, 0.02]).view(-1, 1, 1, 1)
+    outputs = compose(batch["image"] + off, batch["image"], torch.ones_like(batch["mask"]))
+    assert PSNR()(outputs, batch).item() == pytest.approx(-30, abs=0.01)
+    right = compose(batch["image"], batch["image"], batch["mask"])
+    assert PSNR()(right, batch).item() == pytest.approx(-80)

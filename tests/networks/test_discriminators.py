@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from inpaint import rng
-from inpaint.networks.discriminators import ContextConditional, GlobalLocal, MultiScale, Patch, SNPatch, UNet
+from inpaint.networks.discriminators import SRGAN, ContextConditional, GlobalLocal, MultiScale, Patch, SNPatch, UNet
 
 SMALL = {
     "patch": lambda: Patch(width=4, layers=2),
@@ -15,6 +15,7 @@ SMALL = {
     "context": lambda: ContextConditional(width=4, size=64),
     "hole": lambda: ContextConditional("hole", width=4, size=64),
     "picture": lambda: ContextConditional("picture", width=4, size=64),
+    "srgan": lambda: SRGAN(width=4, size=64, hidden=16),
     "unet": lambda: UNet(width=4, levels=4),
 }
 
@@ -34,6 +35,7 @@ MAPS = {
     "context": [[(1, 1, 1)], [(1, 1, 1)], [(1, 3, 7)]],
     "hole": [[(1, 1, 1)]] * 3,
     "picture": [[(1, 1, 1)], [(1, 1, 1)], [(1, 3, 7)]],
+    "srgan": [[(1, 1, 1)]] * 3,
     "unet": [[(1, 1, 1), (1, 64, 64)], [(1, 1, 1), (1, 72, 72)], [(1, 1, 1), (1, 96, 160)]],
 }
 
@@ -54,6 +56,7 @@ def pictures(batch=2, height=64, width=64):
         (lambda: Patch(sees_mask=False, bias=False), 2_763_777),  # AOT-GAN
         (lambda: Patch(sees_mask=False, bias=False, last_bias=False), 2_763_776),  # EdgeConnect
         (SNPatch, 5_946_816),
+        (SRGAN, 23_565_505),  # of 96 px: 512 channels at 6 x 6 places to 1024, and that to one
         (lambda: ContextConditional("hole"), 2_766_529),
         # 64, 128, 256, 512, 512, 512 on 256 px and 64, 128, 256, 512, 512 on 128 px, both to 512 x 4 x 4, then 1024
         (
@@ -272,6 +275,7 @@ def test_a_pixels_logit_knows_the_pixel_and_the_picture():
         (lambda: MultiScale(scales=0), r"discriminator\.scales"),
         (lambda: SNPatch(layers=1), r"discriminator\.layers"),
         (lambda: GlobalLocal(size=8), r"discriminator\.size"),
+        (lambda: SRGAN(size=8), r"discriminator\.size"),
         (
             lambda: ContextConditional("border"),
             r"discriminator\.sees: give one of context, hole, picture; got 'border'",

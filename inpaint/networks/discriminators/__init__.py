@@ -11,6 +11,7 @@ from inpaint.networks.discriminators.context_conditional import ContextCondition
 from inpaint.networks.discriminators.global_local import GlobalLocal
 from inpaint.networks.discriminators.patch import MultiScale, Patch
 from inpaint.networks.discriminators.sn_patch import SNPatch
+from inpaint.networks.discriminators.srgan import SRGAN
 from inpaint.networks.discriminators.unet import UNet
 
-__all__ = ["ContextConditional", "GlobalLocal", "MultiScale", "Patch", "SNPatch", "UNet"]
+__all__ = ["SRGAN", "ContextConditional", "GlobalLocal", "MultiScale", "Patch", "SNPatch", "UNet"]

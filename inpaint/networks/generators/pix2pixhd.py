@@ -6,27 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import INITS, NORMS, crop, pad_to_multiple, picture_decoder
+from inpaint.networks.layers import INITS, NORMS, ResidualBlock, crop, pad_to_multiple, picture_decoder
 from inpaint.settings import choice, whole_numbers
 
 MOST_CHANNELS = 1024
-
-
-class _ResidualBlock(nn.Module):
-    """``x + norm(conv(relu(norm(conv(x)))))``, 3 x 3 with reflect padding (Johnson et al. 2016)."""
-
-    def __init__(self, channels: int, norm: str) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            NORMS[norm](channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            NORMS[norm](channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.inner(x)
 
 
 class Pix2PixHDGlobal(nn.Module):
@@ -66,7 +49,7 @@ class Pix2PixHDGlobal(nn.Module):
         layers += [NORMS[norm](widths[0]), nn.ReLU(inplace=True)]
         for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, 2, 1), NORMS[norm](after), nn.ReLU(inplace=True)]
-        layers += [_ResidualBlock(widths[-1], norm) for _ in range(blocks)]
+        layers += [ResidualBlock(widths[-1], norm) for _ in range(blocks)]
         self.encoder = nn.Sequential(*layers)
         self.decoder = picture_decoder(widths[::-1], norm)
         INITS[init](self)

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal, _ResidualBlock
+from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal
+from inpaint.networks.layers import ResidualBlock
 
 
 def test_the_published_size():
@@ -29,7 +30,7 @@ def test_initial_weights_are_torchs_or_pix2pixhds():
 
 def test_a_block_against_its_parts():
     torch.manual_seed(0)
-    block = _ResidualBlock(4, "batch")
+    block = ResidualBlock(4, "batch")
     x = torch.randn(3, 4, 6, 5)
     y = x
     for place, last in ((0, False), (3, True)):

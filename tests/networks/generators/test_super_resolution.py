@@ -8,8 +8,9 @@ from inpaint.batch import given, paint
 from inpaint.data.datamodule import PhotosData
 from inpaint.degradations import Resize
 from inpaint.masks import Full
-from inpaint.networks.generators.super_resolution import SRVGG, VDSR
+from inpaint.networks.generators.super_resolution import EDSR, RRDB, SRVGG, VDSR, SRResNet
 from inpaint.restoration import Bicubic
+from inpaint.settings import Refused
 from tests.networks.learning import gain
 
 
@@ -23,7 +24,16 @@ def batch(scale, samples=4):
 
 
 @pytest.mark.parametrize(
-    ("build", "count"), [(VDSR, 665_921), (lambda: SRVGG(4), 621_424), (lambda: SRVGG(4, depth=32), 1_213_296)]
+    ("build", "count"),
+    [
+        (VDSR, 665_921),
+        (SRResNet, 1_549_462),
+        (EDSR, 1_517_571),
+        (lambda: EDSR(width=256, blocks=32, residual=0.1), 43_089_923),
+        (RRDB, 16_697_987),
+        (lambda: SRVGG(4), 621_424),
+        (lambda: SRVGG(4, depth=32), 1_213_296),
+    ],
 )
 def test_parameters_are_those_published(build, count):
     with torch.device("meta"):
@@ -49,6 +59,44 @@ def test_blocks_of_the_large_picture_come_from_one_pixel_of_the_small_one():
     expected = torch.zeros(1, 3, 6, 6)
     expected[:, 1, 1::3, 2::3] = 1
     assert torch.equal(outputs, expected)
+
+
+@pytest.mark.parametrize(
+    ("build", "scales"),
+    [
+        (lambda scale: SRResNet(scale, width=4, blocks=1), (1, 2, 3, 4, 8)),
+        (lambda scale: EDSR(scale, width=4, blocks=1), (1, 2, 3, 4, 8)),
+        (lambda scale: RRDB(scale, width=4, blocks=1, growth=2), (1, 2, 4)),
+    ],
+)
+def test_networks_make_scale_times_the_pixels_and_look_at_all_that_is_given(build, scales):
+    for scale in scales:
+        torch.manual_seed(0)
+        network = build(scale).eval()
+        image = torch.rand(1, 3, 5, 7).requires_grad_()
+        output = network(image, torch.ones(1, 1, 5 * scale, 7 * scale)).output
+        assert output.shape == (1, 3, 5 * scale, 7 * scale)
+        output.sum().backward()
+        assert (image.grad.abs().sum(dim=1) > 0).all()
+    with pytest.raises(Refused, match=r"^generator\.scale: .* got 5"):
+        build(5)
+
+
+def test_edsr_is_the_mean_colour_of_its_photographs_where_it_has_nothing_to_say():
+    network = EDSR(2, width=4, blocks=1)
+    for parameter in network.last.parameters():
+        torch.nn.init.zeros_(parameter)
+    output = network(torch.rand(1, 3, 2, 2), torch.ones(1, 1, 4, 4)).output
+    assert ((output[0, :, 0, 0] + 1) / 2).tolist() == pytest.approx([0.4488, 0.4371, 0.4040], abs=1e-6)
+
+
+def test_blocks_of_esrgan_add_a_fifth_of_what_they_make():
+    """Inner blocks that make nothing leave the sum of three inputs: x + 0.2 x, as each dense block passes x on."""
+    network = RRDB(4, width=4, blocks=1, growth=2)
+    for parameter in network.body[0].parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.rand(1, 4, 3, 3)
+    assert torch.allclose(network.body[0](x), 1.2 * x)
 
 
 def test_vdsr_changes_luma_alone():
