@@ -74,6 +74,11 @@ class Augmentation:
         turn = min(self.rotate, math.pi / 4)
         self.spread = (math.cos(turn) + math.sin(turn)) * (1 + self.lean)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a crop has pixels of the picture as they are, at most mirrored."""
+        return self.zoom == (1, 1) and not (self.rotate or self.lean or self.perspective)
+
     def tile(self, crop: int) -> int:
         """Side of the tile that holds the largest window of a crop, in pixels."""
         return math.ceil(round(crop * self.zoom[1]) * self.spread)
@@ -82,15 +87,16 @@ class Augmentation:
         """One window of each tile.
 
         Args:
-            tiles: uint8 ``(B, 3 or 4, tile, tile)``: RGB, and a mask of 0 and 1 if there is one.
+            tiles: uint8 ``(B, C, tile, tile)``: RGB, RGB of a degraded picture and a mask of 0 and 1, as far as there
+                are such.
             extent: int64 ``(B, 2)``, height and width of the part of each tile that holds picture, at least `crop`.
             keys: int64 ``(B,)``.
             crop: pixels a side that a window of zoom 1 shows.
             side: of the result in pixels; `crop`, or less early in a resolution ramp.
 
         Returns:
-            Crops, float32 ``(B, 3, side, side)`` in [-1, 1], and their masks, still exactly 0 or 1, float32
-            ``(B, 1, side, side)``, or ``(B, 0, side, side)`` without.
+            Crops, float32 ``(B, 3 or 6, side, side)`` in [-1, 1], and their masks, still exactly 0 or 1, float32
+            ``(B, 1, side, side)``, or ``(B, 0, side, side)`` without. Of six channels, colours stay as they are.
         """
         # A window of more than 1.5 times the result's pixels is sampled finer and averaged, or fine detail would alias.
         finer = max(1, round(crop * self.zoom[1] / side / 1.5))
@@ -98,10 +104,13 @@ class Augmentation:
         # grid_sample's coordinates: -1 and 1 are the outer edges of the outermost pixels.
         columns, rows = ((2 * places + 1) / tile - 1 for places in self._sources(extent, keys, crop, points))
         grid = torch.stack([columns.expand(-1, points, points), rows.expand(-1, points, points)], dim=-1)
-        image = F.grid_sample(tiles[:, :3].float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        colours = tiles.shape[1] // 3 * 3
+        image = F.grid_sample(
+            tiles[:, :colours].float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
         image = F.avg_pool2d(image, finer) if finer > 1 else image
         image = self._recolour(image.div_(127.5).sub_(1), keys)
-        mask = tiles[:, 3:].float()
+        mask = tiles[:, colours:].float()
         if not mask.shape[1]:
             return image, mask.new_zeros(len(mask), 0, side, side)
         middle = grid[:, finer // 2 :: finer, finer // 2 :: finer]

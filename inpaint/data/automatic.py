@@ -7,7 +7,8 @@ from typing import Final
 
 import torch
 
-from inpaint.data.sources import Source, Split, say
+from inpaint.data.sources import Source, say
+from inpaint.data.splits import Split
 from inpaint.pictures.reading import BadImage
 
 AUTO: Final = "auto"

@@ -14,17 +14,18 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from inpaint import rng
-from inpaint.batch import Batch, from_uint8
+from inpaint.batch import Batch
 from inpaint.data import automatic
 from inpaint.data.augmentation import Augmentation, checked_ramp
 from inpaint.data.automatic import AUTO
-from inpaint.data.degraded import check_scale, degraded
+from inpaint.data.degraded import apart, check_pairs, check_scale, degraded
 from inpaint.data.foreign import check_source
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
-from inpaint.data.paired import check_masks
+from inpaint.data.paired import check_drawn, check_masks
 from inpaint.data.shards import Shards
-from inpaint.data.sources import Folder, Photos, Source, Split, say
+from inpaint.data.sources import Folder, Photos, Source, say
+from inpaint.data.splits import Split
 from inpaint.data.store import SHARE, is_kept
 from inpaint.data.tiles import Tiles
 from inpaint.degradations import Degradation
@@ -34,7 +35,6 @@ from inpaint.settings import Refused, choice, whole
 
 PATIENCE = 600  # seconds without a batch after which workers are given up; torch notices at once when one dies
 CACHED = 2**20  # numbers that a CPU works on at a time
-MOST_VALIDATED = 1 << 24  # crops; their order is a list
 
 
 class InpaintingData(L.LightningDataModule):
@@ -103,16 +103,13 @@ class InpaintingData(L.LightningDataModule):
         choice("data.on_small_image", on_small_image, ("raise", "skip"))
         if not (isinstance(max_bad_fraction, int | float) and 0 <= max_bad_fraction < 1):
             raise Refused(f"data.max_bad_fraction: {max_bad_fraction!r} is not at least 0 and less than 1")
-        if masks is None and not source.masked:
-            raise Refused("masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)")
-        if masks is not None and source.masked:
-            say("masks: drawn, not those that the photographs come with; masks=paired takes those")
+        check_drawn(masks, source)
         self.source, self.masks, self.validation_masks = source, masks, validation_masks or masks
         self.degradation = degradation
-        if degradation is not None:
-            check_scale(degradation.scale, crop, ramp, (self.masks, self.validation_masks))
+        check_scale(degradation, crop, ramp, (self.masks, self.validation_masks))
         self.crops_per_image, self.validation_crops = crops_per_image, validation_crops
         self.crop, self.augmentation, self.ramp = crop, augmentation or Augmentation(), checked_ramp(ramp, crop)
+        check_pairs(degradation, source, self.augmentation, ramp)
         self.batch_size, self.workers, self.cache, self.seed = batch_size, workers, cache, seed
         self.checked: set[Split] = set()
         left_out = max_bad_fraction if on_bad_image == "skip" else None, on_small_image == "skip"
@@ -138,19 +135,13 @@ class InpaintingData(L.LightningDataModule):
             if split not in self.checked:
                 self.checked.add(split)
                 sizes = self.tiles[split].check()
-                if is_kept(self.cache, split, sizes, channels=3 + self.source.masked):
+                if is_kept(self.cache, split, sizes, self.tiles[split].channels):
                     assert sizes is not None
                     self.tiles[split].keep(sizes)
                 if (self.masks if split == "train" else self.validation_masks) is None:
                     check_masks(self.tiles[split], self.source.mask_reader.polarity)
         ranks = self.trainer.world_size if self.trainer is not None else 1
-        if (crops := len(self.tiles["validation"])) < ranks:
-            raise Refused(
-                f"data.validation_crops: {crops} validation crops are fewer than the {ranks} devices; raise it, or let "
-                "more photographs validate"
-            )
-        if crops > MOST_VALIDATED:
-            raise Refused(f"data.validation_crops: {crops} crops in all are more than {MOST_VALIDATED}; lower it")
+        self.tiles["validation"].check_number(ranks)
         if stage == "fit" and len(self.train_dataloader()) == 0:
             raise Refused(
                 f"data.batch_size: an epoch has {len(self.tiles['train'])} crops, fewer than one batch of "
@@ -249,15 +240,17 @@ class InpaintingData(L.LightningDataModule):
         tile = batch["tile"] if "tile" in batch else tiles.cut(batch["photograph"], batch["place"], extent)
         masks, side = self.validation_masks, self.crop
         if extent is None:
-            image, mask = from_uint8(tile[:, :3]), tile[:, 3:].float()
+            image, companion, mask = apart(tile)
         else:
             masks, side = self.masks, self._side()
-            image, mask = self._cropped(tile, extent, rng.fold(keys, "crop"), side)
+            pictures, mask = self._cropped(tile, extent, rng.fold(keys, "crop"), side)
+            image, companion = pictures[:, :3], pictures[:, 3:]
         if masks is not None:
             mask = masks(self.mask_keys(batch), (side, side))
         made = Batch(image=image, mask=mask, index=batch["index"])
         if self.degradation is not None:
-            made["given"] = degraded(self.degradation, image, mask, rng.fold(keys, "degradation"), masks)
+            keys = rng.fold(keys, "degradation")
+            made["given"] = degraded(self.degradation, image, companion, mask, keys, masks)
         for name in ("label", "caption"):
             if name in batch:
                 made[name] = batch[name]
@@ -273,7 +266,7 @@ class InpaintingData(L.LightningDataModule):
         return rng.fold(batch["key"], "mask")
 
     def _cropped(self, tile: Tensor, extent: Tensor, keys: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """Training crops and their masks, if they have some."""
+        """Training crops, with degraded ones behind their colours, and their masks, as far as they have some."""
         # A CPU makes a few at a time: what is made on the way stays in its caches and need not be allocated anew.
         many = max(1, CACHED // tile[0].numel()) if tile.device.type == "cpu" else len(tile)
         made = [
@@ -309,8 +302,8 @@ class FolderData(InpaintingData):
 
     Args:
         masks: as there.
-        root, train, validation, masks_root, mask_threshold, label, caption, resize, mask_channel,
-            mask_polarity: as in `sources.Folder`.
+        root, train, validation, masks_root, mask_threshold, label, caption, resize, mask_channel, mask_polarity,
+            given_root, folds, fold: as in `sources.Folder`.
         settings: as there.
     """
 
@@ -327,10 +320,13 @@ class FolderData(InpaintingData):
         resize: int | None = None,
         mask_channel: str = "auto",
         mask_polarity: Polarity | None = None,
+        given_root: str | None = None,
+        folds: int | None = None,
+        fold: int = 0,
         **settings: Any,
     ) -> None:
-        of_masks = (mask_channel, mask_polarity)
-        source = Folder(root, train, validation, masks_root, mask_threshold, label, caption, resize, *of_masks)
+        read = (masks_root, mask_threshold, label, caption, resize, mask_channel, mask_polarity, given_root)
+        source = Folder(root, train, validation, *read, folds, fold)
         super().__init__(source, masks, **settings)
 
 

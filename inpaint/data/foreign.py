@@ -6,7 +6,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from inpaint.data.sources import Source, Split
+from inpaint.data.sources import Source
+from inpaint.data.splits import Split
 from inpaint.pictures.reading import BadImage
 from inpaint.settings import Refused
 

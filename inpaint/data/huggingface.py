@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
-from inpaint.data.sources import Picture, Split, check_share, mask_reader, place, read_picture
+from inpaint.data.sources import Picture, mask_reader, read_picture
+from inpaint.data.splits import Split, by_share
 from inpaint.files.folder import inside
 from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.pictures.pairing import find_images
@@ -96,12 +97,8 @@ class HuggingFace:
         self.tables = {part: self._checked(part, sets[part]) for part in dict.fromkeys(self.part.values())}
         self.rows: dict[Split, Any] = {split: range(len(self.tables[part])) for split, part in self.part.items()}
         if not isinstance(validation, str):
-            shares = [place(self._name(train, row)) for row in self.rows["train"]]
-            self.rows = {
-                "train": [row for row, share in enumerate(shares) if share >= validation],
-                "validation": [row for row, share in enumerate(shares) if share < validation],
-            }
-            check_share(validation, self.rows, str(self.root))
+            names = [self._name(train, row) for row in self.rows["train"]]
+            self.rows = {**by_share(names, validation, str(self.root))}
 
     def _temporary(self) -> str:
         folder = tempfile.mkdtemp(prefix="inpaint-datasets-")

@@ -84,6 +84,8 @@ def write_shards(folder: Path, splits: Sequence[Tiles], largest: int = LARGEST) 
         Refused: `folder` cannot be written, or more photographs than allowed cannot be read.
     """
     new_shards(folder)
+    if any(tiles.given_scale for tiles in splits):
+        raise Refused("shards: hold no degraded pictures beside their truths; leave data.given_root out")
     scratch = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(8)}")
     try:
         scratch.mkdir()

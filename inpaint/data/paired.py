@@ -6,13 +6,27 @@ from itertools import islice
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from inpaint.data.sources import say
+from inpaint.data.sources import Source, say
 from inpaint.data.tiles import Tiles
+from inpaint.masks import Masks
 from inpaint.pictures.mask_files import Polarity, check_shares
+from inpaint.settings import Refused
 
 LOOKED_AT = 64  # masks, evenly spread over a split, whose mean share stands for all
 
 warn = rank_zero_only(logging.getLogger("inpaint.data").warning)
+
+
+def check_drawn(masks: Masks | None, source: Source) -> None:
+    """Whether the holes are drawn or come with the photographs, and where both could be, which it is.
+
+    Raises:
+        Refused: neither.
+    """
+    if masks is None and not source.masked:
+        raise Refused("masks: masks=paired needs photographs that come with masks (data.masks_root=DIR)")
+    if masks is not None and source.masked:
+        say("masks: drawn, not those that the photographs come with; masks=paired takes those")
 
 
 def check_masks(tiles: Tiles, polarity: Polarity | None) -> None:

@@ -9,7 +9,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from inpaint.data.sources import Picture, Split, mask_reader, read_picture, say
+from inpaint.data.sources import Picture, mask_reader, read_picture, say
+from inpaint.data.splits import Split
 from inpaint.data.tar import Reader, Sample
 from inpaint.files.untrusted import parse_json, read_json
 from inpaint.files.writing import write_json

@@ -1,6 +1,5 @@
 """Where photographs come from. A source names its pictures, splits them **by picture**, and reads one at a time."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,16 +11,16 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from inpaint.data.companions import Companions
 from inpaint.data.headers import Headers
 from inpaint.data.lists import read_list
+from inpaint.data.splits import Split, by_fold, by_share
 from inpaint.files.untrusted import read_text
 from inpaint.pictures.mask_files import MaskReader, Polarity, Threshold
-from inpaint.pictures.names import composed
 from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.pictures.reading import BadImage, File, fit, paired_size, read_image
 from inpaint.settings import Refused, listed
 
-Split = Literal["train", "validation"]
 say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen for the user, and why
 
 
@@ -30,12 +29,14 @@ class Picture(TypedDict):
 
     image: uint8 ``(3, H, W)`` RGB, upright, after `resize`.
     mask: uint8 ``(1, H, W)``, exactly 0 or 1, 1 = hole, where the source pairs masks with its pictures.
+    given: uint8 ``(3, H / scale, W / scale)``, the same picture degraded, where the source has such.
     label: number of its class; all pictures of a source have one, or none has.
     caption: a text about it; all or none.
     """
 
     image: Tensor
     mask: NotRequired[Tensor]
+    given: NotRequired[Tensor]
     label: NotRequired[int]
     caption: NotRequired[str]
 
@@ -92,12 +93,6 @@ def read_picture(file: File, mask: File | None, reader: MaskReader, resize: int 
     return picture
 
 
-def place(name: str) -> float:
-    """A number in [0, 1) that only the name decides: below the share of the validation split, it validates."""
-    name = composed(name)
-    return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
-
-
 def mask_reader(
     resize: int | None, threshold: Threshold, channel: str, polarity: Polarity | None, masks_key: str | None
 ) -> MaskReader:
@@ -121,23 +116,6 @@ def mask_reader(
         changed = next(name for name, value in settings.items() if value is not None)
         raise Refused(f"data.mask_{changed}: there are no masks; give data.{masks_key} too")
     return reader
-
-
-def check_share(share: float, names: dict[Split, list], what: str) -> None:
-    """Refuse a share of the pictures that leaves one side without any.
-
-    Raises:
-        Refused: with the counts.
-    """
-    if not 0 < share < 1:
-        raise Refused(f"data.validation: {share} is not between 0 and 1")
-    for split, chosen in names.items():
-        if not chosen:
-            total = sum(map(len, names.values()))
-            raise Refused(
-                f"data.validation: {share} of the {total} pictures in {what} leaves none for {split}; "
-                "give more pictures or another share"
-            )
 
 
 class Photos:
@@ -227,6 +205,13 @@ class Folder:
         resize: the shorter side is shrunk to this many pixels on reading; None reads pictures as they are.
         mask_channel: what of a mask file is the mask, as in `mask_files.MaskReader`, and `mask_polarity`.
         mask_polarity: see there.
+        given_root: a folder with each picture degraded, under the same relative name; of the same size, or all a whole
+            number of times smaller.
+        folds: for cross-validation, so many parts by a hash of the names, of which one validates in place of a share.
+        fold: which, from 0 up.
+
+    Attributes:
+        given_scale: how many times fewer pixels a side those have; 0 without them.
 
     Raises:
         Refused: something is missing, contradictory, empty, on both sides of the split, or leads out of the folder;
@@ -245,6 +230,9 @@ class Folder:
         resize: int | None = None,
         mask_channel: str = "auto",
         mask_polarity: Polarity | None = None,
+        given_root: str | None = None,
+        folds: int | None = None,
+        fold: int = 0,
     ) -> None:
         self.root, self.resize, self.masked = Path(root), resize, masks_root is not None
         self.headers = Headers(self.root)
@@ -252,8 +240,19 @@ class Folder:
         self.mask_reader = mask_reader(resize, mask_threshold, mask_channel, mask_polarity, no_masks)
         if train is None and isinstance(validation, str):
             raise Refused(f"data.train: {validation} validates; name a sub-folder or list of those that train, too")
+        if folds is not None and isinstance(validation, str):
+            raise Refused(f"data.folds: {validation} validates; leave data.validation out, as each fold does in turn")
+        if folds is None and fold != 0:
+            raise Refused(f"data.fold: {fold} is one of data.folds, which are not given; give data.folds=5, for one")
 
-        found = [path.relative_to(self.root).as_posix() for path in find_images(self.root, "data.root")]
+        images, self.companions = find_images(self.root, "data.root"), None
+        if given_root is not None:
+            if resize is not None:
+                raise Refused("data.resize: shrinks the truths and not what is given with them; leave it out")
+            self.companions = Companions(images, self.root, Path(given_root), self.headers.size)
+            images = self.companions.truths
+        self.given_scale = self.companions.scale if self.companions is not None else 0
+        found = [path.relative_to(self.root).as_posix() for path in images]
         chosen, inside = self._select(found, "train", train)
         self.names: dict[Split, list[str]] = {"train": chosen, "validation": []}
         bases: dict[Split, str] = {"train": inside, "validation": inside}
@@ -270,10 +269,8 @@ class Folder:
             self.names = {split: [n for n in names for _ in masks.get(n, ())] for split, names in self.names.items()}
         if not isinstance(validation, str):
             every = self.names["train"]
-            validates = {name for name in every if place(name) < validation}
-            self.names["validation"] = [name for name in every if name in validates]
-            self.names["train"] = [name for name in every if name not in validates]
-            check_share(validation, self.names, str(self.root))
+            shared = by_share(every, validation, root) if folds is None else by_fold(every, folds, fold, root)
+            self.names = {split: [every[row] for row in rows] for split, rows in shared.items()}
         self.masks = {split: _in_turn(names, masks) for split, names in self.names.items()}
 
         self.classes, self.labels = self._classes(label, bases)
@@ -338,6 +335,8 @@ class Folder:
         file = self.root / self.names[split][row]
         mask = self.masks[split][row] if self.masked else None
         height, width = fit(paired_size(file, mask, self.headers.size), self.resize)
+        if self.companions is not None:
+            self.companions.check(file, (height, width))
         return height, width
 
     def read(self, split: Split, row: int) -> Picture:
@@ -349,6 +348,8 @@ class Folder:
         name = self.names[split][row]
         mask = self.masks[split][row] if self.masked else None
         picture = read_picture(self.root / name, mask, self.mask_reader, self.resize)
+        if self.companions is not None:
+            picture["given"] = self.companions.read(self.root / name, picture["image"].shape[1:])
         if self.labels:
             picture["label"] = self.labels[split][row]
         if self.caption is not None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from inpaint import rng
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.leaves import dead_leaves
-from inpaint.data.sources import Folder, Picture, Split, say
+from inpaint.data.sources import Folder, Picture, say
+from inpaint.data.splits import Split
 from inpaint.masks import Masks
 from inpaint.pictures.mask_files import MaskReader
 from inpaint.pictures.reading import image_size, read_image

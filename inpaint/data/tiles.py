@@ -8,17 +8,21 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from inpaint import rng
-from inpaint.data.sources import Folder, Picture, Source, Split, say
+from inpaint.data.sources import Folder, Picture, Source, say
+from inpaint.data.splits import Split
 from inpaint.data.store import Store
 from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
 from inpaint.settings import Refused
 
+MOST_VALIDATED = 1 << 24  # crops; their order is a list
+
 
 class Tiles(Dataset):
     """`per_image` uint8 tiles ``(C, tile, tile)`` of each photograph of a split.
 
-    Row `index` comes from photograph ``index // per_image``; the fourth channel, where there is one, is its mask. A
+    Row `index` comes from photograph ``index // per_image``. Its channels are RGB, RGB of the degraded picture that it
+    comes with, in which a pixel is a square of several where it has fewer, and its mask, as far as there are such. A
     training tile has room for the crop to move in; where the photograph is smaller than that, it fills the upper left
     part and `extent` says how much. A validation tile is the crop itself.
 
@@ -46,6 +50,8 @@ class Tiles(Dataset):
         skip_small: bool = False,
     ) -> None:
         self.source, self.split, self.per_image, self.tile, self.crop = source, split, per_image, tile, crop
+        self.given_scale: int = getattr(source, "given_scale", 0)
+        self.channels = (6 if self.given_scale else 3) + source.masked
         self.seed, self.max_bad_fraction, self.skip_small = seed, max_bad_fraction, skip_small
         self.count = source.count(split)
         self.bad: dict[int, str] = {}  # photographs that cannot be used, and why
@@ -94,6 +100,20 @@ class Tiles(Dataset):
             self.small.add(row)
             shape = f"{size[0]}x{size[1]}"
             raise BadImage(f"{self.source.name(self.split, row)} ({shape}) is smaller than data.crop={self.crop}")
+
+    def check_number(self, ranks: int) -> None:
+        """Whether there are as many crops to validate on as devices, and no more than a list can order.
+
+        Raises:
+            Refused: there are not.
+        """
+        if (crops := len(self)) < ranks:
+            raise Refused(
+                f"data.validation_crops: {crops} validation crops are fewer than the {ranks} devices; raise it, or let "
+                "more photographs validate"
+            )
+        if crops > MOST_VALIDATED:
+            raise Refused(f"data.validation_crops: {crops} crops in all are more than {MOST_VALIDATED}; lower it")
 
     def skip(self, bad: dict[int, str]) -> None:
         """Leave photographs out.
@@ -147,7 +167,7 @@ class Tiles(Dataset):
             Refused: it cannot be read, and no more of them may be left out.
         """
         if self.store is not None:
-            return float(self.store.picture(self.usable(row))[3].float().mean())
+            return float(self.store.picture(self.usable(row))[-1].float().mean())
         return float(self.read(row)[1]["mask"].float().mean())
 
     def keep(self, sizes: list[tuple[int, int]]) -> None:
@@ -159,7 +179,7 @@ class Tiles(Dataset):
                 raise BadImage(f"{self.source.name(self.split, row)}: has changed since its header was read")
             return _pixels(picture), _extras(picture)
 
-        self.store = Store(sizes, 3 + self.source.masked, read, f"reading ({self.split})", left_out=self.bad)
+        self.store = Store(sizes, self.channels, read, f"reading ({self.split})", left_out=self.bad)
         self.skip(self.store.broken)
 
     def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
@@ -188,6 +208,8 @@ class Tiles(Dataset):
             pixels, sample = _pixels(picture), _extras(picture)
         height, width = (min(side, self.tile) for side in pixels.shape[-2:])
         top, left = int(y * (pixels.shape[-2] - height + 1)), int(x * (pixels.shape[-1] - width + 1))
+        if self.given_scale > 1:  # at the corner of a given pixel
+            top, left = top - top % self.given_scale, left - left % self.given_scale
         sample["photograph"] = taken
         if self.split == "train":
             sample["extent"] = torch.tensor([height, width])
@@ -207,8 +229,14 @@ class Tiles(Dataset):
 
 
 def _pixels(picture: Picture) -> Tensor:
-    """Image and mask, if there is one, as channels: uint8 ``(3 or 4, H, W)``."""
-    return torch.cat([picture["image"], picture["mask"]]) if "mask" in picture else picture["image"]
+    """Image, degraded image and mask, as far as there are such, as channels: uint8 ``(C, H, W)``."""
+    channels = [picture["image"]]
+    if "given" in picture:
+        scale = picture["image"].shape[1] // picture["given"].shape[1]
+        channels.append(picture["given"].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+    if "mask" in picture:
+        channels.append(picture["mask"])
+    return torch.cat(channels) if len(channels) > 1 else channels[0]
 
 
 def _extras(picture: Picture) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from inpaint.degradations.combine import OneOf, Sequence
 from inpaint.degradations.compression import Jpeg
 from inpaint.degradations.kind import Degradation
 from inpaint.degradations.noise import GaussianNoise, PoissonNoise, SaltAndPepper, SpeckleNoise
+from inpaint.degradations.paired import Paired
 from inpaint.degradations.resampling import Resample, Resize
 from inpaint.degradations.synthetic import BSRGAN, RealESRGAN
 from inpaint.degradations.tone import Fading, Grey, PaintedHoles
@@ -32,6 +33,7 @@ __all__ = [
     "MotionBlur",
     "OneOf",
     "PaintedHoles",
+    "Paired",
     "PoissonNoise",
     "RealESRGAN",
     "Resample",

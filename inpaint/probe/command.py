@@ -129,7 +129,7 @@ def read_pictures(data: "InpaintingData") -> Pictures:
     """
     import torch
 
-    from inpaint.data.sources import Split
+    from inpaint.data.splits import Split
     from inpaint.pictures.reading import BadImage
     from inpaint.probe.features import centre_square
     from inpaint.progress import in_threads

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint.data.sources import Folder, Photos, place
+from inpaint.data.sources import Folder, Photos
+from inpaint.data.splits import place
 from inpaint.pictures.reading import BadImage
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from inpaint.compare.runs import read
-from inpaint.data.sources import place
+from inpaint.data.splits import place
 from inpaint.files.untrusted import read_json, read_table
 from tests.conftest import smooth_picture
 from tests.reliability.commands import SMALL, run
