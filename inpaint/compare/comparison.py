@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from inpaint.compare.choices import Choice, choices, choices_made
 from inpaint.compare.configs import Settings, differences, shortest, without_storage
+from inpaint.compare.folds import pooled
 from inpaint.compare.paired import paired_differences
 from inpaint.compare.runs import Run, expand, read
 from inpaint.evaluation.intervals import ALL, TIMES, Difference, said_of_intervals
@@ -194,30 +195,31 @@ def compare(
         Refused: there is no finished run, no such figure, or no report of a study.
     """
     preferences = _read_study(study) if study else None
-    runs, fills, left_out = _read_all(list(paths))
+    runs, fills, left_out, notes = _read_all(list(paths))
     known = (*COLUMNS, *COUNTS)  # with the runs' own figures, once they are read
     if sort not in known:
         raise Refused(f"--sort: {sort} is none of {', '.join(known)}")
     entries = _entries(group_by_seed(runs) if seeds == "average" else [[run] for run in runs])
     blocks = _blocks(entries, fills, sort)
-    return Report(blocks, left_out, sort, preferences, _careful(blocks))
+    return Report(blocks, left_out, sort, preferences, notes + _careful(blocks))
 
 
-def _read_all(paths: Sequence[str | Path]) -> tuple[list[Run], list[Run], list[str]]:
-    """What is compared, the fills that stand beside it, and a line about each thing that is left out."""
+def _read_all(paths: Sequence[str | Path]) -> tuple[list[Run], list[Run], list[str], list[str]]:
+    """What is compared, the fills that stand beside it, a line about each thing that is left out, and notes."""
     folders, left_out = expand(paths)
-    runs: list[Run] = []
-    fills: list[Run] = []
+    measured: list[list[Run]] = []
     unfinished = []
     for folder in track(folders, "reading", "folders"):
         if not (folder / "results.csv").is_file():
             unfinished.append(folder)
             continue
         try:
-            found = read(folder)
+            measured.append(read(folder))
         except Refused as error:
             left_out.append(f"{folder}: {error}")
-            continue
+    measured, notes = pooled(measured)
+    runs, fills = [], []
+    for found in measured:
         own = 1 if found[0].trained else len(found)
         runs += found[:own]
         fills += found[own:]
@@ -225,7 +227,7 @@ def _read_all(paths: Sequence[str | Path]) -> tuple[list[Run], list[Run], list[s
         left_out.append(f"unfinished (no results.csv): {', '.join(map(str, unfinished))}")
     if not runs:
         raise Refused("; ".join([f"no finished run in {', '.join(map(str, paths))}", *left_out]))
-    return runs, fills, left_out
+    return runs, fills, left_out, notes
 
 
 def _blocks(entries: Sequence[Entry], fills: Sequence[Run], sort: str) -> list[Block]:
