@@ -4,6 +4,7 @@ import importlib
 import inspect
 import itertools
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -155,6 +156,7 @@ def test_every_option_composes_builds_and_trains(
         "data=huggingface": [f"data.path={photo_folder}", "data.validation=0.4"],
         "data=shards": [f"data.train={photo_shard}", f"data.validation={photo_shard.replace('train', 'validation')}"],
         "masks=paired": ["data=folder", *folder, f"data.masks_root={paired_masks(photo_folder, tmp_path / 'holes')}"],
+        "degradation=paired": ["data=folder", *folder, f"data.given_root={shutil.copytree(photo_folder, 'given')}"],
         "masks=files": [f"masks.root={mask_folder}"],
         "masks=objects": [f"masks.annotations={mask_folder}"],
     }
