@@ -6,10 +6,12 @@ the number of ranks, or whether the run was interrupted.
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import accumulate
 from typing import Any
 
@@ -198,7 +200,12 @@ class ResumableLoader(DataLoader):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         self.handed_out = self.batches.skip
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        while True:
+            with handing_over() if self.num_workers else nullcontext():
+                batch = next(batches, None)
+            if batch is None:
+                break
             self.handed_out += 1
             yield batch
         self.handed_out = 0
@@ -225,6 +232,50 @@ class ResumableLoader(DataLoader):
                     "data, batch size and number of devices"
                 )
         self.batches.skip = state["handed_out"]
+
+
+@contextmanager
+def deaths() -> Iterator[None]:
+    """What torch raises where a worker has died or has no memory to hand batches over in, told in a line.
+
+    Torch learns of a death by a signal, so its error may be raised anywhere, not only where a batch is waited for.
+
+    Raises:
+        Refused: in place of torch's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if any(sign in str(error) for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
+            raise Refused(
+                "data.workers: /dev/shm, the memory that they share with this process, is too small; data.workers=0 "
+                "needs none (in Docker, --shm-size=8g makes it larger)"
+            ) from error
+        if death := re.match(r"DataLoader worker .*(exited unexpectedly|is killed by signal: \w+)", str(error)):
+            # One that dies while it hands a batch over has only exited, whatever ended it.
+            raise Refused(
+                f"data.workers: one {death[1]}, as in a /dev/shm that is too small (in Docker, --shm-size=8g makes it "
+                "larger), or out of memory; data.workers=0 needs less of both"
+            ) from error
+        raise
+
+
+@contextmanager
+def handing_over() -> Iterator[None]:
+    """`deaths` where a batch is waited for. The system closes the sockets of a process before that counts as dead, so a
+    connection that breaks is the first that is heard of a worker's death.
+
+    Raises:
+        Refused: in place of the connection's error; what a worker raised itself while it read stays as it is.
+    """
+    with deaths():
+        try:
+            yield
+        except (OSError, EOFError) as error:
+            broken = isinstance(error, ConnectionError | EOFError | FileNotFoundError) or error.errno is None
+            if not broken or re.match(r"Caught \w+ in DataLoader worker", str(error)):
+                raise
+            raise RuntimeError(f"DataLoader worker exited unexpectedly ({type(error).__name__}: {error})") from error
 
 
 def shelter(worker: int) -> None:

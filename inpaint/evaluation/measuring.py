@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inpaint import rng
 from inpaint.batch import Batch, Outputs, compose, finite, paint, scale, to_uint8
 from inpaint.data.datamodule import InpaintingData
+from inpaint.data.loader import deaths
 from inpaint.evaluation.intervals import SetFigure
 from inpaint.evaluation.shown import Shown
 from inpaint.masks.frozen import Crop, Frozen, described
@@ -106,6 +107,7 @@ class ValidationCrops:
     photograph = name
 
 
+@deaths()
 def evaluate(
     methods: Mapping[str, nn.Module | None],
     pictures: Pictures,

@@ -1,7 +1,6 @@
 """What comes before the first update and after the last: ranks that can be started, and that all end."""
 
 import logging
-import re
 import subprocess
 import time
 import warnings
@@ -14,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from inpaint.data.loader import deaths
 from inpaint.settings import Refused
 from inpaint.training import seams
 
@@ -49,30 +49,16 @@ def end_other_ranks(trainer: L.Trainer) -> None:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What Lightning itself refuses, and a memory of readers that is too small, told in a line.
+    """What Lightning itself refuses, and a worker that died, told in a line.
 
     Raises:
-        Refused: in place of Lightning's error, or of that of a reader that the system ended.
+        Refused: in place of Lightning's error, or of torch's.
     """
     try:
-        yield
+        with deaths():
+            yield
     except MisconfigurationException as error:
         raise Refused(f"trainer: {' '.join(str(error).split())}") from error
-    except RuntimeError as error:
-        if any(sign in str(error) for sign in ("out of shared memory", "unable to write to file </torch", "Bus error")):
-            raise Refused(
-                "data.workers: /dev/shm, the memory that they share with this process, is too small; data.workers=0 "
-                "needs none (in Docker, --shm-size=8g makes it larger)"
-            ) from error
-        if (
-            ended := re.match(r"DataLoader worker .*(exited unexpectedly|is killed by signal: \w+)", str(error))
-        ) is not None:
-            # One that dies while it hands a batch over has only exited, whatever ended it.
-            raise Refused(
-                f"data.workers: one {ended[1]}, as in a /dev/shm that is too small (in Docker, --shm-size=8g makes it "
-                "larger), or out of memory; data.workers=0 needs less of both"
-            ) from error
-        raise
 
 
 def why_it_ended(trainer: L.Trainer, updates: int) -> str | None:

@@ -1,11 +1,13 @@
 from collections import Counter
 from itertools import pairwise
+from multiprocessing import resource_sharer
 
 import pytest
 from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch.utils.data import Dataset
 
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches
+from inpaint.settings import Refused
 
 
 class Rows(Dataset):
@@ -76,6 +78,54 @@ def test_goes_on_at_the_next_batch(workers, stop):
 def test_another_epoch_length_is_refused():
     with pytest.raises(ValueError, match=r"resume: an epoch had 7 batches .* has 6 now"):
         loader().load_state_dict({"handed_out": 2, "batches": 7})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(104, "Connection reset by peer"),
+        ConnectionRefusedError(111, "Connection refused"),
+        FileNotFoundError(2, "No such file or directory"),
+        EOFError(),
+        OSError("got end of file during message"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_worker_that_dies_while_it_hands_a_batch_over(error, monkeypatch):
+    """The connection breaks while the system does not count the worker as dead yet; here it is told so, and lives."""
+
+    def detach(shared):
+        raise error
+
+    monkeypatch.setattr(resource_sharer.DupFd, "detach", detach)
+    with pytest.raises(Refused, match=r"^data\.workers: one exited unexpectedly, .*; data\.workers=0 needs less"):
+        next(iter(loader(workers=1)))
+
+
+class Unreadable(Rows):
+    def __init__(self, error):
+        self.error = error
+
+    def __getitem__(self, row):
+        raise self.error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("error", [FileNotFoundError("no photograph"), EOFError("cut short")])
+def test_what_cannot_be_read_is_no_death(error, workers):
+    """Also where a worker reads, whose errors torch raises again in this process."""
+    made = ResumableLoader(Unreadable(error), KeyedSampler(20, seed=1, shuffle=True), 3, num_workers=workers)
+    with pytest.raises(type(error), match=str(error)):
+        next(iter(made))
+
+
+def test_a_disk_that_fails_here_is_no_death(monkeypatch):
+    def detach(shared):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(resource_sharer.DupFd, "detach", detach)
+    with pytest.raises(OSError, match="No space left"):
+        next(iter(loader(workers=1)))
 
 
 # ---- shards
