@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -76,7 +78,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> None:
     shown = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     try:
-        with bounded_yaml():
+        with bounded_yaml(), hidden_parts():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
     except Exception as error:
         if shown:
@@ -124,7 +126,7 @@ def call(name: str, run: Callable[[DictConfig], Made], overrides: Sequence[str])
             errors.append((error, cfg))
 
     try:
-        with bounded_yaml(), hydra_of(name) as ours:
+        with bounded_yaml(), hidden_parts(), hydra_of(name) as ours:
             ours.run(name, task, list(overrides), with_log_configuration=False)
     except (HydraException, OmegaConfBaseException) as wrong:
         raise Refused(explain(name, wrong, overrides)) from wrong
@@ -206,6 +208,22 @@ def bounded_yaml() -> Iterator[None]:
         yield
     finally:
         OmegaConf.load = staticmethod(load)  # type: ignore[method-assign]
+
+
+@contextmanager
+def hidden_parts() -> Iterator[None]:
+    """Hydra lists no option whose name begins with _, as it is a part of others: in ``--help``, ``glob(*)``, a shell's
+    completion and errors."""
+    listed = ConfigRepository.get_group_options
+
+    def public(self: ConfigRepository, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG) -> Any:
+        return [option for option in listed(self, group_name, results_filter) if not option.startswith("_")]
+
+    ConfigRepository.get_group_options = public  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ConfigRepository.get_group_options = listed  # type: ignore[method-assign]
 
 
 def _spelt_out(record: logging.LogRecord) -> bool:

@@ -120,10 +120,20 @@ def test_help_with_dashes_says_whose_it_is_and_where_more_is(command, module):
     assert printed.startswith(f"{name} GROUP=OPTION SETTING=VALUE") and f"{name} help says what it does" in printed
 
 
-def test_a_shell_completes_options(command, monkeypatch):
+def test_parts_of_options_are_not_listed(command):
+    """There are ``conf/data/_batches.yaml``, ``conf/experiment/_long.yaml`` and others, with which nothing begins."""
+    lines = dict(line.split(": ", 1) for line in command(train, "--help").splitlines() if re.match(r"\w+: \w", line))
+    assert lines["data"].split(", ") == options("data") and lines["experiment"].split(", ") == options("experiment")
+    assert not [name for listed in lines.values() for name in listed.split(", ") if name.startswith("_")]
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"), [("generator=aot", ["generator=aot"]), ("data=_", []), ("data=dead", ["data=dead_leaves"])]
+)
+def test_a_shell_completes_options(command, monkeypatch, line, completed):
     """What bash asks after ``eval "$(inpaint-train -sc install=bash)"``, and which function it is told to call."""
     assert "complete -o nospace" in command(train, "-sc", "install=bash")
-    line = "inpaint-train generator=aot"
+    line = f"inpaint-train {line}"
     for name, value in {"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_WORDBREAKS": " "}.items():
         monkeypatch.setenv(name, value)
-    assert command(train, "-sc", "query=bash").split() == ["generator=aot"]
+    assert command(train, "-sc", "query=bash").split() == completed
