@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import lightning  # noqa: F401
 import numpy as np
 import pytest
 import torch
+from hydra._internal.hydra import Hydra
 from PIL import Image
 
 # A suite in the background begins deaf to Ctrl-C, and so would the processes that it starts.
@@ -49,6 +51,20 @@ def exact_arithmetic():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "fastest", lambda device: dict(trainer.REFERENCE))
         yield fastest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def composed_once():
+    """Hydra composes each config twice, first to see whether it asks for a sweep, which is left out where it cannot."""
+    get_mode = Hydra.get_mode
+
+    def mode(self, config_name, overrides):
+        asks = any(re.match(r"\+*(sweep|experiment|hydra\.mode)\b|--config-dir|-cd", word) for word in sys.argv[1:])
+        return get_mode(self, config_name, overrides) if asks else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", mode)
+        yield
 
 
 @pytest.fixture(autouse=True)

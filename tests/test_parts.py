@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from PIL import Image
 
-from inpaint import evaluate, parts, preview, train
+from inpaint import evaluate, parts, preview, probe, train
 from inpaint.config import check, conf_dir, options
 from inpaint.config.sent import load_generator
 from inpaint.files import checkpoint
@@ -166,6 +167,23 @@ def test_every_kind_of_part_trains(lab, command):
     assert type(load_generator(held)).__name__ == "Painter" and held["inpaint"]["parts"] == said
     printed = command(evaluate, "checkpoint=run", "data=photos", "data.crop=32", "masks=boxes", "baselines=[]")
     assert "mine" in printed
+
+
+def test_a_run_of_parts_goes_on_and_is_probed(lab, command, tmp_path):
+    """Both read the parts from what the run wrote down."""
+    mine = ["generator=mylab_dilated", "losses=[l1,mylab_edges]", "masks=mylab_torn_corner", "figures=[]"]
+    command(train, *mine, *LENT, "name=mine", "hydra.run.dir=run")
+    printed = command(train, *mine, *LENT, "name=mine", "hydra.run.dir=run", "trainer.max_steps=2")
+    assert "going on from run/checkpoints/update_00000001.ckpt" in printed
+    assert checkpoint.load("run")["inpaint"]["update"] == 2
+    for label, level in (("dark", 40), ("bright", 200)):
+        (tmp_path / "textures" / label).mkdir(parents=True)
+        for number in range(5):
+            Image.new("RGB", (32, 32), (level + number,) * 3).save(tmp_path / "textures" / label / f"{number}.png")
+    few = ["data.root=textures", "data.crop=32", "splits=2", "neighbours=1", "queries=1", "hydra.run.dir=probed"]
+    printed = command(probe, "checkpoint=run", "layer=layers.1", *few)
+    assert "mine layers.1" in printed and Path("probed/results.csv").is_file()
+    assert "layer=" in command(probe, "checkpoint=run", *few, code=2)  # it declares no features
 
 
 @pytest.mark.parametrize(

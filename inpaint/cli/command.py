@@ -4,7 +4,9 @@ A command is `main = lambda: command("train", run)`, and in Python `call("train"
 or what a disk refuses, is the user's to change and told in a line; every other error is ours, and shows its traceback.
 """
 
+import copy
 import errno
+import functools
 import io
 import logging
 import os
@@ -184,6 +186,20 @@ def _for_the_user(error: BaseException) -> str | None:
     return None
 
 
+_load = OmegaConf.load
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """Hydra composes each config twice, the first time to see whether it asks for a sweep, and a sweep's for each job.
+
+    Raises:
+        Unreadable: the text stands for too much.
+    """
+    measure_yaml(text)
+    return _load(io.StringIO(text))
+
+
 @contextmanager
 def bounded_yaml() -> Iterator[None]:
     """Hydra reads yaml files only as far as one can: not a pipe, and not one whose aliases stand for a billion values.
@@ -198,10 +214,9 @@ def bounded_yaml() -> Iterator[None]:
             text = read_text(Path(name), YAML) if isinstance(file, str | Path) else file.read(YAML + 1)
             if len(text) > YAML:
                 raise Unreadable(f"it has more than {YAML} characters")
-            measure_yaml(text)
+            return copy.deepcopy(_parsed(text))
         except Unreadable as error:
             raise ConfigError(f"{name}: {error}") from None
-        return load(io.StringIO(text))
 
     OmegaConf.load = staticmethod(bounded)  # type: ignore[method-assign,assignment]
     try:

@@ -138,11 +138,13 @@ def _value(container: Any, named: Any, key: Any) -> Any:
     if child._is_missing():
         return "???"
     other: Any = None
-    with _names_for_values():
-        try:
-            other = named._get_node(key)._maybe_dereference_node(throw_on_resolution_failure=True)
-        except Exception:  # a name is no number, no key and no text to compute with
-            other = AnyNode()
+    try:
+        other = named._get_node(key)
+        if other._is_interpolation():
+            with _names_for_values():
+                other = other._maybe_dereference_node(throw_on_resolution_failure=True)
+    except Exception:  # a name is no number, no key and no text to compute with
+        other = AnyNode()
     real = child._maybe_dereference_node(throw_on_resolution_failure=True)
     if isinstance(real, Container):
         return _container(real, other) if isinstance(other, type(real)) else _expression(child)
