@@ -1,6 +1,7 @@
 """The site of the documentation: each setting of conf/ is in a table, with its comment, and no link is dead."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 
@@ -51,6 +52,13 @@ def test_pages_keep_their_paths_and_what_they_show(tmp_path):
         assert f"'{page.relative_to(tmp_path).as_posix()}'" in listed, "no page is out of reach"
     assert "::: inpaint.training.gan\n" in (tmp_path / "classes" / "training.md").read_text()
     assert "| `masks.width` | `[0.04, 0.25]` | thinnest" in (tmp_path / "options" / "masks.md").read_text()
+
+
+def test_arguments_stand_in_one_line_with_their_description():
+    """mkdocstrings looks for the colon in the line that the names begin, and a warning ends the build."""
+    names = re.compile(r"^ {8}(\w+, )+\w+,\n {12}(\w+, )*\w+: ", re.MULTILINE)
+    for path in (ROOT / "inpaint").rglob("*.py"):
+        assert not (split := names.search(path.read_text())), f"{path.name}: {split[0].strip()}"
 
 
 def test_examples_are_read_as_such():

@@ -302,8 +302,8 @@ class FolderData(InpaintingData):
 
     Args:
         masks: as there.
-        root, train, validation, masks_root, mask_threshold, label, caption, resize, mask_channel, mask_polarity,
-            given_root, folds, fold: as in `sources.Folder`.
+        root, train, validation, masks_root, mask_threshold, label, caption, resize: as in `sources.Folder`.
+        mask_channel, mask_polarity, given_root, folds, fold: likewise.
         settings: as there.
     """
 
@@ -368,8 +368,8 @@ class ShardsData(InpaintingData):
 
     Args:
         masks: as there.
-        train, validation, counts, image, mask, mask_threshold, label, caption, resize, streams, block,
-            mask_channel, mask_polarity: as in `shards.Shards`.
+        train, validation, counts, image, mask, mask_threshold, label, caption, resize: as in `shards.Shards`.
+        streams, block, mask_channel, mask_polarity: likewise.
         settings: as there.
     """
 
