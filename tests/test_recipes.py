@@ -55,6 +55,8 @@ def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
     cfg.module.discriminator_alone = min(cfg.module.discriminator_alone, 1)
     if "bottleneck" in cfg.generator:  # has most of the weights
         cfg.generator.bottleneck = 64
+    if "middle" in cfg.generator:  # has most of the time
+        cfg.generator.update(encoder=[1, 1], middle=1, decoder=[1, 1])
     check(cfg)
     parts = build(cfg)
     before = [parameter.detach().clone() for parameter in parts.module.generator.parameters()]
@@ -127,6 +129,26 @@ EDGE_CONNECT = (
     | size(256, 8, 2_000_000)
     | adam(1e-4, 1e-5, [0.0, 0.9])
 )
+
+# Half the squares of a picture's values, and L1, both on pictures in [0, 1].
+HALF_SQUARES = {side: pixels("l2", channels * side**2 / 2 / 4) for side, channels in ((42, 1), (50, 3))}
+L1_OF_UNIT = pixels("l1", 1 / 2)
+LARGER = {"degradation.scale": 4, "degradation.method": "bicubic", "data.augmentation.zoom": [1, 1]}
+
+
+def restoring(generator, degradation, discriminator="none", adversarial="none"):
+    """Options of a recipe of degraded pictures, all of which are restored."""
+    return groups(generator, discriminator, adversarial, "full") | {"@degradation": degradation}
+
+
+def falling(milestones, gamma, of=("generator",)):
+    """Learning rates that fall at updates."""
+    return {
+        f"{network}_scheduler.{key}": value
+        for network in of
+        for key, value in (("milestones", milestones), ("gamma", gamma))
+    }
+
 
 NUMBERS = {
     "context_encoder": groups("context_encoder_centre", "context_conditional", "nonsaturating", "centre")
@@ -223,6 +245,76 @@ NUMBERS = {
     | {"module.ema_decay": pytest.approx(0.5 ** (8 / 10_000), abs=1e-5)}
     | adam(1e-3, 1e-3, [0.0, 0.99])
     | size(256, 8, 500_000),
+    "vdsr": restoring("vdsr", "resize")
+    | HALF_SQUARES[42]
+    | {"generator.width": 64, "generator.depth": 20, "generator_optimizer.lr": 0.1, "module.generator_clip": 0.4}
+    | {"generator_optimizer.momentum": 0.9, "generator_optimizer.weight_decay": 1e-4}
+    | falling([9960 // 4, 9960 // 2, 9960 * 3 // 4], 0.1)
+    | size(42, 64, 9960),
+    "srresnet": restoring("srresnet", "resize")
+    | LARGER
+    | pixels("l2", 1)
+    | {"generator.width": 64, "generator.blocks": 16}
+    | adam(1e-4, None, [0.9, 0.999])
+    | size(96, 16, 1_000_000),
+    "srgan": restoring("srresnet", "resize", "srgan", "nonsaturating")
+    | LARGER
+    | term("losses.perceptual", 0.006, layers=["relu5_4"], convention="torchvision", **VGG19 | {"error": "l2"})
+    | term("adversarial", 1e-3, of="output")
+    | adam(1e-4, 1e-4, [0.9, 0.999])
+    | falling([100_000], 0.1, ("generator", "discriminator"))
+    | size(96, 16, 200_000),
+    "edsr": restoring("edsr", "resize")
+    | LARGER
+    | L1_OF_UNIT
+    | {"generator.width": 64, "generator.blocks": 16, "generator.residual": 1}
+    | adam(1e-4, None, [0.9, 0.99])
+    | falling([200_000], 0.5)
+    | size(192, 16, 300_000),
+    "esrgan": restoring("rrdb", "resize", "srgan", "relativistic_average")
+    | LARGER
+    | pixels("l1", 0.01 / 2)
+    | term("losses.perceptual", 1, layers=["conv5_4"], convention="torchvision", **VGG19)
+    | term("adversarial", 5e-3, of="output")
+    | {"generator.blocks": 23, "generator.growth": 32}
+    | adam(1e-4, 1e-4, [0.9, 0.999])
+    | falling([50_000, 100_000, 200_000, 300_000], 0.5, ("generator", "discriminator"))
+    | size(128, 16, 400_000),
+    "srvgg": restoring("srvgg", "real_esrgan", "unet", "nonsaturating")
+    | {"degradation.scale": 4, "generator.depth": 16, "generator.start": "nearest"}
+    | L1_OF_UNIT
+    | term("losses.perceptual", 1, layers=["conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"], **VGG19)
+    | {"losses.perceptual.layer_weights": [0.1, 0.1, 1, 1, 1]}
+    | term("adversarial", 0.1, of="output")
+    | adam(1e-4, 1e-4, [0.9, 0.99])
+    | {"module.ema_decay": 0.999}
+    | size(256, 12, 400_000),
+    "dncnn": restoring("dncnn", "noise")
+    | HALF_SQUARES[50]
+    | {"generator.width": 64, "generator.depth": 20, "degradation.sigma": [0, 55], "degradation.stored": False}
+    | adam(1e-3, None, [0.9, 0.999])
+    | falling([30 * 3000], 0.1)
+    | size(50, 128, 50 * 3000),
+    "ffdnet": restoring("ffdnet", "noise")
+    | L1_OF_UNIT
+    | {"generator.width": 96, "generator.depth": 12, "degradation.sigma": [0, 75], "degradation.stored": False}
+    | adam(1e-4, None, [0.9, 0.999])
+    | falling([200_000, 400_000, 600_000, 800_000], 0.5)
+    | size(64, 64, 1_000_000),
+    "nafnet": restoring("nafnet", "noise")
+    | term("losses.psnr", 1)
+    | {"generator.width": 32, "generator.encoder": [2, 2, 4, 8], "generator.middle": 12}
+    | {"generator_optimizer._target_": "torch.optim.AdamW", "generator_optimizer.weight_decay": 0}
+    | adam(1e-3, None, [0.9, 0.9])
+    | size(256, 32 // 8, 200_000),
+    "deblurgan": restoring("deblurgan", "camera_shake", "patch", "wasserstein")
+    | term("losses.perceptual", 100, layers=["conv3_3"], convention="signed", **VGG19 | {"error": "l2"})
+    | term("adversarial", 1, of="output", gp_weight=10)
+    | {"discriminator.width": 64, "discriminator.layers": 3, "discriminator.norm": "instance"}
+    | {"generator.blocks": 9, "generator.norm": "instance", "module.generator_every": 5}
+    | {"@scheduler@generator_scheduler": "linear", "@scheduler@discriminator_scheduler": "linear"}
+    | adam(1e-4, 1e-4, [0.5, 0.999])
+    | size(256, 1, 5 * 300 * 2103),
 }
 
 
