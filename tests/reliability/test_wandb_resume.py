@@ -5,12 +5,12 @@ Real: `inpaint-train`, SIGKILL, wandb's client, `wandb sync`. Stand-in: the serv
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 
-from tests.commands import ROOT, SMALL, run
+from tests.commands import SMALL
+from tests.reliability.commands import run, start
 from tests.training.wandb_records import sessions
 from tests.training.wandb_server import serving
 
@@ -20,22 +20,19 @@ def test_killed_and_continued(tmp_path):
     settings += ["~callbacks.panel", "callbacks.checkpoint.every=4", "trainer.val_check_interval=3"]
     settings += ["scheduler@generator_scheduler=none"]
     small = [setting for setting in SMALL if "panel" not in setting]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_DATA_DIR": str(tmp_path / "data")}
-    training = subprocess.Popen(
-        [sys.executable, "-m", "inpaint.train", *small, *settings, "trainer.max_steps=100000"],
-        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    data = tmp_path / "data"
+    training = start("train", *small, *settings, "trainer.max_steps=100000", cwd=tmp_path, WANDB_DATA_DIR=f"{data}")
     progress, until = tmp_path / "one" / "wandb_progress.json", time.monotonic() + 120
     while not (progress.is_file() and json.loads(progress.read_text())["update"] >= 6):
         assert training.poll() is None and time.monotonic() < until
         time.sleep(0.01)
-    training.send_signal(signal.SIGKILL)
+    training.kill()
     training.wait()
     last = json.loads(progress.read_text())["update"]
     saved = max(int(path.stem[-8:]) for path in (tmp_path / "one" / "checkpoints").glob("*.ckpt"))
     assert saved <= last + 1
     end = f"trainer.max_steps={last + 6}"
-    run("train", *small, *settings, end, cwd=tmp_path, WANDB_DATA_DIR=str(tmp_path / "data"))
+    run("train", *small, *settings, end, cwd=tmp_path, WANDB_DATA_DIR=f"{data}")
 
     first, second = sessions(tmp_path / "one")
     assert first.run_id == second.run_id == (tmp_path / "one" / "wandb_id.txt").read_text().strip()
@@ -52,6 +49,7 @@ def test_killed_and_continued(tmp_path):
     with serving() as server:
         folders = sorted(map(str, (tmp_path / "one" / "wandb").glob("offline-run-*")))
         sync = [sys.executable, "-m", "wandb", "sync", *folders]
-        done = subprocess.run(sync, env=environment | server.environment(), capture_output=True, text=True, timeout=90)
+        environment = {**os.environ, "WANDB_DATA_DIR": f"{data}"} | server.environment()
+        done = subprocess.run(sync, env=environment, capture_output=True, text=True, timeout=90)
         assert done.returncode == 0, done.stderr
         assert [row["update"] for row in server.history[first.run_id]] == updates, "one run there, with all rows"
