@@ -16,7 +16,7 @@ import numpy as np
 
 from inpaint.files.folder import expanded, replacing
 from inpaint.files.untrusted import read_bytes
-from inpaint.pictures.reading import LARGEST, image_size
+from inpaint.pictures.reading import LARGEST, SizeOf, image_size
 from inpaint.settings import Refused
 
 log = logging.getLogger("inpaint.data")
@@ -48,21 +48,26 @@ class Headers:
         self.new: dict[int, Known] = {}
         self.lock = Lock()
 
-    def size(self, path: Path) -> tuple[int, int]:
+    def size(self, path: Path, read: SizeOf | None = None) -> tuple[int, int]:
         """Height and width of a picture, upright, from what is remembered or from its header.
 
+        Args:
+            path: of the picture.
+            read: takes it from the header; None is `image_size`.
+
         Raises:
-            BadImage: as `image_size`; no such picture is remembered.
+            BadImage: as `read`; no such picture is remembered.
         """
+        read = read or image_size
         try:
             status = path.stat()
         except OSError:
-            return image_size(path)  # which says it as of every other file
+            return read(path)  # which says it as of every other file
         key = int.from_bytes(hashlib.blake2b(os.fsencode(path), digest_size=8).digest(), "little", signed=True)
         stamp = (status.st_size, status.st_mtime_ns)
         if (known := self._known(key)) is not None and known[:2] == stamp:
             return known[2:]
-        height, width = image_size(path)
+        height, width = read(path)
         if time.time_ns() - status.st_mtime_ns > FRESH:
             self.new[key] = (*stamp, height, width)
         return height, width

@@ -188,7 +188,7 @@ class HuggingFace:
         file = self._file(split, row, self.image)
         if self.mask is None:
             return image_size(file, self.resize)
-        height, width = fit(paired_size(file, self._file(split, row, self.mask)), self.resize)
+        height, width = fit(paired_size(file, self._file(split, row, self.mask), self.mask_reader.size), self.resize)
         return height, width
 
     def read(self, split: Split, row: int) -> Picture:

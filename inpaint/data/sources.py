@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NotRequired, Protocol, TypedDict
 
@@ -88,7 +88,7 @@ def read_picture(file: File, mask: File | None, reader: MaskReader, resize: int 
     """
     picture = Picture(image=read_image(file, resize))
     if mask is not None:
-        paired_size(file, mask)
+        paired_size(file, mask, reader.size)
         picture["mask"] = reader(mask, resize).to(torch.uint8)
     return picture
 
@@ -334,7 +334,8 @@ class Folder:
         """
         file = self.root / self.names[split][row]
         mask = self.masks[split][row] if self.masked else None
-        height, width = fit(paired_size(file, mask, self.headers.size), self.resize)
+        size_of_mask = partial(self.headers.size, read=self.mask_reader.size)
+        height, width = fit(paired_size(file, mask, size_of_mask, self.headers.size), self.resize)
         if self.companions is not None:
             self.companions.check(file, (height, width))
         return height, width

@@ -306,9 +306,11 @@ RELEASES = (
 
 # Releases that are recognised and not taken over, by a tensor of theirs.
 NOT_TAKEN = {
-    "stage2.encoder_conv.enc1.conv.conv.weight": "MMagic's DeepFill v2, whose second network sees five channels where "
-    "the paper's and generator=gated_conv see three, so its weights fit no network here",
-    "synthesis.first_stage.conv_first.conv.weight": "MAT, whose code computes with holes otherwise than generator=mat "
-    "(see the class for how), so that its weights would paint something else here",
+    "stage2.encoder_conv.enc1.conv.conv.weight": "MMagic's DeepFill v2, whose second network sees five channels and "
+    "whose networks both end in a gated convolution, where the paper's and generator=gated_conv see three and end in a "
+    "plain one; its weights fit no network here",
+    "synthesis.first_stage.conv_first.conv.weight": "MAT, with whose layers generator=mat computes otherwise: sums of "
+    "maps are divided by the root of 2, partial convolutions scale before bias and activation, no filter stands around "
+    "a change of resolution, and windows are cut, not wrapped; its weights would paint something else here",
     "features.0.weight": "a network for classes, as torchvision has them; losses take it as backbone_weights=FILE",
 }

@@ -15,7 +15,8 @@ from PIL import Image, ImageColor
 from PIL.Image import Resampling
 from torch import Tensor
 
-from inpaint.pictures.reading import BadImage, File, broken_is_refused, decode, has_alpha, open_image
+from inpaint.pictures.layers import layer_size, open_layer
+from inpaint.pictures.reading import BadImage, File, broken_is_refused, decode, has_alpha
 from inpaint.settings import Refused, choice, listed
 
 Polarity = Literal["white", "black"]
@@ -63,8 +64,10 @@ class MaskReader:
         polarity: what the hole is; None is white, as nobody said.
         colour: red, green and blue, 0..255: white is what was painted over with it, and not what is bright.
         tolerance: levels by which each of them may differ from `colour`.
+        layer: of files of several layers or pages, PSD and TIFF, the one that is the mask: its number from 1 up, or
+            its name; None demands files of one.
         prefix: what the settings of this command begin with, as in ``data.mask_threshold``; None: it has none.
-        colours: whether the command has a setting for the colour.
+        complete: whether the command has settings for colour and layer as well.
 
     Raises:
         Refused: naming the setting, for a value that means nothing.
@@ -75,8 +78,9 @@ class MaskReader:
     polarity: Polarity | None = None
     colour: Colour | None = None
     tolerance: int = 10
+    layer: int | str | None = None
     prefix: str | None = None
-    colours: bool = False
+    complete: bool = False
 
     def __post_init__(self) -> None:
         level = self.threshold
@@ -86,6 +90,13 @@ class MaskReader:
         choice(f"{self.prefix}channel", self.channel, CHANNELS)
         if self.polarity not in (None, "white", "black"):
             raise Refused(f"{self.prefix}polarity: give white or black, what the hole is; got {self.polarity!r}")
+        if self.layer is not None and (
+            isinstance(self.layer, bool)
+            or not isinstance(self.layer, int | str)
+            or self.layer == ""
+            or (isinstance(self.layer, int) and self.layer < 1)
+        ):
+            raise Refused(f"{self.prefix}layer: give a number from 1 up, or a name; got {self.layer!r}")
         if not (isinstance(self.tolerance, int) and 0 <= self.tolerance <= 255):
             raise Refused(f"{self.prefix}tolerance: give levels, 0..255; got {self.tolerance!r}")
         if self.colour is not None and (level is not None or self.channel != "auto"):
@@ -118,8 +129,21 @@ class MaskReader:
             BadImage: naming the file and what was found in it: it cannot be read, is a picture and no mask, does not
                 tell which of colour and alpha is the mask, or has other levels than the threshold asks for.
         """
-        with open_image(file, deep=True) as picture:
+        with open_layer(file, self.layer, self._chooses) as picture:
             return self.of_pixels(decode(in_8_bits(picture), mode_of(picture), resize, Resampling.NEAREST), str(file))
+
+    def size(self, file: File) -> tuple[int, int]:
+        """Height and width of a mask, upright, from the header alone.
+
+        Raises:
+            BadImage: the file cannot be opened, or does not tell which of its layers is the mask.
+        """
+        return layer_size(file, self.layer, self._chooses)
+
+    @property
+    def _chooses(self) -> str | None:
+        """The setting by which users choose a layer, if the command has one."""
+        return f"{self.prefix}layer" if self.complete else None
 
     def of_pixels(self, pixels: np.ndarray, name: str) -> Marked:
         """What pixels mark, uint8 ``(H, W)`` or with 3 or 4 channels ``(H, W, C)``, as Pillow's `mode_of` gives them.
@@ -185,12 +209,12 @@ class MaskReader:
         """What a picture of colours is called, and what can be done."""
         if not flat:
             what = f"{name}: a colour picture, not a mask"
-            if self.colours:
+            if self.complete:
                 return f"{what}; {self.prefix}colour='#ff0000' takes what was painted over it in that colour"
             return f"{what}; a mask is black and white"
         shares = [f"{_name(colour)} {share:.1%}" for colour, share in flat.items()]
         what = f"{name}: not a binary mask, it has {len(flat)} colours ({listed(shares)})"
-        if self.colours:
+        if self.complete:
             return f"{what}; {self.prefix}colour='{_name([*flat][1])}' takes one of them"
         return f"{what}; a mask has two, black and white"
 

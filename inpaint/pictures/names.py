@@ -18,6 +18,8 @@ SUFFIXES_OF = {
 FORMATS = tuple(SUFFIXES_OF)
 SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
 READ = "jpg, png, webp, tif, bmp"  # for people
+LAYERED = "PSD"  # of Photoshop: masks alone are read of such files
+MASK_SUFFIXES = SUFFIXES | {".psd"}
 # Pictures too, but none that are read: of screens and phones, of cameras' sensors, of science and of print.
 OTHER_SUFFIXES = frozenset(
     f".{suffix}"
@@ -27,6 +29,9 @@ OTHER_SUFFIXES = frozenset(
         *("ppm", "pgm", "pbm", "pnm", "exr", "hdr", "npy", "psd", "xcf", "eps"),
     )
 )
+# What `inpaint-predict` calls the table of its results, and the folders beside them for what it writes besides.
+PREDICTIONS = "predictions.csv"
+EXTRAS = ("side_by_side", "raw", "holes")
 # Thumbnails and bins that network drives, Windows and archives of macOS put beside pictures; hidden files are others.
 LITTER = frozenset({"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "thumbs.db"})
 

@@ -3,16 +3,30 @@
 A picture's name is its path relative to its folder, without the suffix: ``a/b`` for ``a/b.png`` (`names.called`).
 """
 
+import csv
 import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from inpaint.files.folder import first_rank
-from inpaint.pictures.names import OTHER_SUFFIXES, READ, SUFFIXES, called, is_left_alone, other_types, suffix_of
+from inpaint.files.untrusted import TABLE, Unreadable, read_text
+from inpaint.files.writing import csv_rows, utf8
+from inpaint.pictures.names import (
+    EXTRAS,
+    MASK_SUFFIXES,
+    OTHER_SUFFIXES,
+    PREDICTIONS,
+    READ,
+    SUFFIXES,
+    called,
+    is_left_alone,
+    other_types,
+    suffix_of,
+)
 from inpaint.settings import Refused, listed
 
 log = logging.getLogger("inpaint.pictures")
@@ -20,10 +34,15 @@ log = logging.getLogger("inpaint.pictures")
 MASK = re.compile(r"(.+)_mask\d*")  # NAME_mask, and NAME_mask001 of LaMa's evaluation sets
 
 
-def find_images(root: Path, setting: str) -> list[Path]:
+def find_images(root: Path, setting: str, suffixes: Set[str] = SUFFIXES) -> list[Path]:
     """All pictures below `root`, hidden ones and thumbnails left out, in the order of their names.
 
     Pictures of types that are not read are counted, and it is said.
+
+    Args:
+        root: the folder.
+        setting: what names it.
+        suffixes: of the types that are read.
 
     Raises:
         Refused: naming `setting`, if `root` is not a folder, holds none, or holds links that leave it or lead
@@ -35,7 +54,7 @@ def find_images(root: Path, setting: str) -> list[Path]:
     try:
         for entry in _entries(root):
             suffix = suffix_of(entry.name)
-            is_image = suffix in SUFFIXES
+            is_image = suffix in suffixes
             if entry.is_symlink() and (is_image or Path(entry.path).is_dir()):
                 target = os.path.realpath(entry.path)
                 if not Path(target).is_relative_to(home) or not Path(target).exists():
@@ -118,8 +137,9 @@ def match_masks(pictures: Sequence[Path], root: Path, masks: Path, setting: str)
     Raises:
         Refused: naming `setting`, as `find_by_name` and `masks_of`.
     """
-    by_name = find_by_name(masks, setting)
-    if masks.resolve() == root.resolve():
+    is_one_folder = masks.resolve() == root.resolve()
+    by_name = find_by_name(masks, setting, SUFFIXES if is_one_folder else MASK_SUFFIXES)
+    if is_one_folder:
         beside = _masks_beside(by_name)
         pictures = [path for path in pictures if called(path.relative_to(root)) not in beside]
         by_name = {name: path for name, path in by_name.items() if name in beside}
@@ -168,14 +188,14 @@ def _masks_beside(names: Iterable[str]) -> set[str]:
     return masks
 
 
-def find_by_name(root: Path, setting: str) -> dict[str, Path]:
+def find_by_name(root: Path, setting: str, suffixes: Set[str] = SUFFIXES) -> dict[str, Path]:
     """What `find_images` finds, by the names of the pictures.
 
     Raises:
         Refused: as there, or naming `setting`, if two files have one name.
     """
     by_name: dict[str, Path] = {}
-    for path in find_images(root, setting):
+    for path in find_images(root, setting, suffixes):
         name = called(path.relative_to(root))
         if by_name.setdefault(name, path) != path:
             raise Refused(f"{setting}: {by_name[name]} and {path} are both called {name}; remove one")
@@ -198,8 +218,13 @@ def find_results(root: Path, setting: str) -> tuple[dict[str, Path], list[Proble
     """What `find_by_name` finds in a tool's folder, and the pictures in there that are of a type that is not read.
 
     Notes, lists and logs that stand beside somebody's results do not concern anyone: they are counted, and it is said.
+    So are the pictures that `inpaint-predict` wrote beside its own: figures and extras.
     """
     files = find_by_name(root, setting)
+    beside_ours = _beside_predictions(root, files)
+    files = {name: path for name, path in files.items() if name not in beside_ours}
+    if beside_ours and first_rank():
+        log.warning(f"{setting}: left alone, as {PREDICTIONS} names no such results: {listed(sorted(beside_ours))}")
     names = sorted(entry.name for entry in _entries(root) if entry.is_file())
     kinds = Counter(suffix_of(name) or name for name in names)
     beside = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if kind not in SUFFIXES | OTHER_SUFFIXES)
@@ -207,6 +232,22 @@ def find_results(root: Path, setting: str) -> tuple[dict[str, Path], list[Proble
         log.warning(f"{setting}: left alone, as they are no pictures: {beside}")
     unread = [name for name in names if suffix_of(name) in OTHER_SUFFIXES]
     return files, [Problem(setting, f"of another type than {READ}", name) for name in unread]
+
+
+def _beside_predictions(root: Path, names: Iterable[str]) -> set[str]:
+    """Of the pictures in a folder of `inpaint-predict`, those that are no results; none of any other folder."""
+    try:
+        lines = csv_rows(read_text(root / PREDICTIONS, TABLE))
+    except (OSError, Unreadable, csv.Error):
+        return set()
+    results = {called(PurePath(line["output"])) for line in lines if line.get("output")}
+
+    def is_result(name: str) -> bool:
+        folder, _, rest = name.partition("/")
+        is_extra = folder in EXTRAS and not results.isdisjoint((rest, f"{rest}_1"))  # of several samples the first
+        return name in results and not is_extra
+
+    return {name for name in names if results and not is_result(utf8(name))}
 
 
 def unmatched(files: Iterable[str], names: Iterable[str], setting: str) -> list[Problem]:

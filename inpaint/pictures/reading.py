@@ -16,7 +16,7 @@ from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
 from inpaint.files.untrusted import measure
-from inpaint.pictures.names import FORMATS, READ
+from inpaint.pictures.names import FORMATS, LAYERED, READ
 from inpaint.settings import Refused
 
 LARGEST = 89_000_000  # pixels, where Pillow begins to warn; refused from the header, as a file can claim any size
@@ -38,6 +38,11 @@ SEVERAL = {
     "PNG": "an animated PNG of {} frames",
     "WEBP": "an animated WEBP of {} frames",
     "TIFF": "a TIFF of {} pages",
+}
+# What else a file may be, by its first bytes.
+INSTEAD = {
+    b"GIF8": " but a GIF; save the frame you want as png",
+    b"8BPS": " but a PSD, of which masks are read and no pictures; save the picture as png",
 }
 MOST_SCANS = 100  # of a JPEG
 MOST_CHUNKS = 1_000_000  # of a PNG, which has one for each 8 kB
@@ -64,14 +69,16 @@ class Encoded(NamedTuple):
 
 
 File = Path | Encoded
+SizeOf = Callable[[Any], tuple[int, int]]  # height and width of a file, upright
 
 
-def open_image(file: File, deep: bool = False) -> Image.Image:
+def open_image(file: File, deep: bool = False, layered: bool = False) -> Image.Image:
     """Open a picture without decoding it; its header is checked.
 
     Args:
         file: the picture.
         deep: whether 16 bits a channel are welcome; `decode` would cut them to 8.
+        layered: whether PSD files and a TIFF of several pages are welcome, of which `layers.open_layer` takes one.
 
     Raises:
         BadImage: it is missing, no jpg, png, webp, tif or bmp, has several frames, is too large, or has more than 8
@@ -83,12 +90,12 @@ def open_image(file: File, deep: bool = False) -> Image.Image:
     try:
         if isinstance(file, Path):
             measure(file, LARGEST_FILE)
-        picture = Image.open(source, formats=FORMATS)
+        picture = Image.open(source, formats=(*FORMATS, LAYERED) if layered else FORMATS)
     except UnidentifiedImageError:
         raise BadImage(f"{file}: not a readable picture ({READ}){_found_instead(file)}") from None
     except Exception as error:  # a broken header can make Pillow raise nearly anything
         raise BadImage(f"{file}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
-    if reason := _refused(picture, deep):
+    if reason := refusal(picture, deep, layered):
         picture.close()
         raise BadImage(f"{file}: {reason}")
     picture.filename = str(file)
@@ -98,21 +105,22 @@ def open_image(file: File, deep: bool = False) -> Image.Image:
 def _found_instead(file: File) -> str:
     stream = file.stream if isinstance(file, Encoded) else file.open("rb")
     stream.seek(0)
-    is_gif = stream.read(4) == b"GIF8"
+    instead = INSTEAD.get(stream.read(4), "")
     if isinstance(file, Path):
         stream.close()
-    return " but a GIF; save the frame you want as png" if is_gif else ""
+    return instead
 
 
-def _refused(picture: Image.Image, deep: bool) -> str | None:
-    """What speaks against a picture, by its header."""
+def refusal(picture: Image.Image, deep: bool, layered: bool = False) -> str | None:
+    """What speaks against a picture, by its header; `deep` and `layered` as in `open_image`."""
     if picture.width * picture.height > LARGEST:
         return f"{picture.width} x {picture.height} pixels, more than {LARGEST // 10**6} million"
     # Pillow shows 16-bit colour as mode RGB and would cut it to 8 bits; only the decoder's name for it tells.
     if picture.mode in ("I", "F") or (is_deep(picture) and not deep):
         return f"{picture.mode} pixels with more than 8 bits a channel; convert it to 8 bits first"
     # A JPEG of several pictures (MPO) is a photograph with previews or a second view: the first one is read.
-    if picture.format in SEVERAL and getattr(picture, "is_animated", False):
+    may_be_several = layered and picture.format == "TIFF"
+    if picture.format in SEVERAL and getattr(picture, "is_animated", False) and not may_be_several:
         return f"{SEVERAL[picture.format].format(picture.n_frames)}; save the one you want"  # type: ignore[attr-defined]
     return None
 
@@ -136,27 +144,30 @@ def fit(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
     return first, second
 
 
-def image_size(file: File, resize: int | None = None, deep: bool = False) -> tuple[int, int]:
-    """Height and width as `read_image` gives it (upright, shrunk), from the header alone; `deep` as in `open_image`.
+def image_size(file: File, resize: int | None = None) -> tuple[int, int]:
+    """Height and width as `read_image` gives it (upright, shrunk), from the header alone.
 
     Raises:
         BadImage: as `open_image`.
     """
-    with open_image(file, deep) as picture:
-        width, height = fit(picture.size, resize)
-        return (width, height) if turn_of(picture) in SIDEWAYS else (height, width)
+    with open_image(file) as picture:
+        return upright_size(picture, resize)
 
 
-def paired_size(
-    file: File, mask: File | None, size_of: Callable[[Any], tuple[int, int]] = image_size
-) -> tuple[int, int]:
-    """Height and width of a picture and its mask, if it has one, as `size_of` says them.
+def upright_size(picture: Image.Image, resize: int | None = None) -> tuple[int, int]:
+    """Height and width of an opened picture as `decode` gives it."""
+    width, height = fit(picture.size, resize)
+    return (width, height) if turn_of(picture) in SIDEWAYS else (height, width)
+
+
+def paired_size(file: File, mask: File | None, mask_size_of: SizeOf, size_of: SizeOf = image_size) -> tuple[int, int]:
+    """Height and width of a picture and its mask, if it has one, as the two functions say them.
 
     Raises:
         BadImage: they differ, or one cannot be opened.
     """
     size = size_of(file)
-    if mask is not None and (mask_size := size_of(mask)) != size:
+    if mask is not None and (mask_size := mask_size_of(mask)) != size:
         raise BadImage(
             f"{mask}: the mask has {mask_size[1]} x {mask_size[0]} pixels, its picture {file} has {size[1]} x {size[0]}"
         )

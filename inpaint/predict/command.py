@@ -35,7 +35,8 @@ from inpaint.cli.command import command
 from inpaint.config import build_fill, check, plain
 from inpaint.config.targets import chosen
 from inpaint.files.folder import only_one
-from inpaint.predict.jobs import EXTRAS, Destination, Job, MaskFiles, Records, plan, sweep
+from inpaint.pictures.names import EXTRAS
+from inpaint.predict.jobs import Destination, Job, Records, plan, sweep
 from inpaint.predict.predictor import Predictor, load
 from inpaint.settings import Refused, choice, listed, whole
 
@@ -69,7 +70,7 @@ MOST_LINES = 20  # of pictures that are not written
 def run(cfg: DictConfig) -> None:
     """Check everything, then repair picture after picture."""
     from inpaint.predict.adaptive import AUTO
-    from inpaint.predict.holes import ALPHA, look, whole_pictures
+    from inpaint.predict.holes import look, mask_files, whole_pictures
 
     check(cfg)
     if not (cfg.checkpoint or cfg.get("generator")):
@@ -79,7 +80,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.holes is not None and masks is not None:
         raise Refused("holes: give holes=..., or masks=... for holes that are drawn, one of the two")
     choice("missing", cfg.missing, ("error", "skip"))
-    alpha, auto = cfg.holes == ALPHA, cfg.holes == AUTO
+    auto = cfg.holes == AUTO
     if cfg.plan and not auto:
         raise Refused(f"plan: says what holes={AUTO} measures, and other holes are not measured; leave it out")
     if (cfg.images is None) == (cfg.video is None):
@@ -91,7 +92,6 @@ def run(cfg: DictConfig) -> None:
             raise Refused("holes: give holes=..., or masks=... for holes that are drawn; video=... is for nothing else")
         repair_video(cfg, masks, _set_up)
         return
-    place = None if alpha or auto or cfg.holes is None else Path(cfg.holes)
     output = Path(cfg.output)
     extras = [choice("extras", str(name), EXTRAS) for name in cfg.extras]
     samples = whole("samples", cfg.samples, 1)
@@ -106,7 +106,7 @@ def run(cfg: DictConfig) -> None:
             raise Refused("samples: this generator draws no noise, so all samples would be equal; leave samples out")
     jobs = plan(
         cfg.images,
-        MaskFiles(place, alpha, auto, cfg.mask_pattern, skip=cfg.missing == "skip"),
+        mask_files(cfg),
         Destination(output, cfg.format, samples, extras, cfg.overwrite),
     )
     measured = None
@@ -202,9 +202,10 @@ def _work(jobs: Sequence[Job], predictor: Predictor, records: Records, read_hole
         for batch, loaded in _loaded(_batches(waiting, predictor.batch_size), read_hole):
             failed |= {job.output: found for job, found in zip(batch, loaded, strict=True) if isinstance(found, str)}
             ready = [(job, *found) for job, found in zip(batch, loaded, strict=True) if not isinstance(found, str)]
+            repaired = _repair(ready, predictor, records)
             while written:
                 written.popleft().result()
-            for job, photograph, way, finish in _repair(ready, predictor, records):
+            for job, photograph, way, finish in repaired:
                 if finish is None:
                     failed[job.output] = f"{job.image}: pixels of its hole came out NaN or infinite"
                     continue
@@ -273,21 +274,19 @@ def _loaded(
 
 def _repair(
     ready: "Sequence[tuple[Job, Photograph, np.ndarray]]", predictor: Predictor, records: Records
-) -> "Iterator[tuple[Job, Photograph, str, Callable[[], None] | None]]":
+) -> "list[tuple[Job, Photograph, str, Callable[[], None] | None]]":
     """Repair pictures together: how each was taken apart, and what writes it, or None where it is no picture."""
     pictures, holes = [photograph.pixels for _, photograph, _ in ready], [hole for _, _, hole in ready]
     samples = max((len(job.outputs) for job, _, _ in ready), default=0)
     raw = any("raw" in job.extras for job, _, _ in ready)
     results = [predictor.repair(pictures, holes, sample, raw) for sample in range(samples)]
+    repaired: list[tuple[Job, Photograph, str, Callable[[], None] | None]] = []
     for which, (job, photograph, hole) in enumerate(ready):
-        each = [repaired[which] for repaired in results]
-        painted = all(repaired.pixels is not None for repaired in each)
-        yield (
-            job,
-            photograph,
-            each[0].taken,
-            partial(_finish, job, photograph, each, hole, records) if painted else None,
-        )
+        each = [pictures[which] for pictures in results]
+        painted = all(one.pixels is not None for one in each)
+        finish = partial(_finish, job, photograph, each, hole, records) if painted else None
+        repaired.append((job, photograph, each[0].taken, finish))
+    return repaired
 
 
 def _finish(

@@ -16,14 +16,21 @@ from inpaint.pictures.boxes import is_table, painted, read_boxes
 from inpaint.pictures.mask_files import MOSTLY, MaskReader, Polarity, check_shares, colour_of
 from inpaint.pictures.reading import BadImage
 from inpaint.pictures.writing import Photograph, read_photograph
+from inpaint.predict.adaptive import AUTO
 from inpaint.predict.growth import grown
-from inpaint.predict.jobs import Job
+from inpaint.predict.jobs import Job, MaskFiles
 from inpaint.progress import track
 from inpaint.settings import Refused, choice, whole
 
 ALPHA = "alpha"  # in place of a file: the hole is what is transparent in the picture
 # Settings on how the files of masks are read, and what they are when nobody sets them.
-OF_FILES = {"mask_threshold": None, "mask_channel": "auto", "mask_colour": None, "polarity": "auto"}
+OF_FILES = {
+    "mask_threshold": None,
+    "mask_channel": "auto",
+    "mask_layer": None,
+    "mask_colour": None,
+    "polarity": "auto",
+}
 SURELY = 0.8  # mean share of white above which black is the hole: holes are hardly ever so large
 
 
@@ -182,13 +189,45 @@ class Generated:
         return self.masks(torch.tensor([rng.key(self.seed, "holes", job.name)]), job.size)[0]
 
 
+def reader_of(cfg: DictConfig) -> MaskReader:
+    """How the command's settings have files of masks read.
+
+    Raises:
+        Refused: a setting that means nothing.
+    """
+    return MaskReader(
+        threshold=cfg.mask_threshold,
+        channel=cfg.mask_channel,
+        layer=cfg.mask_layer,
+        colour=colour_of(cfg.mask_colour, "mask_colour") if cfg.mask_colour is not None else None,
+        tolerance=cfg.mask_tolerance,
+        prefix="mask_",
+        complete=True,
+    )
+
+
+def mask_files(cfg: DictConfig) -> MaskFiles:
+    """What the command's settings say about files of holes.
+
+    Raises:
+        Refused: a setting that means nothing.
+    """
+    inside = cfg.holes in (None, ALPHA, AUTO)
+    place = None if inside else Path(cfg.holes)
+    return MaskFiles(
+        place=place,
+        alpha=cfg.holes == ALPHA,
+        measured=cfg.holes == AUTO,
+        pattern=cfg.mask_pattern,
+        skip=cfg.missing == "skip",
+        reader=None if place is None or is_table(place) else reader_of(cfg),
+    )
+
+
 def _of_files(masks: Sequence[Path], cfg: DictConfig, dilate: int) -> tuple[Holes, str]:
     """Read every mask and decide which of white and black is the hole; as `look`."""
     choice("polarity", cfg.polarity, ("auto", "white", "black"))
-    colour = colour_of(cfg.mask_colour, "mask_colour") if cfg.mask_colour is not None else None
-    reader = MaskReader(
-        cfg.mask_threshold, cfg.mask_channel, None, colour, cfg.mask_tolerance, prefix="mask_", colours=True
-    )
+    reader = reader_of(cfg)
     shares: dict[Path, float] = {}
     remarks: Counter[str] = Counter()
     for path in track(dict.fromkeys(masks), "looking at masks", "files"):
@@ -196,7 +235,7 @@ def _of_files(masks: Sequence[Path], cfg: DictConfig, dilate: int) -> tuple[Hole
         shares[path] = float(marked.white.mean())
         remarks.update([marked.remark] if marked.remark else [])
     white = [shares[path] for path in masks]
-    asked = "white" if colour is not None and cfg.polarity == "auto" else cfg.polarity
+    asked = "white" if reader.colour is not None and cfg.polarity == "auto" else cfg.polarity
     polarity, reason = decide(sum(white) / len(white), asked)
     holes = [1 - share for share in white] if polarity == "black" else white
     other = "white" if polarity == "black" else "black"

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inpaint.files.folder import leads_out
 from inpaint.files.untrusted import TABLE, Unreadable, read_text
 from inpaint.files.writing import csv_rows, csv_text
 from inpaint.pictures.boxes import is_table, read_boxes
-from inpaint.pictures.names import called, spellings
+from inpaint.pictures.names import PREDICTIONS, called, spellings
 from inpaint.settings import Refused, listed
 
+if TYPE_CHECKING:
+    from inpaint.pictures.mask_files import MaskReader
+
 LISTS = (".txt", ".lst", ".list")
-EXTRAS = ("side_by_side", "raw", "holes")
-RECORDS = "predictions.csv"
 COLUMNS = ("output", "picture", "mask", "hole", "taken", "key", "bytes", "modified")
 SCRATCH = re.compile(r"\..+\.[0-9a-f]{16}\.\w+")  # what `folder.replacing` writes, left behind by a kill
 
@@ -124,6 +125,7 @@ class MaskFiles:
     measured: whether it is measured in it, what is transparent among it.
     pattern: the name of a picture's mask below `place`, in the picture's folder there: ``{stem}_mask.png``.
     skip: whether pictures without a mask are left out, as a problem of their own.
+    reader: how files of masks are read; None where no such file says it.
     """
 
     place: Path | None
@@ -131,6 +133,7 @@ class MaskFiles:
     measured: bool = False
     pattern: str | None = None
     skip: bool = False
+    reader: "MaskReader | None" = None
 
     @property
     def lacking(self) -> tuple[str, str]:
@@ -149,7 +152,7 @@ class Destination:
     folder: pictures that lie below it are no inputs.
     format: of the results; None is each picture's own.
     samples: results for each picture.
-    extras: of `EXTRAS`, what is written besides.
+    extras: of `names.EXTRAS`, what is written besides.
     overwrite: whether results may take the place of the pictures that they are made of.
     """
 
@@ -185,7 +188,7 @@ def plan(images: str | Path, masks: MaskFiles, destination: Destination) -> list
         if mask is None and (masks.alpha or masks.place is not None):
             lacking.append(Job(image, None, (output / file,), called(file), problem=f"{image}: {of_one}"))
         else:
-            jobs.append(_job(image, mask, file, destination))
+            jobs.append(_job(image, mask, file, masks.reader, destination))
     if lacking and not (masks.skip and jobs):
         names = listed([job.name for job in lacking])
         advice = "; missing=skip leaves them out" if jobs else ""
@@ -258,13 +261,13 @@ def _may_be_transparent(image: Path) -> bool:
         return True
 
 
-def _job(image: Path, mask: Path | None, file: Path, destination: Destination) -> Job:
+def _job(image: Path, mask: Path | None, file: Path, reader: "MaskReader | None", destination: Destination) -> Job:
     """A picture with its mask, whose sizes agree; or with what is wrong with it."""
-    from inpaint.pictures.reading import BadImage, image_size
+    from inpaint.pictures.reading import BadImage
     from inpaint.pictures.writing import named, read_header, written_format
 
     output, samples = destination.folder, destination.samples
-    mask_size = None if mask is None or mask == image or is_table(mask) else image_size(mask, deep=True)
+    mask_size = None if mask is None or reader is None else reader.size(mask)
     own_name = file.with_suffix(image.suffix)
     try:
         header = read_header(image)
@@ -298,7 +301,7 @@ class Records:
     """
 
     def __init__(self, output: Path, settings: Any) -> None:
-        self.file, self.settings = output / RECORDS, settings
+        self.file, self.settings = output / PREDICTIONS, settings
         self.lines: dict[str, dict[str, str]] = {}
         self.torn = False
         output.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,11 @@ def encoded(number, size=(12, 10), form="PNG"):
     return stream.getvalue()
 
 
-def mask(size=(12, 10)):
+def mask(size=(12, 10), deep=False):
     hole = np.zeros(size[::-1], np.uint8)
     hole[2:5, 3:7] = 255
     stream = io.BytesIO()
-    Image.fromarray(hole).save(stream, "PNG")
+    Image.fromarray(hole.astype(np.uint16) * 257 if deep else hole).save(stream, "PNG")
     return stream.getvalue()
 
 

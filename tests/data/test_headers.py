@@ -11,6 +11,7 @@ from inpaint.data import headers
 from inpaint.data.datamodule import FolderData
 from inpaint.data.headers import Headers
 from inpaint.masks import Boxes
+from inpaint.pictures import mask_files
 from inpaint.pictures.reading import BadImage
 from inpaint.settings import Refused
 
@@ -22,14 +23,15 @@ def put(path, height, width, when=10**9):
 
 @pytest.fixture
 def looked_at(monkeypatch):
-    """Which files' headers are read, in order."""
-    read, image_size = [], headers.image_size
+    """Which files' headers are read, in order: of photographs and of masks."""
+    read = []
 
-    def noted(path):
-        read.append(path.name)
-        return image_size(path)
+    def note(module, name):
+        of = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, *rest: (read.append(path.name), of(path, *rest))[1])
 
-    monkeypatch.setattr(headers, "image_size", noted)
+    note(headers, "image_size")
+    note(mask_files, "layer_size")
     return read
 
 

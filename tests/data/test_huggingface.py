@@ -180,6 +180,14 @@ def test_pictures_are_decoded_by_our_own_rules(tmp_path):
         found.size(split, row)
 
 
+def test_masks_of_16_bits_are_those_of_8(tmp_path):
+    table = datasets.Dataset.from_dict({"image": [encoded(0)] * 9, "hole": [mask(deep=True)] * 9})
+    table.to_parquet(tmp_path / "x.parquet")
+    found = HuggingFace(str(tmp_path / "x.parquet"), "parquet", validation=0.5, mask="hole")
+    assert found.size("train", 0) == (10, 12)
+    assert found.read("train", 0)["mask"].sum() == 12
+
+
 def test_masks_of_another_size_are_named(tmp_path):
     table = datasets.Dataset.from_dict({"image": [encoded(0)] * 9, "hole": [mask((12, 9))] * 9})
     table.to_parquet(str(tmp_path / "x.parquet"))

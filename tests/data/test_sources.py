@@ -9,6 +9,7 @@ from PIL import Image
 from inpaint.data.sources import Folder, Photos
 from inpaint.data.splits import place
 from inpaint.pictures.reading import BadImage
+from tests.pictures.psd_files import psd, psd_layer
 
 
 def names(source, split):
@@ -43,6 +44,20 @@ def test_photos_are_real_pictures_split_by_picture():
             assert min(photos.size(split, row)) >= 300 and image.float().std() > 10
     # Two views of one scene must not stand on both sides of the split.
     assert len({"motorcycle_left", "motorcycle_right"} & set(train)) in (0, 2)
+
+
+def test_masks_of_16_bits_and_of_one_layer_are_paired(tmp_path):
+    """As everywhere else: there is one reader of masks."""
+    make(tmp_path / "photos", "a.png", "d.png")
+    make_mask(tmp_path / "masks" / "plain.png")
+    levels = np.array(Image.open(tmp_path / "masks" / "plain.png"))
+    (tmp_path / "masks" / "plain.png").unlink()
+    Image.fromarray(levels.astype(np.uint16) * 257).save(tmp_path / "masks" / "a.png")
+    (tmp_path / "masks" / "d.psd").write_bytes(psd(levels, psd_layer("hole", {0: levels})))
+    folder = Folder(str(tmp_path / "photos"), validation=0.5, masks_root=str(tmp_path / "masks"))
+    for split in ("train", "validation"):
+        assert folder.size(split, 0) == (10, 12) and folder.size(split, 0) == (10, 12)  # remembered
+        assert np.array_equal(folder.read(split, 0)["mask"][0] > 0, levels > 0)
 
 
 # ---- a folder, by share

@@ -1,6 +1,10 @@
 """The command and its readers, on a small generator; the long formats are in test_formats.py."""
 
 import json
+import shutil
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import yaml
 from PIL import Image
 
 from inpaint import evaluate
+from inpaint.cli.command import call
 from inpaint.exchange import export, formats, int8, models, weights
 from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
@@ -37,29 +42,39 @@ HOLE = np.zeros((70, 90), bool)
 HOLE[20:50, 30:70] = True
 
 
-@pytest.fixture
-def trained(tmp_path):
-    """A run folder with a checkpoint and its table."""
+SHORT = "formats=[safetensors,torchscript]"
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """A run folder with a checkpoint and its table, and what one export of it made and printed."""
+    place = tmp_path_factory.mktemp("once")
     torch.manual_seed(0)
     generator = ResidualUNet(**SETTINGS).eval().requires_grad_(False)
     for parameter in generator.parameters():
         parameter.add_(torch.randn_like(parameter) * 0.1)
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    checkpoint.save_generator(tmp_path / "run" / "checkpoints" / "update_00000007.ckpt", generator, CONFIG, 7)
-    (tmp_path / "run" / "results.json").write_text(json.dumps(RESULTS))
-    return tmp_path / "run"
+    (place / "run" / "checkpoints").mkdir(parents=True)
+    checkpoint.save_generator(place / "run" / "checkpoints" / "update_00000007.ckpt", generator, CONFIG, 7)
+    (place / "run" / "results.json").write_text(json.dumps(RESULTS))
+    with redirect_stdout(StringIO()) as printed:
+        settings = [f"checkpoint={place / 'run'}", f"output={place / 'out'}", SHORT, "licence=cc-by-4.0"]
+        call("export", export.run, settings)
+    return place / "run", place / "out", printed.getvalue()
+
+
+@pytest.fixture
+def trained(once):
+    """The run folder."""
+    return once[0]
 
 
 def exported(command, trained, *arguments, code=0):
     return command(export, f"checkpoint={trained}", "output=out", *arguments, code=code)
 
 
-SHORT = "formats=[safetensors,torchscript]"
-
-
-def test_what_was_exported_repairs_as_the_run_does(command, trained, tmp_path):
-    printed = exported(command, trained, SHORT, "licence=cc-by-4.0")
-    folder = tmp_path / "out"
+def test_what_was_exported_repairs_as_the_run_does(command, once, tmp_path):
+    trained, _, printed = once
+    folder = Path(shutil.copytree(once[1], tmp_path / "out"))
     assert "model.safetensors" in printed and "model.pt" in printed and "largest difference" in printed
     names = {"model.safetensors", "config.json", "model.pt", "README.md", ".inpaint-export.lock"}
     assert {path.name for path in folder.iterdir()} == names
@@ -92,12 +107,12 @@ def test_an_exported_folder_is_exported_again(command, trained, tmp_path):
     assert first == second
 
 
-def test_evaluate_takes_graphs_beside_the_run(command, trained, tmp_path):
-    exported(command, trained, SHORT)
+def test_evaluate_takes_graphs_beside_the_run(command, once, tmp_path):
+    trained, folder, _ = once
     for name, pixels in (("images", PICTURE), ("holes", HOLE.astype(np.uint8) * 255)):
         (tmp_path / name).mkdir()
         Image.fromarray(pixels).save(tmp_path / name / "a.png")
-    given = f"checkpoint={{run: {trained}, traced: out/model.pt}}"
+    given = f"checkpoint={{run: {trained}, traced: {folder / 'model.pt'}}}"
     command(evaluate, given, "images=images", "holes=holes", "baselines=[]", "hydra.run.dir=table", "pictures=0")
     rows = json.loads((tmp_path / "table" / "results.json").read_text())["rows"]
     figures = {row["method"]: row["hole_l1"]["mean"] for row in rows if row["area"] == "all"}
@@ -159,8 +174,8 @@ def test_what_is_refused(command, trained, tmp_path):
         (lambda folder: rewrite(folder, "generator", CONFIG["generator"] | {"width": 4096}), "larger network"),
     ],
 )
-def test_weights_from_anyone_are_checked_as_a_checkpoint_is(damage, message, command, trained, tmp_path):
-    exported(command, trained, "formats=[safetensors]")
+def test_weights_from_anyone_are_checked_as_a_checkpoint_is(damage, message, once, tmp_path):
+    shutil.copytree(once[1], tmp_path / "out")
     damage(tmp_path / "out")
     with pytest.raises(Refused, match=message) as refusal:
         models.generator_of(models.load(tmp_path / "out"))

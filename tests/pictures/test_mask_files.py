@@ -135,7 +135,7 @@ def test_a_colour_picture_is_called_one(image, threshold, tmp_path):
     with pytest.raises(BadImage, match=r"mask\.png: a colour picture, not a mask; a mask is black and white"):
         MaskReader(threshold)(saved(tmp_path, image))
     with pytest.raises(BadImage, match=r"a colour picture, not a mask; mask_colour='#ff0000' takes what was painted"):
-        MaskReader(threshold, prefix="mask_", colours=True)(saved(tmp_path, image))
+        MaskReader(threshold, prefix="mask_", complete=True)(saved(tmp_path, image))
 
 
 def test_a_map_of_classes_names_its_colours(tmp_path):
@@ -147,7 +147,7 @@ def test_a_map_of_classes_names_its_colours(tmp_path):
     with pytest.raises(BadImage, match=r"it has 3 colours \(#000000 78\.8%, #008000 14\.6%, #800000 6\.5%\)"):
         MaskReader()(path)
     with pytest.raises(BadImage, match=r"mask_colour='#008000' takes one of them"):
-        MaskReader(prefix="mask_", colours=True)(path)
+        MaskReader(prefix="mask_", complete=True)(path)
     assert MaskReader(colour=(128, 0, 0))(path).sum() == 200
     assert MaskReader(1)(path).sum() == 200 + 450
 

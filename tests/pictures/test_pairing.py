@@ -152,6 +152,22 @@ def test_no_mask_wins_over_another_in_silence(tmp_path):
 # ---- what does not fit
 
 
+def test_what_a_prediction_wrote_beside_its_results_is_none(tmp_path, caplog):
+    touch(
+        tmp_path, "a.png", "raw/b.png", "figures/pictures/a.png", "holes/a.png", "raw/raw/b.png", "side_by_side/c.png"
+    )
+    touch(tmp_path, "c_1.png", "c_2.png")
+    listed = ["a.png", "holes/a.png", "raw/b.png", "raw/raw/b.png", "c_1.png", "c_2.png", "side_by_side/c.png"]
+    everything = {*find_results(tmp_path, "results.lama")[0]}
+    (tmp_path / "predictions.csv").write_text("\n".join(["output,picture", *(f"{name},x" for name in listed)]))
+    files, _ = find_results(tmp_path, "results.lama")
+    assert {*files} == {"a", "raw/b", "c_1", "c_2"} and len(everything) == 8
+    assert "figures/pictures/a, holes/a, raw/raw/b, side_by_side/c" in caplog.text
+    for text in ("output\n", "picture,mask\na.png,b.png\n", "\0", ""):
+        (tmp_path / "predictions.csv").write_text(text)
+        assert {*find_results(tmp_path, "results.lama")[0]} == everything  # somebody else's table
+
+
 def test_results_and_what_is_not_one_of_them(tmp_path, caplog):
     touch(tmp_path, "b/two.png", "one.webp", "b/three.gif", ".hidden/x.txt", ".DS_Store")
     touch(tmp_path, "notes.txt", "b/settings.TXT", "log.json", "README")

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from threading import Event
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from inpaint.evaluation.results import publish
 from inpaint.files import checkpoint
 from inpaint.files.folder import only_one
 from inpaint.networks.generators.fourier import LaMa
+from inpaint.pictures.pairing import find_results
 from inpaint.predict.jobs import find_pictures
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused
@@ -266,6 +268,25 @@ def test_one_command_at_a_time_in_a_folder(place, repair):
     assert pictures(place / "out") == []
 
 
+def test_a_picture_is_written_while_the_next_is_painted(place, repair, monkeypatch):
+    begun, in_time = [Event() for _ in range(5)], []
+    begun[4].set()  # nothing is painted beside the last
+    write, paint = predict.command._finish, Predictor.repair
+
+    def finish(*arguments):
+        in_time.append(begun[len(in_time) + 1].wait(60))
+        write(*arguments)
+
+    def repairing(*arguments, **settings):
+        next(event for event in begun if not event.is_set()).set()
+        return paint(*arguments, **settings)
+
+    monkeypatch.setattr(predict.command, "_finish", finish)
+    monkeypatch.setattr(Predictor, "repair", repairing)
+    repair()
+    assert in_time == [True] * 4 and pictures(place / "out") == ["a.png", "b.jpg", "deep/c.webp", "deep/d.png"]
+
+
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +299,7 @@ def test_figures_are_those_of_an_evaluation(place, repair):
         shutil.copy(place / "mask.png", place / "holes" / f"{name}.png")
     shutil.copytree(place / "out", place / "results", ignore=shutil.ignore_patterns("figures", "*.csv", ".*"))
     pairs, _ = find_pairs(place / "truth", place / "holes")
+    assert find_results(place / "out", "results.x")[0].keys() == find_results(place / "results", "results.x")[0].keys()
     publish(place / "other", {"Mean": None}, Pairs(pairs, {"Mean": place / "results"}), "cpu", {})
     for name in ("results.csv", "records.csv", "validation.csv"):
         tables = [list(csv.reader((folder / name).open())) for folder in (place / "out/figures", place / "other")]

@@ -16,6 +16,7 @@ from inpaint.predict.jobs import Job
 from inpaint.predict.kinds import holes_of
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused
+from tests.pictures.psd_files import psd, psd_layer
 from tests.pictures.test_mask_files import HOLE, INVERTED, LEVELS, NOISE, PLAIN, antialiased, layer, stroke, two
 
 
@@ -122,6 +123,21 @@ def test_levels_of_a_channel_are_the_mask_where_one_is_named(repaired):
     assert np.array_equal(changed, HOLE)
 
 
+def test_masks_are_layers_of_the_same_name_in_a_folder_of_their_own(command, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(NOISE).save(tmp_path / f"images/{name}.png")
+        file = psd(NOISE, psd_layer("photo", dict(enumerate(NOISE.transpose(2, 0, 1)))), psd_layer("hole", {0: LEVELS}))
+        (tmp_path / f"masks/{name}.psd").write_bytes(file)
+    common = ["generator=mean", "images=images", "holes=masks", "output=out"]
+    message = "masks/a.psd: has 2 layers, 1 photo, 2 hole, and one is the mask; give mask_layer=NUMBER, or its name"
+    assert message in command(predict, *common, code=2)
+    for chosen in (2, "hole"):
+        command(predict, *common, f"mask_layer={chosen}")
+        assert all(np.array_equal(changed_in(tmp_path, f"{name}.png")[0], HOLE) for name in ("a", "b"))
+
+
 # ---- holes that no file of masks holds
 
 
@@ -226,6 +242,7 @@ def test_holes_are_drawn_for_a_name_that_is_no_utf_8(command, tmp_path):
         (["holes=mask.png", "masks=boxes"], "holes: give holes=..., or masks=..."),
         (["masks=boxes", "polarity=black"], "polarity: says how files of masks are read, and masks reads none"),
         (["holes=alpha", "mask_colour=red"], "mask_colour: says how files of masks are read, and holes=alpha reads"),
+        (["holes=alpha", "mask_layer=2"], "mask_layer: says how files of masks are read, and holes=alpha reads none"),
         (["holes=alpha", "mask_threshold=256"], "mask_threshold: give an alpha, 1..255"),
         (["holes=alpha", "missing=none"], "missing: give one of error, skip; got 'none'"),
         (["holes=mask.png", "mask_pattern={stem}.png"], "mask_pattern: names masks in a folder"),

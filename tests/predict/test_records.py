@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from inpaint.predict.jobs import COLUMNS, RECORDS, Job, Records
+from inpaint.pictures.names import PREDICTIONS
+from inpaint.predict.jobs import COLUMNS, Job, Records
 from inpaint.settings import Refused
 
 
@@ -14,17 +15,17 @@ def job(folder):
 
 @pytest.mark.parametrize("what", ["a pipe", "a folder"])
 def test_what_is_no_file_is_neither_read_nor_written(tmp_path, what):
-    (os.mkfifo if what == "a pipe" else os.mkdir)(tmp_path / RECORDS)
+    (os.mkfifo if what == "a pipe" else os.mkdir)(tmp_path / PREDICTIONS)
     with pytest.raises(Refused, match=r"^output: .*predictions\.csv is no file"):
         Records(tmp_path, [])
 
 
 @pytest.mark.parametrize("text", ["name,score\na,1\n", "output\na\n", "=1,2\n", "hello"])
 def test_a_table_of_somebody_elses_is_left_as_it_is(tmp_path, text):
-    (tmp_path / RECORDS).write_text(text)
+    (tmp_path / PREDICTIONS).write_text(text)
     with pytest.raises(Refused, match=r"predictions\.csv is the table of something else"):
         Records(tmp_path, [])
-    assert (tmp_path / RECORDS).read_text() == text
+    assert (tmp_path / PREDICTIONS).read_text() == text
 
 
 def test_ones_own_is_gone_on_with(tmp_path):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from inpaint.data.sources import Folder
 from inpaint.masks.frozen import Crop, Frozen, write_frozen
+from inpaint.pictures.mask_files import MaskReader
 from inpaint.pictures.pairing import find_images, pair_masks
 from inpaint.predict.jobs import Destination, MaskFiles, plan
 from tests.conftest import smooth_picture
@@ -93,7 +94,7 @@ def test_predictions_stay_in_their_folder(places, tmp_path):
         Image.fromarray(smooth_picture(1, 40, 40)).save(root / folder / "x.png")
     mask = tmp_path / "mask.png"
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(mask)
-    jobs = plan(root, MaskFiles(mask), Destination(tmp_path / "out"))
+    jobs = plan(root, MaskFiles(mask, reader=MaskReader()), Destination(tmp_path / "out"))
     assert jobs
     for job in jobs:
         assert job.output.resolve().is_relative_to((tmp_path / "out").resolve())

@@ -10,6 +10,7 @@ from inpaint.evaluation.measuring import Measured
 from inpaint.evaluation.results import write
 from inpaint.files.folder import only_one, refuse_links, replacing, write_whole
 from inpaint.files.writing import write_table
+from inpaint.pictures.mask_files import MaskReader
 from inpaint.predict.command import run
 from inpaint.predict.jobs import Destination, MaskFiles, plan
 from inpaint.probe import command as probe
@@ -47,7 +48,7 @@ def test_predict_refuses_before_it_begins(kind, place):
     link, target = PLANTED[kind]
     (place / link).symlink_to(place / target)
     with pytest.raises(Refused, match=r"^output: .* is a link, or behind one that leads out of .*out; remove it"):
-        plan(place / "images", MaskFiles(place / "mask.png"), Destination(place / "out"))
+        plan(place / "images", MaskFiles(place / "mask.png", reader=MaskReader()), Destination(place / "out"))
     assert (place / "precious").read_text() == PRECIOUS and not any((place / "elsewhere").iterdir())
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from inpaint.pictures.names import called, natural
 from inpaint.pictures.pairing import find_images
-from inpaint.pictures.reading import BadImage, image_size
+from inpaint.pictures.reading import BadImage
 from inpaint.pictures.video import READ, VideoHeader, is_video, read_frames, read_video_header
 from inpaint.pictures.writing import Header, Photograph, named, read_photograph, written_format
 from inpaint.predict.holes import ALPHA
@@ -61,18 +61,13 @@ class Clip(NamedTuple):
             yield photograph, number
 
 
-def find_clip(
-    video: str | Path, holes: Path | None, output: Path, format: str | None, alpha: bool, pattern: str | None
-) -> Clip:
+def find_clip(video: str | Path, masks: MaskFiles, destination: Destination) -> Clip:
     """The frames of a video, with their masks.
 
     Args:
         video: a folder of frames, in the order of their numbers, or a file.
-        holes: a mask for all frames, or a folder with a mask for each; None where no file holds them.
-        output: the folder of the results.
-        format: in which frames are written; None is their own, or a file like the one that was read.
-        alpha: whether the holes are what is transparent in the frames.
-        pattern: the name of a frame's mask below `holes`.
+        masks: where the holes are: a mask for all frames, or a folder with a mask for each.
+        destination: of the results; without a format, frames have their own, and a file is like the one that was read.
 
     Raises:
         Refused: there are no frames, or they are of several sizes; a frame or mask is missing, cannot be read or has
@@ -80,15 +75,16 @@ def find_clip(
     """
     path = Path(video)
     if path.is_dir():
-        return _of_folder(path, holes, output, format, alpha, pattern)
+        return _of_folder(path, masks, destination)
     if not path.is_file() or not is_video(path):
         raise Refused(f"video: {path} is no folder of frames and no file that is there ({READ})")
-    if alpha:
+    if masks.alpha:
         raise Refused(f"holes: {ALPHA} is what is transparent in pictures, and a file of video is nowhere; give masks")
-    if pattern is not None:
+    if masks.pattern is not None:
         raise Refused("mask_pattern: is for frames that have names; the masks of a file are taken by their numbers")
     header = read_video_header(path)
-    masks = _masks_of_file(header, holes)
+    output, format = destination.folder, destination.format
+    files = _masks_of_file(header, masks)
     if format is None:
         outputs, kind = [output / path.name] * header.frames, LIKE
         if outputs[0].resolve() == path.resolve():
@@ -98,29 +94,28 @@ def find_clip(
         digits = max(5, len(str(header.frames)))
         numbers = (f"{number:0{digits}d}.png" for number in range(1, header.frames + 1))
         outputs = [named(output / path.stem / name, kind) for name in numbers]
-    if inputs := {mask.resolve() for mask in masks if mask} & {file.resolve() for file in outputs}:
+    if inputs := {mask.resolve() for mask in files if mask} & {file.resolve() for file in outputs}:
         raise Refused(f"output: {listed(sorted(inputs))} is an input and would be overwritten; give another folder")
     names = (f"{path.stem}/{number}" for number in range(1, header.frames + 1))
     jobs = [
         Job(path, mask, (file,), name, kind, header.size)
-        for mask, file, name in zip(masks, outputs, names, strict=True)
+        for mask, file, name in zip(files, outputs, names, strict=True)
     ]
     return Clip(path, jobs, header)
 
 
-def _of_folder(
-    root: Path, holes: Path | None, output: Path, format: str | None, alpha: bool, pattern: str | None
-) -> Clip:
-    apart = [folder.resolve() for folder in (holes, output) if folder is not None and folder.is_dir()]
+def _of_folder(root: Path, masks: MaskFiles, destination: Destination) -> Clip:
+    folders = (masks.place, destination.folder)
+    apart = [folder.resolve() for folder in folders if folder is not None and folder.is_dir()]
     apart = [folder for folder in apart if folder != root.resolve()]
     frames = [
         path
         for path in find_images(root, "video")
         if not any(path.resolve().is_relative_to(folder) for folder in apart)
     ]
-    if len(folders := {path.parent for path in frames}) > 1:
-        raise Refused(f"video: frames lie in {len(folders)} folders: {listed(sorted(folders))}; give one of them")
-    jobs = plan(root, MaskFiles(holes, alpha, pattern=pattern), Destination(output, format))
+    if len(places := {path.parent for path in frames}) > 1:
+        raise Refused(f"video: frames lie in {len(places)} folders: {listed(sorted(places))}; give one of them")
+    jobs = plan(root, masks, destination)
     jobs.sort(key=lambda job: natural(job.image.name))
     if broken := [job.problem for job in jobs if job.problem is not None]:
         raise Refused(f"video: {len(broken)} of {len(jobs)} frames cannot be read: {broken[0]}")
@@ -134,23 +129,25 @@ def _of_folder(
     return Clip(root, jobs, None)
 
 
-def _masks_of_file(header: VideoHeader, holes: Path | None) -> list[Path | None]:
+def _masks_of_file(header: VideoHeader, masks: MaskFiles) -> list[Path | None]:
     """The mask of each frame of a file."""
+    holes = masks.place
     if holes is None:
         return [None] * header.frames
-    masks = sorted(find_images(holes, "holes"), key=lambda path: natural(called(path))) if holes.is_dir() else [holes]
-    if holes.is_dir() and len(masks) != header.frames:
+    files = sorted(find_images(holes, "holes"), key=lambda path: natural(called(path))) if holes.is_dir() else [holes]
+    if holes.is_dir() and len(files) != header.frames:
         raise Refused(
-            f"holes: {holes} has {len(masks)} masks, and {header.path} has {header.frames} frames; give a mask for "
+            f"holes: {holes} has {len(files)} masks, and {header.path} has {header.frames} frames; give a mask for "
             "each, or one file for all"
         )
-    for mask in masks:
-        if (size := image_size(mask)) != header.size:
+    assert masks.reader is not None
+    for mask in files:
+        if (size := masks.reader.size(mask)) != header.size:
             raise BadImage(
                 f"{mask}: the mask has {size[1]} x {size[0]} pixels, the frames of {header.path} have "
                 f"{header.size[1]} x {header.size[0]}"
             )
-    return list(masks) if holes.is_dir() else [holes] * header.frames
+    return list(files) if holes.is_dir() else [holes] * header.frames
 
 
 class ClipRecords(Records):

@@ -17,8 +17,8 @@ from inpaint.pictures.video import Still, VideoWriter, video_like
 from inpaint.pictures.writing import read_photograph, write_photograph
 from inpaint.predict.adaptive import AUTO
 from inpaint.predict.growth import faded, grown
-from inpaint.predict.holes import ALPHA, Holes, look
-from inpaint.predict.jobs import sweep
+from inpaint.predict.holes import Holes, look, mask_files
+from inpaint.predict.jobs import Destination, sweep
 from inpaint.predict.predictor import NotFinite, Predictor
 from inpaint.predict.video.clips import Clip, ClipRecords, find_clip
 from inpaint.predict.video.figures import find_truth, publish_figures
@@ -49,9 +49,8 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
             raise Refused(f"{name}: is for pictures; leave it out with video=...")
     if cfg.holes == AUTO:
         raise Refused(f"holes: {AUTO} measures pictures, each by itself; with video=... give masks")
-    window, alpha, output = whole("window", cfg.window, 1), cfg.holes == ALPHA, Path(cfg.output)
-    files = None if alpha or masks is not None else Path(cfg.holes)
-    clip = find_clip(cfg.video, files, output, cfg.format, alpha, cfg.mask_pattern)
+    window, output = whole("window", cfg.window, 1), Path(cfg.output)
+    clip = find_clip(cfg.video, mask_files(cfg), Destination(output, cfg.format))
     print(f"video: {clip}")
     holes, line = look(clip.frames, cfg, masks)
     print(line)
