@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryPrecision, BinaryRecall
 
-from inpaint.batch import Batch, Outputs, compose
+from inpaint.batch import Batch, Outputs, compose, given
 from inpaint.networks.generators.edge_connect import EdgeConnect, edges_of, grey_of
 from inpaint.settings import Refused, choice
 from inpaint.training.gan import InpaintingGAN
@@ -26,7 +26,8 @@ class EdgeConnectGAN(InpaintingGAN):
     * ``edge`` trains the edge generator, by adversarial loss (published weight 1) and feature matching (10). Edges take
       the place of pictures: whatever judges or compares gets three channels in [-1, 1], the edges and twice the grey
       picture, in the hole too (published: two channels).
-    * ``canny`` trains the inpainting generator along Canny's edges of the truth, those of the hole among them.
+    * ``canny`` trains the inpainting generator along Canny's edges of the truth, those of the hole among them; where
+      pictures are degraded, along those of what is given with the truth in its holes.
     * ``predicted`` trains it along the edges that it gets in use: the edge generator's.
 
     The published last stage, in which both learn together and which its author found no better, is `InpaintingGAN`.
@@ -60,15 +61,25 @@ class EdgeConnectGAN(InpaintingGAN):
         )
 
     def forward(self, batch: Batch) -> Outputs:
-        """Draw or paint as the stage has it; the batch's image is the truth, or in the first stage its edges."""
-        image, mask = batch["image"], batch["mask"]
+        """Draw or paint as the stage has it; in the first one the batch is as `of_edges` makes it.
+
+        Of the truth come the grey that edges are shown with, in the first stage, and edges of the hole, in the second.
+        """
+        seen, truth, mask = given(batch), batch["image"], batch["mask"]
         if self.stage == "edge":
-            grey = (image[:, 1:2] + 1) / 2
-            drawn = self.generator.edges(grey, self.generator.known_edges(grey, mask), mask)
-            return compose(_edge_picture(drawn, grey), image, mask)
+            grey = grey_of(seen)
+            known = self.generator.known_edges(grey, mask)
+            drawn = self.generator.edges(grey, known, mask)
+            return compose(_edge_picture(drawn, (truth[:, 1:2] + 1) / 2), _edge_picture(known, grey), mask)
         if self.stage == "canny":
-            return self.generator.paint(image, mask, self._true_edges(grey_of(image)))
+            edges = self._true_edges(grey_of(torch.where(mask > 0.5, truth, seen)))
+            return self.generator.paint(seen, mask, edges)
         return super().forward(batch)
+
+    def of_edges(self, batch: Batch) -> Batch:
+        """A batch of the first stage: the same picture is given, and its true edges take the place of the truth."""
+        grey = grey_of(batch["image"])
+        return Batch(**{**batch, "given": given(batch), "image": _edge_picture(self._true_edges(grey), grey)})
 
     def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
         """The discriminator's verdict, as in `InpaintingGAN`; None in the first stage, where it looks at edges."""
@@ -76,10 +87,7 @@ class EdgeConnectGAN(InpaintingGAN):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of `InpaintingGAN`; in the first stage on pictures of edges."""
-        if self.stage == "edge":
-            grey = grey_of(batch["image"])
-            batch = Batch(**{**batch, "image": _edge_picture(self._true_edges(grey), grey)})
-        super().training_step(batch, batch_idx)
+        super().training_step(self.of_edges(batch) if self.stage == "edge" else batch, batch_idx)
 
     def _true_edges(self, grey: Tensor) -> Tensor:
         return edges_of(grey, self.generator.sigma)
@@ -92,9 +100,9 @@ class EdgeConnectGAN(InpaintingGAN):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the moving average's pictures and edges."""
         super().validation_step(batch, batch_idx)
-        grey, mask = grey_of(batch["image"]), batch["mask"]
-        drawn = cast(EdgeConnect, self.ema.network).edge_map(grey, mask)
-        self.edge_scores.update(drawn.float(), torch.where(mask > 0.5, self._true_edges(grey), -1).long())
+        mask, truth = batch["mask"], self._true_edges(grey_of(batch["image"]))
+        drawn = cast(EdgeConnect, self.ema.network).edge_map(grey_of(given(batch)), mask)
+        self.edge_scores.update(drawn.float(), torch.where(mask > 0.5, truth, -1).long())
 
     def on_validation_epoch_end(self) -> None:
         """Log both."""

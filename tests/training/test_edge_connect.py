@@ -111,15 +111,27 @@ def test_the_edge_stage_does_not_draw_from_the_truth():
     """What it draws depends on the known part alone, edges beside the hole included."""
     module = make("edge").eval()
     rows = {key: torch.stack([row[key] for row in samples()]) for key in ("image", "mask")}
-    grey = grey_of(rows["image"])
-    other = torch.where(rows["mask"] == 1, torch.rand_like(grey), grey)
-    drawn = []
-    for given in (grey, other):
-        truth = 2 * torch.cat([edges_of(given), given, given], dim=1) - 1
-        drawn.append(module({**rows, "image": truth}).output[:, 0])
+    other = torch.where(rows["mask"] == 1, torch.rand_like(rows["image"]), rows["image"])
+    drawn = [module(module.of_edges({**rows, "image": image})).output[:, :1] for image in (rows["image"], other)]
     assert torch.equal(*drawn)
+    grey = grey_of(rows["image"])
     known = module.generator.known_edges(grey, rows["mask"])
-    assert torch.allclose((drawn[0][:, None] + 1) / 2, module.generator.edges(grey, known, rows["mask"]), atol=1e-5)
+    assert torch.allclose((drawn[0] + 1) / 2, module.generator.edges(grey, known, rows["mask"]), atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", ["edge", "canny", "predicted"])
+def test_known_pixels_are_seen_as_they_are_given(stage):
+    """Where pictures are degraded, what the networks make does not change with the truth outside the holes."""
+    module, rows = make(stage).eval(), {key: torch.stack([row[key] for row in samples()]) for key in ("image", "mask")}
+    rows["given"] = (rows["image"] + 0.3 * torch.rand_like(rows["image"])) * (1 - rows["mask"])
+    made = []
+    for truth in (rows["image"], torch.where(rows["mask"] == 1, rows["image"], -rows["image"])):
+        batch = {**rows, "image": truth}
+        outputs = module(module.of_edges(batch) if stage == "edge" else batch)
+        made.append(outputs.output[:, :1] if stage == "edge" else outputs.output)
+    assert torch.equal(*made)
+    if stage != "edge":
+        assert torch.equal(outputs.composite * (1 - rows["mask"]), rows["given"])
 
 
 @pytest.mark.parametrize("stage", ["canny", "predicted"])
@@ -133,6 +145,16 @@ def test_which_edges_the_painter_gets(stage):
     expected = edges_of(grey) if stage == "canny" else module.generator.edge_map(grey, mask)
     assert torch.equal(given[0][:, 3:], expected)
     assert torch.equal(given[0][:, :3], ((image + 1) / 2).masked_fill(mask == 1, 1))
+
+
+def test_edges_are_validated_as_drawn_from_what_is_given():
+    module, seen = make("predicted"), []
+    module.ema.network.edges.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    rows = [row | {"given": (row["image"] + 0.2) * (1 - row["mask"])} for row in samples()]
+    trainer(1).validate(module, DataLoader(rows, batch_size=4), verbose=False)
+    known = torch.stack([1 - row["mask"] for row in rows])
+    expected = grey_of(torch.stack([row["given"] for row in rows])) * known
+    assert seen and all(torch.allclose(grey * known, expected, atol=1e-6) for grey in seen)
 
 
 def validated(module):
