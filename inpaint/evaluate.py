@@ -38,6 +38,7 @@ from inpaint.groups import FROM_CHECKPOINT, GROUPS
 from inpaint.settings import ConfigError, nearest, whole
 
 if TYPE_CHECKING:
+    from inpaint.data.datamodule import InpaintingData
     from inpaint.evaluation.judges import Judges
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.pairs import Pairs
@@ -55,6 +56,7 @@ def run(cfg: DictConfig) -> None:
     """
     from inpaint.evaluation.results import publish
     from inpaint.exchange.models import generator_of
+    from inpaint.training.contract import check_degradation
 
     folder = Path(cfg.paths.run)
     if (folder / "config.yaml").is_file():
@@ -79,11 +81,16 @@ def run(cfg: DictConfig) -> None:
         methods[_generator(cfg)] = build_fill(cfg.generator)
     if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
         raise ConfigError(f"results.{taken[0]}: another method is called {taken[0]}; give the results another name")
-    methods |= dict.fromkeys(cfg.results or {})
-    methods |= {name: method for name, method in baselines(cfg).items() if name not in methods}
     device = choose_device(cfg.device)
     judges = _judges(cfg, device, figures)
-    pictures, about = _pictures(cfg, notes)
+    data = None if _paired(cfg) else build_data(cfg)
+    beside = baselines(cfg, data is not None and data.restores_whole)
+    pictures, about = _pictures(cfg, data, notes)
+    if data is not None:
+        named = {f"checkpoint.{name}" if name in trained else "generator": each for name, each in methods.items()}
+        check_degradation(named | {f"baselines.{name}": each for name, each in beside.items()}, data)
+    methods |= dict.fromkeys(cfg.results or {})
+    methods |= {name: method for name, method in beside.items() if name not in methods}
     about["checkpoints"] = {
         name: {
             "parameters": sum(parameter.numel() for parameter in methods[name].parameters()),
@@ -155,15 +162,16 @@ def _paired(cfg: DictConfig) -> bool:
     return bool(cfg.images or cfg.frozen)
 
 
-def _pictures(cfg: DictConfig, notes: list[str]) -> tuple["ValidationCrops | Pairs", dict[str, Any]]:
-    """What is measured, and what results.json says about it."""
+def _pictures(
+    cfg: DictConfig, data: "InpaintingData | None", notes: list[str]
+) -> tuple["ValidationCrops | Pairs", dict[str, Any]]:
+    """What is measured, crops of `data` or pictures that are files, and what results.json says about it."""
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.pairs import Pairs, find_pairs, frozen_pairs
     from inpaint.evaluation.results import about_data
     from inpaint.pictures.mask_files import MaskReader
 
-    if not _paired(cfg):
-        data = build_data(cfg)
+    if data is not None:
         data.setup("validate")
         frozen = data.validation_masks.frozen if data.validation_masks is not None else None
         return ValidationCrops(data, frozen), about_data(without_environment(cfg))

@@ -61,7 +61,6 @@ class Group(NamedTuple):
 
 UNTRAINED = ("inpaint.fills", "inpaint.restoration")  # classical methods
 MASKS = Classes("a kind of mask", "inpaint.masks.Masks", ("inpaint.masks",))
-FULL = "inpaint.masks.Full"  # the kind that says that all of a picture is to be restored
 FILES_OF_MASKS = ("root", "annotations")
 DEGRADATION = Classes("a degradation", "inpaint.degradations.Degradation", ("inpaint.degradations",))
 LAYER = Classes("a layer", "torch.nn.Module", ("torch.nn",))

@@ -35,6 +35,7 @@ from inpaint.settings import Refused
 
 if TYPE_CHECKING:
     import lightning as L
+    from torch import nn
 
     from inpaint.training.resume import Start
 
@@ -132,7 +133,9 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
     check_parts(parts.module, parts.data, parts.judges.figures)
-    check_degradation(parts.module.generator, parts.data)
+    beside = baselines(cfg, parts.data.restores_whole)
+    named = {f"baselines.{name}": method for name, method in beside.items()}
+    check_degradation({"generator": parts.module.generator} | named, parts.data)
     check_norms(parts.module, parts.data)
     _introduce(cfg, parts, start)
     if start.path is not None:
@@ -152,7 +155,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     try:
         with refusals():
             parts.trainer.fit(parts.module, parts.data, ckpt_path=start.path, weights_only=True)
-        return _report(cfg, parts, start)
+        return _report(cfg, parts, beside, start)
     except BaseException as raised:
         error = raised
         raise
@@ -234,8 +237,8 @@ def _saves(trainer: "L.Trainer") -> bool:
     return any(isinstance(callback, SaveCheckpoint) for callback in trainer.callbacks)  # type: ignore[attr-defined]
 
 
-def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
-    """The table on held-out photographs, the files of the run folder, and what to do next.
+def _report(cfg: DictConfig, parts: Parts, beside: "dict[str, nn.Module]", start: "Start") -> dict[str, float]:
+    """The table on held-out photographs with the baselines `beside`, the files of the run folder, and what to do next.
 
     Raises:
         Refused: nothing was trained.
@@ -260,7 +263,7 @@ def _report(cfg: DictConfig, parts: Parts, start: "Start") -> dict[str, float]:
     record.write(parts.trainer)
     if not parts.trainer.is_global_zero:
         return {}
-    methods = {cfg.name: module.ema.network} | baselines(cfg)
+    methods = {cfg.name: module.ema.network} | beside
     device = str(module.device)
     pictures, about = ValidationCrops(parts.data), about_data(without_environment(cfg))
     published = publish(folder, methods, pictures, device, about, judges=parts.judges.to(device), shown=SHOWN)

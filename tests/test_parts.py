@@ -264,7 +264,9 @@ def test_a_broken_promise_is_told_in_a_line(lab, batch, group, name, wrong, mess
         "figures": ownlab.Shift(),
     }
     two = {key: value[:2] for key, value in batch.items()}
-    data = SimpleNamespace(masks=made["masks"], validation_masks=None, validation_batch=lambda *_: two)
+    data = SimpleNamespace(
+        masks=made["masks"], validation_masks=None, degradation=None, validation_batch=lambda *_: two
+    )
 
     def tried(parts):
         losses = {"mine": parts["losses"]}
@@ -289,7 +291,7 @@ def test_a_loss_without_its_base_or_with_other_arguments_is_told_so(lab, batch):
         InpaintingGAN(ownlab.Painter(), {"mine": ownlab.Bare()}, torch.optim.Adam)
     bare = ownlab.Bare()
     bare.needs = frozenset({"output"})
-    data = SimpleNamespace(masks=None, validation_masks=None, validation_batch=lambda *_: batch)
+    data = SimpleNamespace(masks=None, validation_masks=None, degradation=None, validation_batch=lambda *_: batch)
     run = SimpleNamespace(generator=ownlab.Painter(), discriminator=None, adversarial=None, losses={"mine": bare})
     with pytest.raises(Refused, match=r"losses.mine: ownlab.Bare is called with \(outputs, batch\); too many"):
         check_parts(run, data)

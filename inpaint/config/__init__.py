@@ -13,7 +13,8 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint.config import references, trainer_arguments
 from inpaint.config.targets import check_forms, check_target, chosen
-from inpaint.groups import FULL, OPTIMIZATION, UNTRAINED
+from inpaint.files.folder import first_rank
+from inpaint.groups import OPTIMIZATION, UNTRAINED
 from inpaint.parts import conf_dirs
 from inpaint.provenance import PLACEHOLDER
 from inpaint.settings import ConfigError, Refused, choice, nearest
@@ -261,20 +262,24 @@ def build_baseline(name: str) -> "nn.Module":
     return build_fill(OmegaConf.load(options("generator")[name]))
 
 
-def baselines(cfg: DictConfig) -> "dict[str, nn.Module]":
+def baselines(cfg: DictConfig, restores_whole: bool) -> "dict[str, nn.Module]":
     """The methods that stand beside the model: of `cfg.baselines` those that do what it does.
 
     A picture that is degraded and restored as a whole has no hole that a fill could fill: there the given picture
     itself is the baseline, which is said, unless classical restorations are named.
+
+    Args:
+        cfg: whose `baselines` are names of options in ``conf/generator``.
+        restores_whole: whether pictures are restored as a whole (`InpaintingData.restores_whole`).
     """
     names = list(cfg.baselines)
-    holes = cfg.get("validation_masks") if chosen(cfg.get("validation_masks")) else cfg.get("masks")
-    if chosen(cfg.get("degradation")) and chosen(holes) and str(holes._target_) == FULL:
+    if restores_whole:
         targets = {name: str(OmegaConf.load(options("generator")[name])._target_) for name in names}
         fills = [name for name in names if targets[name].startswith(("inpaint.fills.", "inpaint.builtin."))]
         if fills:
             names = [name for name in names if name not in fills] or [GIVEN]
-            log.info(f"baselines: {', '.join(names)}; {', '.join(fills)} fill holes, of which there are none")
+            if first_rank():
+                log.info(f"baselines: {', '.join(names)}; {', '.join(fills)} fill holes, of which there are none")
     return {name: build_baseline(name) for name in names}
 
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from inpaint.config import check
 from inpaint.config.targets import wrong_class
-from inpaint.groups import FULL, GROUPS, named_files
+from inpaint.groups import GROUPS, named_files
 from inpaint.parts import missing
 from inpaint.provenance import PLACEHOLDER, flat, targets_of
 from inpaint.settings import ConfigError, printable
@@ -60,11 +60,13 @@ def restoration_scale(checkpoint: dict[str, Any], trust_paths: bool = False) -> 
 
     config = config_of(checkpoint)
     holes = config.get("masks")
-    if not config.get("degradation") or not isinstance(holes, dict) or holes.get("_target_") != FULL:
-        return None
-    cfg = OmegaConf.create({"degradation": recorded(checkpoint, "degradation", trust_paths)})
+    if not config.get("degradation") or not isinstance(holes, dict) or named_files("masks", holes):
+        return None  # files of masks are holes
+    groups = ("degradation", "masks")
+    cfg = OmegaConf.create({group: recorded(checkpoint, group, trust_paths) for group in groups})
     check(cfg)
-    return hydra.utils.instantiate(cfg.degradation, _convert_="all").scale
+    degradation, masks = (hydra.utils.instantiate(cfg[group], _convert_="all") for group in groups)
+    return degradation.scale if masks.whole else None
 
 
 def untrained_generator(checkpoint: dict[str, Any], seed: int, trust_paths: bool = False) -> "nn.Module":

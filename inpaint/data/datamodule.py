@@ -29,7 +29,7 @@ from inpaint.data.splits import Split
 from inpaint.data.store import SHARE, is_kept
 from inpaint.data.tiles import Tiles
 from inpaint.degradations import Degradation
-from inpaint.masks import Full, Masks
+from inpaint.masks import Masks
 from inpaint.pictures.mask_files import Polarity, Threshold
 from inpaint.settings import Refused, choice, whole
 
@@ -45,7 +45,7 @@ class InpaintingData(L.LightningDataModule):
         masks: draws and paints the holes, ``masks(keys, size)``; None takes those that the photographs come with.
         validation_masks: the same for validation; None takes `masks`.
         degradation: what the generator is given in place of the truth; None gives it the truth without its holes. Where
-            the masks are `Full`, all of the picture is to be restored and nothing is hidden; other holes are emptied.
+            the masks are `whole`, all of the picture is to be restored and nothing is hidden; other holes are emptied.
         crop: side of the training and validation crops in pixels; ``auto`` here and below: see `automatic`.
         augmentation: how training crops are made.
         ramp: early in training, smaller pictures: pairs [until which update, side in pixels], both rising; the same
@@ -259,7 +259,8 @@ class InpaintingData(L.LightningDataModule):
     @property
     def restores_whole(self) -> bool:
         """Whether validation pictures are degraded and restored as a whole, not in holes."""
-        return self.degradation is not None and isinstance(self.validation_masks, Full)
+        masks = self.validation_masks
+        return self.degradation is not None and masks is not None and masks.whole
 
     def mask_keys(self, batch: dict[str, Any]) -> Tensor:
         """What the masks of a batch from a loader are called with: int64 ``(B,)``."""

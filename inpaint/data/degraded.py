@@ -8,8 +8,8 @@ from inpaint.batch import emptied, from_uint8
 from inpaint.data.augmentation import Augmentation
 from inpaint.data.sources import Source, say
 from inpaint.degradations import Degradation, Paired
-from inpaint.masks import Full, Masks
-from inpaint.settings import Refused
+from inpaint.masks import Masks
+from inpaint.settings import Refused, whole
 
 
 def degraded(
@@ -23,15 +23,15 @@ def degraded(
             them a side; or none, ``(B, 0, H, W)``.
         mask: the holes, ``(B, 1, H, W)``.
         keys: int64 ``(B,)``.
-        masks: what drew the holes. `Full` says that all of the picture is to be restored, and hides nothing of it;
-            other holes are emptied.
+        masks: what drew the holes. Where they are `whole`, all of the picture is to be restored and nothing of it is
+            hidden; other holes are emptied.
     """
     if isinstance(degradation, Paired):
         middle, scale = degradation.scale // 2, degradation.scale
         made = companion[..., middle::scale, middle::scale].contiguous()
     else:
         made = degradation(image, keys)
-    return made if isinstance(masks, Full) else emptied(made, mask)
+    return made if masks is not None and masks.whole else emptied(made, mask)
 
 
 def apart(tile: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,13 +82,14 @@ def check_scale(
     """Whether pictures can be made as many times smaller as a degradation makes them.
 
     Raises:
-        Refused: a crop has a side that cannot, or there are holes, which have the truth's size.
+        Refused: the scale is no whole number, a crop has a side that cannot, or there are holes, which have the truth's
+            size.
     """
     scale = 1 if degradation is None else degradation.scale
-    if scale == 1:
+    if whole("degradation.scale", scale, 1) == 1:
         return
     for side in (crop, *(side for _, side in ramp)):
         if side % scale:
             raise Refused(f"data.crop: {side} pixels a side cannot be made {scale} times fewer, as degradation asks")
-    if not all(isinstance(kind, Full) for kind in masks):
+    if not all(kind is not None and kind.whole for kind in masks):
         raise Refused("masks: where degradation makes pictures smaller, all is to be restored; choose masks=full")

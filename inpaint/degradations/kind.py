@@ -26,6 +26,7 @@ class Degradation(ABC):
     """
 
     scale: int = 1
+    stored: bool = False
 
     def __init__(self, stored: bool = False) -> None:
         self.stored = stored

@@ -143,6 +143,11 @@ class Full(Masks):
     def __init__(self) -> None:
         super().__init__()
 
+    @property
+    def whole(self) -> bool:
+        """Yes."""
+        return True
+
     def make(self, keys: Tensor, size: Size) -> Tensor:
         """Ones."""
         return torch.ones(len(keys), 1, *size, device=keys.device)

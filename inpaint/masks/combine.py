@@ -33,6 +33,11 @@ class Mixture(Masks):
         self.kinds = {name: kind for name, kind in kinds.items() if shares[name] > 0}
         self.probabilities = {name: shares[name] for name in self.kinds}
 
+    @property
+    def whole(self) -> bool:
+        """Where all kinds are."""
+        return all(kind.whole for kind in self.kinds.values())
+
     def draw(self, keys: Tensor, size: Size) -> Shapes | None:
         """Each sample's shapes of the kind that it takes, where all kinds have shapes."""
         if (parts := _shapes(self.kinds, keys, size)) is None:
@@ -72,6 +77,11 @@ class Union(Masks):
         super().__init__(area)
         _named(kinds)
         self.kinds = dict(kinds)
+
+    @property
+    def whole(self) -> bool:
+        """Where any kind is."""
+        return any(kind.whole for kind in self.kinds.values())
 
     def draw(self, keys: Tensor, size: Size) -> Shapes | None:
         """The shapes of all kinds, where all have shapes."""

@@ -37,6 +37,11 @@ class Masks(ABC):
     def __init__(self, area: Sequence[float] = EVERY_AREA) -> None:
         self.area = span("area", area, 0, 1, "two shares of the picture's area")
 
+    @property
+    def whole(self) -> bool:
+        """Whether every hole is all of the picture; of a degraded one, all is restored then and nothing is hidden."""
+        return False
+
     @abstractmethod
     def make(self, keys: Tensor, size: Size) -> Tensor:
         """One draw: masks float32 ``(B, 1, H, W)``, exactly 0 or 1, of int64 keys ``(B,)``, on their device."""

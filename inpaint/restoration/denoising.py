@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
+from inpaint.restoration.enlarging import enlarged
 from inpaint.settings import Refused
 
 IMMERKAER = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))  # blind to planes; its norm is 6
@@ -32,12 +33,12 @@ class _Denoiser(nn.Module):
         """A picture, float32 ``(H, W, 3)`` in [-1, 1] or beyond, without noise of so many 8-bit levels."""
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Take the noise off; shapes and ranges as in `inpaint.restoration`."""
+        """Take the noise off, and enlarge what is left; shapes and ranges as in `inpaint.restoration`."""
         painted = []
         for picture, level in zip(image, told_or_measured(image, self.sigma).tolist(), strict=True):
             smooth = self.smooth(picture.permute(1, 2, 0).float().cpu().numpy(), level)
             painted.append(torch.from_numpy(smooth).permute(2, 0, 1).to(image))
-        return compose(torch.stack(painted), image, mask)
+        return compose(enlarged(torch.stack(painted), mask), image, mask)
 
 
 class NonLocalMeans(_Denoiser):

@@ -17,8 +17,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, Verdict, compose, paint, split, stored
+from inpaint.batch import Batch, Outputs, Verdict, compose, given, paint, split, stored
 from inpaint.data.datamodule import InpaintingData
+from inpaint.data.sources import say
+from inpaint.degradations.kind import LEVEL
 from inpaint.losses.adversarial import Adversarial
 from inpaint.metrics.figure import Figure, one_a_picture
 from inpaint.parts import raised_in
@@ -36,25 +38,36 @@ def is_ours(part: object) -> bool:
     return type(part).__module__.startswith("inpaint.")
 
 
+def _foreign(group: str, kind: Any) -> dict[str, Any]:
+    """Of a kind of masks or a degradation, and the kinds that it is made of, those of other packages, by their keys."""
+    found = {} if kind is None or is_ours(kind) else {group: kind}
+    for name, inner in getattr(kind, "kinds", {}).items():
+        found |= _foreign(f"{group}.kinds.{name}", inner)
+    return found
+
+
 def check_parts(module: InpaintingGAN, data: InpaintingData, figures: Mapping[str, Figure] | None = None) -> None:
     """Try the parts of a run that are not of this package.
 
     Args:
         module: the networks, the losses and the game.
-        data: the photographs and the masks.
+        data: the photographs, the masks and the degradation.
         figures: those of one's own, by name.
 
     Raises:
         Refused: naming the group, the class, what it should give and what it gave.
     """
     tried = [module.generator, module.discriminator, module.adversarial, *module.losses.values()]
-    masks = {"masks": data.masks, "validation_masks": data.validation_masks}
-    if all(part is None or is_ours(part) for part in (*tried, *masks.values(), data, *(figures or {}).values())):
+    masks = _foreign("masks", data.masks) | _foreign("validation_masks", data.validation_masks)
+    degradations = _foreign("degradation", data.degradation)
+    ours = all(part is None or is_ours(part) for part in (*tried, data, *(figures or {}).values()))
+    if ours and not masks and not degradations:
         return
     with rng.untouched():
         for group, kind in masks.items():
-            if kind is not None and not is_ours(kind):
-                check_masks(group, kind)
+            check_masks(group, kind)
+        for group, kind in degradations.items():
+            check_degraded(group, kind)
         batch = data.validation_batch(PICTURES, torch.device("cpu"))
         check_batch(data, batch)
         generator = deepcopy(module.generator)
@@ -139,6 +152,29 @@ def check_masks(group: str, kind: Any) -> None:
         )
 
 
+def check_degraded(group: str, kind: Any) -> None:
+    """Pictures float32 ``(B, 3, H / scale, W / scale)`` that depend on their own keys alone.
+
+    Raises:
+        Refused: they are something else.
+    """
+    if not isinstance(scale := kind.scale, int) or scale < 1:
+        raise _refuse(group, kind, "a whole number from 1 up as scale", repr(scale))
+    keys, size = rng.fold(torch.arange(3), "contract"), (16, 24)
+    image = rng.uniform(keys, 3 * 16 * 24 * scale**2).view(3, 3, 16 * scale, 24 * scale) * 2 - 1
+    made = _tried(group, kind, kind, image.clone(), keys)
+    if not isinstance(made, Tensor) or made.shape != (3, 3, *size) or made.dtype != torch.float32:
+        promise = f"float32 {(3, 3, *size)} for pictures {tuple(image.shape)} and scale {scale}"
+        raise _refuse(group, kind, promise, _described(made))
+    if not made.isfinite().all() or made.abs().max() > RANGE:
+        raise _refuse(group, kind, "pictures about [-1, 1]", f"values from {made.min():.3g} to {made.max():.3g}")
+    again, alone = kind(image.clone(), keys), kind(image[1:2].clone(), keys[1:2])
+    # Convolutions differ in their last bits with the size of a batch, which may turn the rounding to 8 bits.
+    if not torch.equal(made, again) or (made[1:2] - alone).abs().max() > 1.5 * LEVEL:
+        promise = "the same picture for the same key, alone and in a batch"
+        raise _refuse(group, kind, promise, "another one: draw numbers with inpaint.rng.uniform")
+
+
 def check_batch(data: InpaintingData, batch: Batch) -> None:
     """Pictures in [-1, 1].
 
@@ -158,7 +194,7 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
     Raises:
         Refused: it is something else.
     """
-    image, mask = batch["image"], batch["mask"]
+    image, mask, seen = batch["image"], batch["mask"], given(batch)
     _takes("generator", generator, generator.forward, "image", "mask")
     learns = any(p.requires_grad for p in generator.parameters())
     try:
@@ -189,11 +225,12 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
             raise _refuse("generator", generator, f"{name} in [-1, 1]", found)
         if learns and not picture.requires_grad:
             raise _refuse("generator", generator, f"{name} with a gradient", "one that no parameter has a part in")
-    if not torch.equal(outputs.composite.masked_fill(mask > 0, 0), image.masked_fill(mask > 0, 0)):
+    known = seen if seen.shape == image.shape else outputs.composite  # of a smaller picture no pixel stays as it is
+    if not torch.equal(outputs.composite.masked_fill(mask > 0, 0), known.masked_fill(mask > 0, 0)):
         raise _refuse(
             "generator",
             generator,
-            "a composite with the known pixels as they are",
+            "a composite with the known pixels as they are given",
             "other pixels there; see batch.compose",
         )
     return outputs
@@ -266,32 +303,53 @@ def check_term(group: str, part: nn.Module, value: Any) -> None:
 # ---- our own parts, too: what depends on crops and batches -----------------------------------------------------------
 
 
-def check_degradation(generator: nn.Module, data: InpaintingData) -> None:
-    """Whether a generator gives pictures of the truth's size, and looks at what it is given where that is degraded.
+def check_degradation(methods: Mapping[str, nn.Module], data: InpaintingData) -> None:
+    """Whether methods give pictures of the truth's size, and look at what they are given where that is degraded.
+
+    Said is where masks hide all of a degraded picture.
+
+    Args:
+        methods: generators and baselines by the setting that names them.
+        data: set up for validation.
 
     Raises:
-        Refused: it does not, as those that fill holes read nothing inside them.
+        Refused: one does not, as those that fill holes read nothing inside them.
     """
     if data.degradation is None:
         return
     with rng.untouched(), torch.no_grad():
-        generator = deepcopy(generator).eval()
         batch = data.validation_batch(1, torch.device("cpu"))
-        image, name = batch["image"], type(generator).__name__
-        shape = tuple(paint(generator, batch).output.shape)
-        if shape != tuple(image.shape):
-            raise Refused(
-                f"generator: {name} made {shape[3]}x{shape[2]} pixels of {batch['given'].shape[3]}x"
-                f"{batch['given'].shape[2]}, and the truth has {image.shape[3]}x{image.shape[2]}; its scale and the "
-                "degradation's have to be the same"
+        if not data.restores_whole and (batch["mask"] == 1).all():
+            say(
+                "masks: a hole covers all of a degraded picture, and nothing of it is seen; masks=full restores it "
+                "as a whole"
             )
-        if data.restores_whole:
-            others = batch | {"given": batch["given"].flip(-1)}
-            if torch.equal(paint(generator, batch).output, paint(generator, others).output):
-                raise Refused(
-                    f"generator: {name} does not look at what it is given inside the mask, which covers the whole of a "
-                    "degraded picture; choose generator=residual_unet generator.start=given"
-                )
+        for setting, method in methods.items():
+            _check_restores(setting, deepcopy(method).eval() if method.training else method, batch, data.restores_whole)
+
+
+def _check_restores(setting: str, method: nn.Module, batch: Batch, whole: bool) -> None:
+    (height, width), (large, wide), name = given(batch).shape[2:], batch["image"].shape[2:], type(method).__name__
+    try:
+        painted = paint(method, batch).output
+    except (RuntimeError, ValueError, AssertionError) as error:
+        if (height, width) == (large, wide):
+            raise
+        raise Refused(
+            f"{setting}: {name} makes no {wide}x{large} pixels of {width}x{height}, as the degradation asks; of a "
+            "network that enlarges, the scale has to be the degradation's; HYDRA_FULL_ERROR=1 shows the traceback"
+        ) from error
+    if painted.shape != batch["image"].shape:
+        raise Refused(
+            f"{setting}: {name} made {painted.shape[3]}x{painted.shape[2]} pixels of {width}x{height}, and the truth "
+            f"has {wide}x{large}; its scale and the degradation's have to be the same"
+        )
+    if whole and torch.equal(painted, paint(method, batch | {"given": given(batch).flip(-1)}).output):
+        raise Refused(
+            f"{setting}: {name} does not look at what it is given inside the mask, which covers the whole of a "
+            "degraded picture; generator=residual_unet generator.start=given does, and so do bicubic, non_local_means "
+            "and total_variation"
+        )
 
 
 def check_norms(module: InpaintingGAN, data: InpaintingData) -> None:

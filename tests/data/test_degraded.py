@@ -5,17 +5,22 @@ import csv
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from inpaint import preview, train
-from inpaint.batch import from_uint8, given, paint
+from inpaint.batch import Batch, Outputs, from_uint8, given, paint
+from inpaint.config import baselines
 from inpaint.data.datamodule import PhotosData
-from inpaint.degradations import GaussianNoise, Jpeg, Resize
-from inpaint.masks import Boxes, Full
+from inpaint.degradations import Degradation, GaussianNoise, Jpeg, Resize, Sequence
+from inpaint.fills import Mean, Telea
+from inpaint.masks import Boxes, Full, Inverted, Mixture, Union
 from inpaint.networks.generators.residual_unet import ResidualUNet
-from inpaint.restoration import Bicubic
+from inpaint.networks.generators.super_resolution import SRVGG
+from inpaint.restoration import Bicubic, TotalVariation
+from inpaint.rng import normal
 from inpaint.settings import Refused
-from inpaint.training.contract import check_degradation
+from inpaint.training.contract import check_degradation, check_degraded, check_generator
 from inpaint.training.validation import Validation
 
 SETTINGS = {"crop": 32, "crops_per_image": 1, "validation_crops": 2, "batch_size": 4}
@@ -79,22 +84,103 @@ def test_a_fresh_network_that_starts_from_what_is_given_is_the_baseline():
 def test_a_network_that_reads_nothing_inside_the_mask_is_refused_before_it_trains():
     data = PhotosData(Full(), degradation=GaussianNoise(), **SETTINGS)
     with pytest.raises(Refused, match=r"^generator: ResidualUNet does not look at what it is given"):
-        check_degradation(ResidualUNet(width=4), data)
-    check_degradation(ResidualUNet(width=4, start="given"), data)
-    check_degradation(ResidualUNet(width=4), PhotosData(Boxes(), degradation=GaussianNoise(), **SETTINGS))
-    check_degradation(ResidualUNet(width=4), PhotosData(Full(), **SETTINGS))
+        check_degradation({"generator": ResidualUNet(width=4)}, data)
+    with pytest.raises(Refused, match=r"^baselines.telea: Telea does not look at what it is given"):
+        check_degradation({"generator": ResidualUNet(width=4, start="given"), "baselines.telea": Telea()}, data)
+    holes = PhotosData(Boxes(), degradation=GaussianNoise(), **SETTINGS)
+    check_degradation({"generator": ResidualUNet(width=4), "baselines.telea": Telea()}, holes)
+    check_degradation({"generator": ResidualUNet(width=4)}, PhotosData(Full(), **SETTINGS))
 
 
-def test_a_network_of_another_scale_is_refused():
+def test_a_method_of_another_scale_is_refused():
     class Same(torch.nn.Module):
         def forward(self, image, mask):
-            from inpaint.batch import Outputs
-
             return Outputs(image, image)
 
     data = PhotosData(Full(), degradation=Resize(2), **SETTINGS)
+    check_degradation({"generator": SRVGG(2, width=4, depth=1), "baselines.total_variation": TotalVariation()}, data)
     with pytest.raises(Refused, match=r"^generator: Same made 16x16 pixels of 16x16, and the truth has 32x32"):
-        check_degradation(Same(), data)
+        check_degradation({"generator": Same()}, data)
+    with pytest.raises(Refused, match=r"^checkpoint.mine: SRVGG makes no 32x32 pixels of 16x16"):
+        check_degradation({"checkpoint.mine": SRVGG(4, width=4, depth=1)}, data)
+    with pytest.raises(Refused, match=r"^generator: Telea makes no 32x32 pixels of 16x16"):
+        check_degradation({"generator": Telea()}, data)
+
+
+class Own(Degradation):
+    """Noise of one's own, without the base class's constructor; `wrong` breaks a promise."""
+
+    def __init__(self, wrong=None):
+        self.wrong, self.scale = wrong, {"scale": 0, "size": 2}.get(wrong, 1)
+
+    def apply(self, image, keys):
+        noise = torch.randn_like(image) if self.wrong == "random" else normal(keys, image[0].numel()).view_as(image)
+        if self.wrong == "batch":
+            noise = noise.roll(1, dims=0)
+        made = image + 0.1 * noise
+        return {"half": made.half(), "bytes": 255 * made}.get(self.wrong, made)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("scale", "a whole number from 1 up as scale; it gave 0"),
+        (
+            "size",
+            r"float32 \(3, 3, 16, 24\) for .* \(3, 3, 32, 48\) and scale 2; it gave float32 \(3, 3, 32, 48\)",
+        ),
+        ("half", r"it gave float16 \(3, 3, 16, 24\)"),
+        ("bytes", r"pictures about \[-1, 1\]; it gave values from"),
+        ("random", "the same picture for the same key, alone and in a batch"),
+        ("batch", "the same picture for the same key, alone and in a batch"),
+    ],
+)
+def test_a_degradation_of_ones_own_is_tried(wrong, message):
+    check_degraded("degradation", Own())
+    with pytest.raises(Refused, match=rf"^degradation.kinds.x: .*Own should give .*{message}"):
+        check_degraded("degradation.kinds.x", Own(wrong))
+
+
+def test_every_degradation_keeps_the_promise_of_ones_own():
+    for kind in (GaussianNoise(), Resize(3), Sequence({"blur": Resize(2), "jpeg": Jpeg(30.0)})):
+        check_degraded("degradation", kind)
+
+
+def test_a_generator_of_ones_own_leaves_known_pixels_as_they_are_given():
+    batch = Batch(image=torch.rand(2, 3, 8, 8), mask=torch.zeros(2, 1, 8, 8), index=torch.arange(2))
+    batch["mask"][..., :4] = 1
+    noisy = batch | {"given": (batch["image"] + 0.5) * (1 - batch["mask"])}
+    assert torch.equal(check_generator(Mean(), noisy).composite[..., 4:], noisy["given"][..., 4:])
+
+    class Truthful(Mean):
+        def forward(self, image, mask):
+            return Outputs(batch["image"], batch["image"])
+
+    check_generator(Truthful(), batch)
+    with pytest.raises(Refused, match="a composite with the known pixels as they are given"):
+        check_generator(Truthful(), noisy)
+
+
+def test_what_is_restored_as_a_whole_follows_the_holes_and_not_their_class(caplog):
+    union, mixture = Union({"boxes": Boxes(), "all": Full()}), Mixture({"boxes": Boxes(), "all": Full()})
+    assert Full().whole and union.whole and Mixture({"all": Full(), "union": union}).whole
+    assert Mixture({"boxes": Boxes(), "all": Full()}, {"boxes": 0, "all": 1}).whole
+    assert not (mixture.whole or Inverted(Full()).whole or Boxes().whole or Union({"boxes": Boxes()}).whole)
+    data = PhotosData(union, degradation=Resize(2), **SETTINGS)
+    batch = data.validation_batch(2, torch.device("cpu"))
+    assert data.restores_whole and (batch["given"] != 0).float().mean() > 0.9
+    cfg = OmegaConf.create({"baselines": ["mean", "telea"]})
+    assert list(baselines(cfg, data.restores_whole)) == ["bicubic"] and list(baselines(cfg, False)) == ["mean", "telea"]
+
+    class Everywhere(Boxes):
+        def make(self, keys, size):
+            return torch.ones(len(keys), 1, *size)
+
+    caplog.set_level("INFO")
+    check_degradation({}, PhotosData(Boxes(), degradation=GaussianNoise(), **SETTINGS))
+    assert "masks=full" not in caplog.text
+    check_degradation({}, PhotosData(Everywhere(), degradation=GaussianNoise(), **SETTINGS))
+    assert "masks: a hole covers all of a degraded picture" in caplog.text
 
 
 def test_validation_stands_beside_what_is_given():
@@ -127,6 +213,8 @@ def test_a_run_trains_beside_the_given_picture_and_is_evaluated_on_the_same_degr
     with open("noisier/results.csv", newline="") as file:  # noqa: PTH123
         (noisier,) = [row for row in csv.DictReader(file) if row["area"] == "all"]
     assert float(noisier["hole_psnr"]) < float(again["hole_psnr"]) - 3
+    with pytest.raises(Refused, match=r"^generator: Telea does not look at what it is given"):
+        command(evaluate, "generator=telea", "degradation=noise", "data.crop=32", "hydra.run.dir=fill")
 
 
 @pytest.mark.parametrize("option", ["noise", "resize"])

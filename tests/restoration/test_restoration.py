@@ -46,6 +46,12 @@ def test_denoisers_take_noise_off_told_or_not(build, gain):
     assert torch.equal(build(25)(image, half).composite[..., :48], image[..., :48])
 
 
+@pytest.mark.parametrize("method", [NonLocalMeans(10), TotalVariation(10)])
+def test_denoisers_give_pictures_of_the_truths_size(method):
+    image, mask = torch.rand(2, 3, 16, 16) * 2 - 1, torch.ones(2, 1, 32, 32)
+    assert method(image, mask).composite.shape == (2, 3, 32, 32)
+
+
 def test_what_is_no_strength_is_refused():
     for wrong in (lambda: NonLocalMeans(-1), lambda: TotalVariation(300), lambda: TotalVariation(25, 0)):
         with pytest.raises(Refused, match=r"^generator\.(sigma|weight): "):
