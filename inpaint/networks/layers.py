@@ -16,6 +16,7 @@ from inpaint import portable, rng
 
 LEAST_CONTRAST = 0.01  # of the range [-1, 1]
 MEAN_COLOUR = (123.0, 117.0, 104.0)  # of ImageNet, 8-bit RGB
+PRELU = 0.25  # slope below zero that torch begins with
 
 
 def mean_colour() -> Tensor:
@@ -87,14 +88,22 @@ def torch_init(network: nn.Module) -> None:
     """The weights as torch makes them: uniform within the root of 1 / fan in, biases too."""
 
 
-def he_init(network: nn.Module) -> None:
-    """Convolutions N(0, 2 / fan in), biases 0 (He, Zhang, Ren, Sun, ICCV 2015, section 2.2)."""
+def he_init(network: nn.Module, slope: float = 0.0) -> None:
+    """Convolutions N(0, 2 / ((1 + slope^2) fan in)), biases 0 (He, Zhang, Ren, Sun, ICCV 2015, section 2.2).
+
+    Networks without normalisation need it: with torch's own start the features of eight layers hardly vary over a
+    picture, and a last layer that starts at zero learns nothing from them.
+
+    Args:
+        network: whose layers start anew.
+        slope: of the rectifiers below zero.
+    """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             # A transposed convolution of stride s has its kernel at 1 / s^2 of the places that an output sees.
             fan = layer.weight[0].numel() if isinstance(layer, nn.Conv2d) else layer.weight[:, 0].numel()
             fan //= layer.stride[0] * layer.stride[1] if isinstance(layer, nn.ConvTranspose2d) else 1
-            nn.init.normal_(layer.weight, 0.0, (2 / max(fan, 1)) ** 0.5)
+            nn.init.normal_(layer.weight, 0.0, (2 / (1 + slope**2) / max(fan, 1)) ** 0.5)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

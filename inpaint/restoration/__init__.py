@@ -3,8 +3,8 @@
 Every class is an `nn.Module` without parameters, called as a generator is: ``restore(image, mask) -> Outputs``.
 
 * image: what is given, float32 ``(B, 3, h, w)``; it may leave [-1, 1].
-* mask: float32 ``(B, 1, H, W)``, exactly 0 or 1, 1 = to be restored. H and W are the truth's, h and w or a whole
-  multiple of them.
+* mask: float32 ``(B, 1, H, W)``, exactly 0 or 1, 1 = to be restored. H and W are the truth's, as many times h and w as
+  the degradation's scale says.
 * output and composite: ``(B, 3, H, W)``; outside the mask the composite is the given picture.
 
 `enlarging.py` has the given picture itself, `denoising.py` what takes noise off, `deblurring.py` what undoes a

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
+from inpaint.fills.single import share_threads
 from inpaint.restoration.enlarging import enlarged
 from inpaint.settings import Refused
 
@@ -18,7 +19,7 @@ PATCH, DISTANCE = 5, 6  # pixels: the side of a patch, and how far away others a
 
 
 class _Denoiser(nn.Module):
-    """What takes noise off one picture after the other.
+    """What takes noise off pictures, each by itself.
 
     Args:
         sigma: of the noise in 8-bit levels; None measures it in each picture (`noise_level`).
@@ -34,11 +35,15 @@ class _Denoiser(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Take the noise off, and enlarge what is left; shapes and ranges as in `inpaint.restoration`."""
-        painted = []
-        for picture, level in zip(image, told_or_measured(image, self.sigma).tolist(), strict=True):
-            smooth = self.smooth(picture.permute(1, 2, 0).float().cpu().numpy(), level)
-            painted.append(torch.from_numpy(smooth).permute(2, 0, 1).to(image))
-        return compose(enlarged(torch.stack(painted), mask), image, mask)
+        levels = sigma_of(image, self.sigma).tolist()
+        pictures = image.detach().permute(0, 2, 3, 1).float().cpu().contiguous()
+        smooth = torch.empty_like(pictures)
+
+        def work(row: int) -> None:
+            smooth[row] = torch.from_numpy(self.smooth(pictures[row].numpy(), levels[row]))
+
+        share_threads(range(len(pictures)), work)
+        return compose(enlarged(smooth.permute(0, 3, 1, 2).to(image), mask), image, mask)
 
 
 class NonLocalMeans(_Denoiser):
@@ -90,7 +95,7 @@ def checked_sigma(sigma: float | None) -> float | None:
     return sigma
 
 
-def told_or_measured(image: Tensor, sigma: float | None) -> Tensor:
+def sigma_of(image: Tensor, sigma: float | None) -> Tensor:
     """The noise of each picture in 8-bit levels, ``(B,)``: `sigma` for all, or `noise_level` where that is None."""
     return noise_level(image) if sigma is None else image.new_full((len(image),), sigma)
 

@@ -9,6 +9,7 @@ from inpaint import rng
 from inpaint.networks.layers import (
     ACTIVATIONS,
     NORMS,
+    PRELU,
     ChannelwiseLinear,
     SelfAttention,
     around_hole,
@@ -57,6 +58,14 @@ def test_he_init_keeps_the_power_of_a_signal_through_relus():
         after = layer(x)[..., 2:-2, 2:-2]
         assert after.square().mean().item() == pytest.approx(2 * x.square().mean().item(), rel=0.15)
         x = after.relu()
+
+
+def test_he_init_takes_leaking_rectifiers_into_account():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(32, 64, 3)
+    he_init(layer, PRELU)
+    assert layer.weight.std().item() == pytest.approx(nn.init.calculate_gain("leaky_relu", 0.25) / 288**0.5, rel=0.03)
+    assert nn.PReLU().weight.item() == PRELU and not layer.bias.any()
 
 
 def test_channelwise_layer_has_m_n4_weights_and_none_between_channels():

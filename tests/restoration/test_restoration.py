@@ -52,6 +52,21 @@ def test_denoisers_give_pictures_of_the_truths_size(method):
     assert method(image, mask).composite.shape == (2, 3, 32, 32)
 
 
+@pytest.mark.parametrize("method", [NonLocalMeans(25), TotalVariation(25)])
+def test_pictures_in_threads_under_inference_mode_are_as_one_by_one(method):
+    image = GaussianNoise(25.0)(torch.zeros(3, 3, 16, 24), torch.arange(3))
+    mask, before = torch.ones(3, 1, 16, 24), torch.get_num_threads()
+    one_by_one = torch.cat([method(image[row : row + 1], mask[:1]).output for row in range(3)])
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            together = method(image, mask).output
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(together, one_by_one)
+
+
 def test_what_is_no_strength_is_refused():
     for wrong in (lambda: NonLocalMeans(-1), lambda: TotalVariation(300), lambda: TotalVariation(25, 0)):
         with pytest.raises(Refused, match=r"^generator\.(sigma|weight): "):

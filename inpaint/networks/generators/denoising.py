@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.generators.super_resolution import he_initialise
-from inpaint.restoration.denoising import checked_sigma, told_or_measured
+from inpaint.networks.layers import PRELU, he_init
+from inpaint.restoration.denoising import checked_sigma, sigma_of
 from inpaint.settings import whole_numbers
 
 
@@ -29,7 +29,7 @@ class DnCNN(nn.Module):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
         last = nn.Conv2d(width, 3, 3, padding=1)
         self.layers = nn.Sequential(*layers, last)
-        he_initialise(self.layers)
+        he_init(self.layers, PRELU)
         nn.init.zeros_(last.weight)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
@@ -65,20 +65,16 @@ class FFDNet(nn.Module):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
         last = nn.Conv2d(width, 12, 3, padding=1)
         self.layers = nn.Sequential(*layers, last)
-        he_initialise(self.layers)
+        he_init(self.layers, PRELU)
         nn.init.zeros_(last.weight)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Take the noise off."""
         height, width = image.shape[2:]
         blocks = F.pixel_unshuffle(F.pad(image, (0, width % 2, 0, height % 2), mode="replicate"), 2)
-        told = (
-            (told_or_measured(image, self.sigma) / 255)
-            .view(-1, 1, 1, 1)
-            .expand(-1, 1, *blocks.shape[2:])
-            .to(blocks.dtype)
-        )
-        noise = F.pixel_shuffle(self.layers(torch.cat([blocks, told], dim=1)), 2)
+        level = (sigma_of(image, self.sigma) / 255).view(-1, 1, 1, 1)
+        level_map = level.expand(-1, 1, *blocks.shape[2:]).to(blocks.dtype)
+        noise = F.pixel_shuffle(self.layers(torch.cat([blocks, level_map], dim=1)), 2)
         return compose(image - noise[..., :height, :width], image, mask)
 
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.degradations.tone import luma
+from inpaint.networks.layers import PRELU, he_init
 from inpaint.restoration import enlarged
 from inpaint.settings import Refused, choice, number, whole, whole_numbers
 
@@ -40,7 +41,7 @@ class VDSR(nn.Module):
         for _ in range(depth - 2):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 3, padding=1))
-        he_initialise(self.layers)
+        he_init(self.layers, PRELU)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Enlarge the picture and add what is missing in its luma."""
@@ -75,7 +76,7 @@ class SRVGG(nn.Module):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
         last = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
         self.layers = nn.Sequential(*layers, last)
-        he_initialise(self.layers)
+        he_init(self.layers, PRELU)
         nn.init.zeros_(last.weight)  # so that it begins as what it adds to
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
@@ -261,16 +262,3 @@ def shuffled(width: int, scale: int, activation: Callable[[], nn.Module] | None 
         yield nn.PixelShuffle(factor)
         if activation is not None:
             yield activation()
-
-
-def he_initialise(layers: nn.Module) -> None:
-    """Weights after He et al. 2015, for rectifiers with a slope of a quarter below zero; biases at zero.
-
-    Networks without normalisation need it: with torch's own start the features of eight layers hardly vary over a
-    picture, and a last layer that starts at zero learns nothing from them.
-    """
-    for layer in layers.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, a=0.25)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
