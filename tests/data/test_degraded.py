@@ -213,8 +213,8 @@ def test_a_run_trains_beside_the_given_picture_and_is_evaluated_on_the_same_degr
     with open("noisier/results.csv", newline="") as file:  # noqa: PTH123
         (noisier,) = [row for row in csv.DictReader(file) if row["area"] == "all"]
     assert float(noisier["hole_psnr"]) < float(again["hole_psnr"]) - 3
-    with pytest.raises(Refused, match=r"^generator: Telea does not look at what it is given"):
-        command(evaluate, "generator=telea", "degradation=noise", "data.crop=32", "hydra.run.dir=fill")
+    printed = command(evaluate, "generator=telea", "degradation=noise", "data.crop=32", "hydra.run.dir=fill", code=2)
+    assert "generator: Telea does not look at what it is given" in printed
 
 
 @pytest.mark.parametrize("option", ["noise", "resize"])

@@ -10,6 +10,7 @@ from PIL import Image
 
 from inpaint import predict
 from inpaint.batch import Batch, from_uint8, paint, to_uint8
+from inpaint.config.sent import restoration_scale
 from inpaint.files import checkpoint
 from inpaint.metrics.image import measure
 from inpaint.networks.generators.denoising import FFDNet
@@ -56,6 +57,20 @@ def restore(command, place):
         return command(predict, model, "images=images", "output=out", *arguments, code=code)
 
     return run
+
+
+def test_whole_pictures_are_restored_by_what_their_masks_cover(place):
+    config, boxes = checkpoint.config_of(checkpoint.load(place / "larger.ckpt")), {"_target_": "inpaint.masks.Boxes"}
+
+    def scale(masks, degradation=HALVED):
+        settings = config | {"masks": masks, "degradation": degradation}
+        checkpoint.save_generator(place / "other.ckpt", lively(SRVGG, 2, 4, 1), settings, 1)
+        return restoration_scale(checkpoint.load(place / "other.ckpt"))
+
+    both = {"all": FULL, "boxes": boxes}
+    assert scale(FULL) == scale({"_target_": "inpaint.masks.Union", "kinds": both}) == 2 and scale(FULL, NOISY) == 1
+    assert scale({"_target_": "inpaint.masks.Mixture", "kinds": both}, NOISY) is None and scale(boxes, NOISY) is None
+    assert scale({"_target_": "inpaint.masks.Files", "root": "nowhere"}, NOISY) is None and scale(FULL, None) is None
 
 
 def pixels_of(path):
