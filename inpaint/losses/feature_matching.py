@@ -52,7 +52,10 @@ class FeatureMatching(Term):
         assert outputs.real is not None and outputs.fake is not None
         scales = len(outputs.fake.features)
         if scales == 0:
-            raise Refused("losses.feature_matching: this discriminator gives no features; choose another")
+            raise Refused(
+                "losses.feature_matching: this discriminator gives no features; choose another, or leave the loss out with "
+                "~losses.feature_matching"
+            )
         weights = self.scale_weights or (1 / scales,) * scales
         if len(weights) != scales:
             raise Refused(f"losses.feature_matching.scale_weights: {len(weights)} for a discriminator of {scales}")
