@@ -53,8 +53,8 @@ class FeatureMatching(Term):
         scales = len(outputs.fake.features)
         if scales == 0:
             raise Refused(
-                "losses.feature_matching: this discriminator gives no features; choose another, or leave the loss out with "
-                "~losses.feature_matching"
+                "losses.feature_matching: this discriminator gives no features; choose another, or leave the loss out "
+                "(~losses.feature_matching)"
             )
         weights = self.scale_weights or (1 / scales,) * scales
         if len(weights) != scales:
