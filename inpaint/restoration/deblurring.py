@@ -29,12 +29,12 @@ class _Deconvolution(nn.Module):
         if (sigma is None) == (length is None):
             raise Refused("generator.sigma, generator.length: give one of them, a Gaussian or a motion, and null")
         if sigma is not None:
-            ends = torch.tensor([number("generator.sigma", sigma, 0.05, 20, "pixels")])
-            kernel = gaussian(ends, torch.ones(1), torch.zeros(1), odd_side(3 * sigma))
+            ends = torch.tensor([number("generator.sigma", sigma, 0.05, 20, "pixels")], device="cpu")
+            kernel = gaussian(ends, ends, torch.zeros_like(ends), odd_side(3 * sigma))
         else:
             assert length is not None
-            ends = torch.tensor([number("generator.length", length, 0, 100, "pixels")])
-            turn = torch.tensor([number("generator.angle", angle, 0, 180, "degrees") / 360])
+            ends = torch.tensor([number("generator.length", length, 0, 100, "pixels")], device="cpu")
+            turn = torch.tensor([number("generator.angle", angle, 0, 180, "degrees") / 360], device="cpu")
             kernel = line(ends, turn, odd_side(length / 2 + 1))
         self.kernel = kernel[0].numpy()
 

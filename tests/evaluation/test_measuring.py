@@ -21,7 +21,7 @@ from inpaint.evaluation.shown import GIVEN
 from inpaint.masks import Strokes
 from inpaint.masks.frozen import described
 from inpaint.metrics.image import MEASURES
-from inpaint.pictures import mask_files
+from inpaint.pictures import layers
 from inpaint.progress import Tracked
 from tests.evaluation.pictures import Grey, Pictures
 
@@ -168,7 +168,7 @@ def test_the_files_of_a_pair_are_read_once_after_the_check(tmp_path, monkeypatch
             Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
     pairs, _ = find_pairs(tmp_path / "images", tmp_path / "holes")
     pictures, read = Pairs(pairs, {"tool": tmp_path / "tool"}), []
-    for where, name in ((module_of_pairs, "read_image"), (mask_files, "open_image")):
+    for where, name in ((module_of_pairs, "read_image"), (layers, "open_image")):
         original = getattr(where, name)
         monkeypatch.setattr(
             where,

@@ -90,6 +90,7 @@ def test_there_is_one_writer_of_json():
         "files/checkpoint.py",  # the config in it, whose numbers keep their NaN
         "compare/comparison.py",
         "compare/configs.py",
+        "compare/folds.py",
         "compare/html.py",  # of `plain` data
         "compare/runs.py",
         "config/sent.py",

@@ -27,7 +27,7 @@ SETTINGS = sorted(
 def test_whole_numbers_are_whole(group, target, setting):
     network = hydra.utils.get_class(target)
     for value in COUNTED[inspect.signature(network).parameters[setting].annotation]:
-        with pytest.raises(Refused, match=rf"^{group}\.{setting}: .* is no whole number from \d up$"):
+        with pytest.raises(Refused, match=rf"^{group}\.{setting}: .* is no whole number from \d+ up$"):
             network(**{setting: value})
 
 

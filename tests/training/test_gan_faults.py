@@ -53,7 +53,7 @@ def test_an_error_in_a_phase_unfreezes_the_other_network():
         ({"adversarial": None}, "discriminator, adversarial"),
         ({"discriminator": None}, "discriminator, adversarial"),
         ({"discriminator_optimizer": None}, "discriminator_optimizer"),
-        ({"losses": {}, "discriminator": None, "adversarial": None}, "losses: empty"),
+        ({"losses": {}, "discriminator": None, "adversarial": None}, "losses: nothing to train by"),
         ({"accumulate": 0}, r"module\.accumulate"),
         ({"r1_every": 0}, r"module\.r1_every"),
         ({"accumulate": 2.5}, r"module\.accumulate: 2\.5 is no whole number from 1 up"),
