@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from inpaint import ranks, rng
@@ -26,7 +27,7 @@ from inpaint.training.finite import NonFiniteError, Policy
 from inpaint.training.phases import PLATEAU, OptimizerFactory, Phases, SchedulerFactory
 from inpaint.training.validation import Validation
 
-log = logging.getLogger("inpaint.training.gan")
+warn = rank_zero_only(logging.getLogger("inpaint.training.gan").warning)
 
 VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Outputs`
 
@@ -34,8 +35,9 @@ VERDICTS = frozenset({"real", "fake"})  # what the discriminator adds to `Output
 def _without_verdicts(losses: Mapping[str, Term]) -> dict[str, Term]:
     """The terms that need no discriminator."""
     kept = {name: term for name, term in losses.items() if not set(getattr(term, "needs", ())) & VERDICTS}
-    for name in losses.keys() - kept.keys():
-        log.warning("losses.%s reads the discriminator, and adversarial=none has none: it is left out", name)
+    for name in losses:
+        if name not in kept:
+            warn(f"losses.{name} reads the discriminator, and adversarial=none has none: it is left out")
     return kept
 
 
