@@ -139,8 +139,11 @@ def permutation(key: int, length: int) -> list[int]:
 
 
 def seed_all(seed: int) -> None:
-    """Seed the global generators of this process: before networks are built, and once an update."""
-    torch.manual_seed(seed & _MASK_64)
+    """Seed torch's global generators in this process: before networks are built, and once an update."""
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed & _MASK_64)
+    else:  # as that does, which notes where it was called from for devices that are not there, in a millisecond
+        torch.default_generator.manual_seed(seed & _MASK_64)
 
 
 @contextmanager

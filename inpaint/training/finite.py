@@ -1,8 +1,8 @@
 """What happens when a loss or a gradient is NaN or infinite: the run stops, or the update is skipped and counted."""
 
 import copy
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -62,15 +62,27 @@ class Before:
     def __init__(self, tensors: Iterable[Tensor], optimizer: Optimizer | None = None) -> None:
         self.values = [(tensor, tensor.detach().clone()) for tensor in tensors]
         self.optimizer = optimizer
-        self.state = copy.deepcopy(optimizer.state_dict()) if optimizer is not None else None
+        if optimizer is not None:  # not its `state_dict`, of which a deep copy takes as long as all of the rest
+            self.state = {parameter: _copied(held) for parameter, held in optimizer.state.items()}
+            self.groups = [_copied({**group, "params": None}) for group in optimizer.param_groups]
 
     @torch.no_grad()
     def restore(self) -> None:
         """Put everything back."""
         for tensor, value in self.values:
             tensor.copy_(value)
-        if self.optimizer is not None and self.state is not None:
-            self.optimizer.load_state_dict(self.state)
+        if self.optimizer is not None:
+            self.optimizer.state.clear()
+            self.optimizer.state.update(self.state)
+            for group, held in zip(self.optimizer.param_groups, self.groups, strict=True):
+                group |= {name: value for name, value in held.items() if name != "params"}
+
+
+def _copied(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in held.items()
+    }
 
 
 class Policy:

@@ -154,7 +154,8 @@ class InpaintingGAN(Phases):
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_of, self.r1_every = r1_gamma, r1_of, r1_every
         self.accumulate, self.seed = accumulate, seed
-        self.shown = {"discriminator", "penalty", "r1", "adversarial", *losses}  # while it trains
+        shown = ("discriminator", "penalty", "r1", "adversarial", *losses)
+        self.shown = {f"train/{name}" for name in shown}  # while it trains
         self.validation = validation or Validation()
 
     # ---- the networks -----------------------------------------------------------------------------------------------
@@ -220,10 +221,8 @@ class InpaintingGAN(Phases):
         rates = self.rates()
         self.step_schedules()
         self.latest |= self.figures | ({"skipped": float(self.policy.skipped)} if self.policy.skips else {})
-        for name, value in self.latest.items():
-            self.log(f"train/{name}", value, prog_bar=name in self.shown)
-        for name, rate in rates.items():
-            self.log(f"lr/{name}", rate)
+        figures = {f"train/{name}": value for name, value in self.latest.items()}
+        seams.log(self, figures | {f"lr/{name}": rate for name, rate in rates.items()}, self.shown)
 
     def _painted(self, batch: Batch) -> Outputs:
         with rng.of_samples(self._keys(batch, "generator")):

@@ -6,7 +6,7 @@
 import copy
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -45,6 +45,27 @@ def unsynchronised(trainer: L.Trainer) -> AbstractContextManager[None]:
     """Backward passes inside send no gradients to other ranks."""
     strategy = trainer.strategy
     return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
+
+def log(module: L.LightningModule, figures: Mapping[str, Tensor | float], shown: Collection[str]) -> None:
+    """Log the figures of an update, as `module.log` of `training_step` does; to be called there.
+
+    That takes about 0.6 ms a figure, on one thread however many there are. So it registers a figure once in an epoch,
+    and later values are put where it would leave them.
+
+    Args:
+        module: that is trained.
+        figures: scalars by the names that loggers and callbacks know them by; the same names in every update.
+        shown: which of them the progress shows.
+    """
+    results = module.trainer._results
+    assert results is not None
+    for name, value in figures.items():
+        held = results.get(f"training_step.{name}")
+        if held is None or held.has_reset:
+            module.log(name, value, prog_bar=name in shown)
+        else:
+            held.value = held._forward_cache = torch.as_tensor(value).detach().float()
 
 
 # ---- checkpoints -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 import inpaint
@@ -45,11 +46,11 @@ class TwoOptimizers(L.LightningModule):
         return [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in self.layers]
 
 
-def trainer(*callbacks, **settings):
+def trainer(*callbacks, loggers=False, **settings):
     return L.Trainer(
         **{"max_steps": 7, "max_epochs": -1, "limit_val_batches": 0, "callbacks": [*callbacks]} | settings,
         accelerator="cpu",
-        logger=False,
+        logger=loggers,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -78,6 +79,64 @@ def test_one_clock():
         counted = Batches()
         assert fit(TwoOptimizers(one_clock), counted, max_steps=6).global_step == 6
         assert counted.number == batches
+
+
+class Rows(Logger):
+    """What a logger is told."""
+
+    name, version = "rows", 0
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def log_hyperparams(self, *_):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        self.rows.append((step, metrics))
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_figures_are_logged_as_lightning_logs_them(validates):
+    """Everybody sees the same as by `log` alone, which is called once for each figure in an epoch."""
+
+    class Logs(TwoOptimizers):
+        def __init__(self, through_seam):
+            super().__init__()
+            self.through_seam, self.calls, self.seen = through_seam, 0, []
+
+        def log(self, *arguments, **settings):
+            self.calls += 1
+            super().log(*arguments, **settings)
+
+        def training_step(self, batch, batch_idx):
+            super().training_step(batch, batch_idx)
+            update = self.trainer.global_step
+            figures = {"train/a": torch.tensor(1.5 * update, requires_grad=True), "lr": 0.5 / update}
+            figures |= {"train/late": torch.tensor(update, dtype=torch.bfloat16)} if batch_idx else {}
+            if self.through_seam:
+                seams.log(self, figures, {"train/a"})
+            else:
+                for name, value in figures.items():
+                    self.log(name, value, prog_bar=name == "train/a")
+
+        def on_train_batch_end(self, *_):
+            self.seen.append(self.trainer.callback_metrics | {})
+
+        def on_train_batch_start(self, *_):
+            self.seen.append((self.trainer.progress_bar_metrics, self.trainer.logged_metrics | {}))
+
+    found = []
+    for through_seam in (True, False):
+        module, rows = Logs(through_seam), Rows()
+        settings = {"limit_val_batches": 1, "val_check_interval": 2} if validates else {}
+        fit(module, max_steps=7, loggers=[rows], log_every_n_steps=2, **settings)
+        found.append((module.seen, rows.rows))
+        assert module.calls == (8 if through_seam else 18), "three epochs, the last one of a single update"
+    assert found[0] == found[1]
+    steps = [row["train/a"] for _, row in found[0][1] if "train/a" in row]
+    assert steps == [3.0, 6.0, 9.0] and all(not figures["train/a"].requires_grad for figures in found[0][0][1::2])
 
 
 def test_unsynchronised(monkeypatch):
