@@ -36,6 +36,7 @@ from inpaint.cli.command import call
 from inpaint.cli.explain import options
 from inpaint.cli.typed import literal
 from inpaint.compare import runs
+from inpaint.config import untrained
 from inpaint.files.folder import inside, shown
 from inpaint.files.untrusted import Unreadable, read_table
 from inpaint.predict import predictor
@@ -169,7 +170,7 @@ def load(
     """
     fill = None
     if generator is not None:
-        fill = config.build_baseline(choice("generator", generator, config.options("generator")))
+        fill = untrained.build_baseline(choice("generator", generator, config.options("generator")))
     return predictor.load(checkpoint, fill, device, trust_paths, **settings)
 
 

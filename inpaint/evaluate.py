@@ -23,16 +23,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from inpaint import builtin
 from inpaint.cli.command import command
 from inpaint.compare.configs import differences
-from inpaint.config import (
-    baselines,
-    build_data,
-    build_figures,
-    build_fill,
-    check,
-    choose_device,
-)
+from inpaint.config import build_data, build_figures, check, choose_device
 from inpaint.config.references import command_line, without_environment
 from inpaint.config.sent import recorded
+from inpaint.config.untrained import baselines, build_fill, that_train
 from inpaint.files.folder import LOCK, only_one, refuse_links, shown
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
 from inpaint.settings import ConfigError, nearest, whole
@@ -77,14 +71,14 @@ def run(cfg: DictConfig) -> None:
             "fill out of baselines"
         )
     methods: dict[str, Any] = {name: generator_of(loaded, cfg.trust_paths) for name, (loaded, _) in trained.items()}
+    data = None if _paired(cfg) else build_data(cfg)
     if cfg.get("generator"):
-        methods[_generator(cfg)] = build_fill(cfg.generator)
+        methods[_generator(cfg)] = build_fill(cfg.generator, that_train(data))
     if taken := [name for name in cfg.results or {} if name in methods or name in cfg.baselines]:
         raise ConfigError(f"results.{taken[0]}: another method is called {taken[0]}; give the results another name")
     device = choose_device(cfg.device)
     judges = _judges(cfg, device, figures)
-    data = None if _paired(cfg) else build_data(cfg)
-    beside = baselines(cfg, data is not None and data.restores_whole)
+    beside = baselines(cfg, data)
     pictures, about = _pictures(cfg, data, notes)
     if data is not None:
         named = {f"checkpoint.{name}" if name in trained else "generator": each for name, each in methods.items()}

@@ -86,6 +86,7 @@ GROUPS: dict[str, Group] = {
         Classes("a generator", "torch.nn.Module", ("inpaint.networks.generators", *UNTRAINED, "inpaint.builtin")),
         inside=(LAYER,),
         argument_of="module",
+        files=("NearestNeighbour.collection", "NearestNeighbour.features"),
         compared="choice",
     ),
     "discriminator": Group(

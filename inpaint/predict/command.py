@@ -32,8 +32,9 @@ from omegaconf import DictConfig
 
 from inpaint import builtin
 from inpaint.cli.command import command
-from inpaint.config import build_fill, check, plain
+from inpaint.config import check, plain
 from inpaint.config.targets import chosen
+from inpaint.config.untrained import build_fill
 from inpaint.files.folder import only_one
 from inpaint.pictures.names import EXTRAS
 from inpaint.predict.jobs import Destination, Job, Records, plan, sweep

@@ -5,7 +5,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from inpaint.config import build_baseline, build_fill, check, conf_dir
+from inpaint.config import check, conf_dir
 from inpaint.config.sent import load_generator
 from inpaint.files import checkpoint
 from inpaint.settings import ConfigError, nearest
@@ -112,14 +112,6 @@ def test_nearest():
 
 def test_conf_dir_is_this_checkouts():
     assert (conf_dir() / "train.yaml").is_file()
-
-
-def test_baselines_are_fills_and_networks_are_not():
-    image, mask = torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
-    mask[..., 4:9, 4:9] = 1
-    assert build_baseline("mean")(image, mask).composite.shape == image.shape
-    with pytest.raises(ConfigError, match="ResidualUNet must be trained first"):
-        build_fill(OmegaConf.create({"_target_": UNET}))
 
 
 def stored(config, network):

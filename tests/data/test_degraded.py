@@ -10,7 +10,7 @@ from PIL import Image
 
 from inpaint import preview, train
 from inpaint.batch import Batch, Outputs, from_uint8, given, paint
-from inpaint.config import baselines
+from inpaint.config.untrained import baselines
 from inpaint.data.datamodule import PhotosData
 from inpaint.degradations import Degradation, GaussianNoise, Jpeg, Resize, Sequence
 from inpaint.fills import Mean, Telea
@@ -170,7 +170,7 @@ def test_what_is_restored_as_a_whole_follows_the_holes_and_not_their_class(caplo
     batch = data.validation_batch(2, torch.device("cpu"))
     assert data.restores_whole and (batch["given"] != 0).float().mean() > 0.9
     cfg = OmegaConf.create({"baselines": ["mean", "telea"]})
-    assert list(baselines(cfg, data.restores_whole)) == ["bicubic"] and list(baselines(cfg, False)) == ["mean", "telea"]
+    assert list(baselines(cfg, data)) == ["bicubic"] and list(baselines(cfg, None)) == ["mean", "telea"]
 
     class Everywhere(Boxes):
         def make(self, keys, size):

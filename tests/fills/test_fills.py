@@ -12,11 +12,18 @@ import torch
 from scipy.sparse.linalg import spsolve
 
 from inpaint.batch import from_uint8, to_uint8
-from inpaint.fills import Biharmonic, Harmonic, Mean, NavierStokes, NearestPatch, Telea, harmonic
+from inpaint.fills import Biharmonic, Harmonic, Mean, NavierStokes, NearestNeighbour, NearestPatch, Telea, harmonic
 from inpaint.settings import Refused
 
-FILLS = [Mean, Harmonic, Telea, NavierStokes, Biharmonic, NearestPatch]
-every_fill = pytest.mark.parametrize("fill", FILLS, ids=lambda cls: cls.__name__)
+
+def from_a_collection():
+    """Ramps and one flat picture, of any size."""
+    ramps = torch.arange(30, dtype=torch.uint8).mul(5).expand(3, 25, 30)
+    return NearestNeighbour().copy_from([ramps, ramps.flip(2).contiguous(), torch.full_like(ramps, 90)])
+
+
+FILLS = [Mean, Harmonic, Telea, NavierStokes, Biharmonic, NearestPatch, from_a_collection]
+every_fill = pytest.mark.parametrize("fill", FILLS, ids=lambda fill: fill.__name__)
 
 
 def rectangles(count, height, width, generator, holes=3):

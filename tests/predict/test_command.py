@@ -13,7 +13,7 @@ from PIL import Image
 
 import inpaint
 from inpaint import predict
-from inpaint.config import build_baseline
+from inpaint.config.untrained import build_baseline
 from inpaint.evaluation.pairs import Pairs, find_pairs
 from inpaint.evaluation.results import publish
 from inpaint.files import checkpoint

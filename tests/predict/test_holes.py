@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inpaint import predict
-from inpaint.config import build_baseline
+from inpaint.config.untrained import build_baseline
 from inpaint.masks import Boxes
 from inpaint.pictures import writing
 from inpaint.predict import holes

@@ -37,8 +37,8 @@ THROUGH_ALLOWED = [
     "kornia.core.external.importlib.import_module",
 ]
 FUNCTIONS_OF_ALLOWED = [  # each would run, load or fetch something by its arguments
-    "inpaint.config.build_baseline",
-    "inpaint.config.build_fill",
+    "inpaint.config.untrained.build_baseline",
+    "inpaint.config.untrained.build_fill",
     "inpaint.cli.command.command",
     "inpaint.train.main",
     "inpaint.files.checkpoint.load",
@@ -104,7 +104,7 @@ def test_in_a_checkpoint_that_someone_sent(tmp_path):
     for node in (
         {"_target_": "os.system", "command": f"touch {tmp_path}/sprung"},
         {"_target_": "inpaint.config.os.system", "command": f"touch {tmp_path}/sprung"},
-        {"_target_": "inpaint.config.build_baseline", "name": "../../x"},
+        {"_target_": "inpaint.config.untrained.build_baseline", "name": "../../x"},
         {"_target_": unet, "width": f"${{oc.create:{{{trap}}}}}"},
     ):
         state = {"state_dict": {"ema.network.x": torch.zeros(1)}}
