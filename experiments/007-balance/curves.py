@@ -1,6 +1,9 @@
 """Draws the validation curves of runs beside each other, as differences to the harmonic fill on the same crops.
 
-python experiments/007-balance/curves.py experiments/007-balance/curves.png "old default=RUN" "new default=RUN"
+    python experiments/007-balance/curves.py "NAME=RUN FOLDER" ...
+
+takes the validations of each run into `curves.csv`, in the place of what stood there under its name, and draws all that
+the file holds as `curves.png`.
 """
 
 import argparse
@@ -9,22 +12,26 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+HERE = Path(__file__).parent
 COLOURS = ["#888888", "#1f5fa8", "#c4501b", "#2f8f4e", "#7a4fa3"]
 WIDTH, HEIGHT, MARGIN = 560, 360, 64
-PANELS = {
-    "hole PSNR to the harmonic fill (dB)": lambda row: (
-        float(row["val/hole_psnr"]) - float(row["val/harmonic_hole_psnr"])
-    ),
-    "LPIPS to the harmonic fill (%)": lambda row: (
-        100 * (float(row["val/lpips_alex"]) / float(row["val/harmonic_lpips_alex"]) - 1)
-    ),
-}
+PSNR, LPIPS = "hole PSNR to the harmonic fill (dB)", "LPIPS to the harmonic fill (%)"
+COLUMNS = ["run", "updates", PSNR, LPIPS]
 
 
-def validations(run: Path) -> list[dict[str, str]]:
-    """The rows of a run's metrics.csv that hold a validation."""
+def validations(name: str, run: Path) -> list[dict[str, str]]:
+    """A row of `curves.csv` for each validation in a run's metrics.csv."""
     with (run / "metrics.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["val/hole_psnr"]]
+        rows = [row for row in csv.DictReader(file) if row["val/hole_psnr"]]
+    return [
+        {
+            "run": name,
+            "updates": str(int(row["step"]) + 1),
+            PSNR: str(round(float(row["val/hole_psnr"]) - float(row["val/harmonic_hole_psnr"]), 3)),
+            LPIPS: str(round(100 * (float(row["val/lpips_alex"]) / float(row["val/harmonic_lpips_alex"]) - 1), 1)),
+        }
+        for row in rows
+    ]
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -57,22 +64,31 @@ def draw(panel: ImageDraw.ImageDraw, left: int, title: str, curves: dict[str, li
 
 
 def main() -> None:
-    """Read, draw, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("runs", nargs="+", help="NAME=RUN FOLDER")
-    arguments = parser.parse_args()
-    runs = {name: validations(Path(folder)) for name, folder in (run.split("=", 1) for run in arguments.runs)}
-    picture = Image.new("RGB", (2 * WIDTH, HEIGHT + 24 * len(runs)), "white")
+    """Read, keep, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", metavar="NAME=RUN", help="a run folder and what the picture calls it")
+    runs = dict(run.split("=", 1) for run in parser.parse_args().runs)
+    with (HERE / "curves.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["run"] not in runs]
+    for name, folder in runs.items():
+        rows += validations(name, Path(folder))
+    with (HERE / "curves.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    names = list(dict.fromkeys(row["run"] for row in rows))
+    picture = Image.new("RGB", (2 * WIDTH, HEIGHT + 24 * len(names)), "white")
     panel = ImageDraw.Draw(picture)
-    for place, (title, value) in enumerate(PANELS.items()):
-        curves = {name: [(float(row["step"]) + 1, value(row)) for row in rows] for name, rows in runs.items()}
-        draw(panel, place * WIDTH, title, curves)
-    for number, (name, colour) in enumerate(zip(runs, COLOURS, strict=False)):
+    for column, title in enumerate((PSNR, LPIPS)):
+        curves = {
+            name: [(float(row["updates"]), float(row[title])) for row in rows if row["run"] == name] for name in names
+        }
+        draw(panel, column * WIDTH, title, curves)
+    for number, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
         y = HEIGHT + 24 * number
         panel.line([(MARGIN, y + 8), (MARGIN + 32, y + 8)], colour, 3)
         panel.text((MARGIN + 44, y), name, "black", ImageFont.load_default(14))
-    picture.save(arguments.output)
+    picture.save(HERE / "curves.png")
 
 
 if __name__ == "__main__":
