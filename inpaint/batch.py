@@ -11,6 +11,8 @@ from typing import NotRequired, TypedDict
 import torch
 from torch import Tensor
 
+from inpaint import rng
+
 MAGENTA = (255.0, 0.0, 255.0)
 
 
@@ -24,6 +26,8 @@ class Batch(TypedDict):
         is the truth without its holes (`given`).
     label: int64 ``(B,)``, the number of each picture's class, where the data set has classes.
     caption: a text for each picture, where the data set has texts.
+    latent: the noise to paint from, float32 ``(B, L)``, standard normal; where it is not given, a network that paints
+        from noise draws its own.
     """
 
     image: Tensor
@@ -32,6 +36,7 @@ class Batch(TypedDict):
     given: NotRequired[Tensor]
     label: NotRequired[Tensor]
     caption: NotRequired[list[str]]
+    latent: NotRequired[Tensor]
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
@@ -109,6 +114,11 @@ def emptied(image: Tensor, mask: Tensor) -> Tensor:
     return image * (1 - mask)
 
 
+def is_blank(batch: Batch) -> bool:
+    """Whether nothing is known of any picture, so that repairing them is making them."""
+    return "given" not in batch and bool((batch["mask"] > 0.5).all())
+
+
 def scale(batch: Batch) -> int:
     """How many times more pixels a side of the truth has than what is given of it."""
     return batch["image"].shape[2] // batch.get("given", batch["image"]).shape[2]
@@ -120,10 +130,27 @@ def paint(network: Callable[..., Outputs], batch: Batch) -> Outputs:
     This is the only place where a network meets a batch, so that the truth cannot leak in anywhere else.
 
     Args:
-        network: a generator or a fill, ``(image, mask) -> Outputs``.
+        network: a generator or a fill, ``(image, mask) -> Outputs``, which may name in `needs` what it takes besides.
         batch: the truth and its holes.
     """
-    return network(given(batch), batch["mask"])
+    return network(given(batch), batch["mask"], **_conditions(network, batch))
+
+
+def _conditions(network: object, batch: Batch) -> dict[str, Tensor]:
+    """What a network names in `needs`, as far as the batch has it."""
+    return {name: batch[name] for name in getattr(network, "needs", ()) if name in batch}  # type: ignore[literal-required]
+
+
+def noise_of(network: object) -> int | None:
+    """How many numbers of noise a network paints from; None where it takes none."""
+    return int(network.latent) if "latent" in getattr(network, "needs", ()) else None  # type: ignore[attr-defined]
+
+
+def with_noise(network: object, batch: Batch, keys: Tensor) -> Batch:
+    """The batch with noise of these keys, int64 ``(B,)``, for a network that paints from some; or the batch itself."""
+    if (length := noise_of(network)) is None:
+        return batch
+    return Batch(**{**batch, "latent": rng.normal(rng.fold(keys, "latent"), length)})
 
 
 def finite(pictures: Tensor) -> Tensor:

@@ -105,6 +105,7 @@ def run(cfg: DictConfig) -> None:
             judges=judges,
             columns=cfg.columns,
             shown=cfg.pictures,
+            samples=whole("samples", cfg.samples, 1),
             notes=notes,
         ).print()
     print(f"written to {folder}: results.csv, .json, .md, .tex, records.csv, validation.csv, pictures/")

@@ -208,6 +208,8 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "generator/mat_small.yaml": {
             *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent"),
         },
+        "generator/dcgan_32.yaml": {"levels", "slope"},
+        "discriminator/dcgan_32.yaml": {"levels"},
         "generator/context_encoder_random.yaml": {"levels", "bottleneck"},
         "generator/context_encoder_centre.yaml": {"levels", "bottleneck", "paints"},
         "discriminator/patch.yaml": {"width", "layers"},

@@ -245,6 +245,12 @@ NUMBERS = {
     | {"module.ema_decay": pytest.approx(0.5 ** (8 / 10_000), abs=1e-5)}
     | adam(1e-3, 1e-3, [0.0, 0.99])
     | size(256, 8, 500_000),
+    "dcgan": groups("dcgan", "dcgan", "nonsaturating", "full")
+    | {"generator.width": 1024 // 8, "generator.latent": 100, "generator.levels": 4, "generator.slope": 0}
+    | {"discriminator.width": 64, "discriminator.levels": 4}
+    | term("adversarial", 1, of="output")
+    | adam(2e-4, 2e-4, [0.5, 0.999])
+    | size(64, 128, 300_000),
     "vdsr": restoring("vdsr", "resize")
     | HALF_SQUARES[42]
     | {"generator.width": 64, "generator.depth": 20, "generator_optimizer.lr": 0.1, "module.generator_clip": 0.4}

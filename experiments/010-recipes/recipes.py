@@ -52,6 +52,7 @@ PAPERS = {
     "big_lama": Paper("4.5 M (Places Challenge)", 8, "10 days on 8 V100"),
     "context_encoder": Paper("14 900 (Paris StreetView)"),
     "context_encoder_features": Paper("1.2 M (ImageNet)", 1, "14 hours on a Titan X"),
+    "dcgan": Paper("202 599 (CelebA)"),
     "deepfill_v2": Paper("1.8 M (Places2)"),
     "deblurgan": Paper("2 103 (GoPro)", 1, "6 days on a Maxwell Titan X"),
     "dncnn": Paper("432 (BSD)"),

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, compose, finite, given, paint, scale, to_uint8
+from inpaint.batch import Batch, Outputs, compose, finite, given, noise_of, paint, scale, to_uint8
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.loader import deaths
 from inpaint.evaluation.intervals import SetFigure
 from inpaint.evaluation.shown import Shown
+from inpaint.evaluation.synthesis import MadeOfNothing, of_fills
 from inpaint.masks.frozen import Crop, Frozen, described
 from inpaint.metrics.image import hole_area, measure
 from inpaint.progress import track
@@ -115,6 +116,7 @@ def evaluate(
     figures: Sequence[str] | None = None,
     judges: "Judges | None" = None,
     shown: int = 0,
+    samples: int = 2,
 ) -> Measured:
     """Measure all methods on each batch of pictures.
 
@@ -125,6 +127,8 @@ def evaluate(
         figures: names among `metrics.image.MEASURES`; None is all.
         judges: networks that look at the composites.
         shown: how many pictures are kept, spread evenly over hole area.
+        samples: of methods that paint from noise: how many fills of each hole are looked at, of which the first has all
+            figures.
 
     Returns:
         With one record a method and picture, as `intervals.aggregate` takes them, method after method: method,
@@ -132,7 +136,7 @@ def evaluate(
         in; results of other tools have none. A picture is broken where its composite is NaN or infinite anywhere; its
         figures are NaN, and the notes name it.
     """
-    measured, kept = Measured(), Shown(shown)
+    measured, kept, made = Measured(), Shown(shown), MadeOfNothing()
     networks = {name: method.to(device).eval() for name, method in methods.items() if method is not None}
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
     differing: dict[str, dict[int, float]] = {name: {} for name in methods}
@@ -159,6 +163,9 @@ def evaluate(
                 else:
                     outputs = _foreign(pictures.result(name, part, device), batch, differing[name])
                 found = measure(outputs, batch["image"], batch["mask"], figures, border)
+                made.look(name, outputs.composite, batch)
+                if name in networks:
+                    found |= of_fills(networks[name], outputs, batch, keys, samples)
                 if judges is not None:
                     found |= judges.of_pictures(name, outputs.composite, batch)
             broken = ~finite(outputs.composite)
@@ -183,8 +190,11 @@ def evaluate(
             *_said_of(name, differing[name], pictures),
         )
     ]
+    if several := [name for name, network in networks.items() if samples > 1 and noise_of(network) is not None]:
+        measured.notes.append(f"{', '.join(several)}: diversity and best hole PSNR are of {samples} fills of each hole")
+    measured.sets = made.figures(measured.records)
     if judges is not None:
-        measured.sets = judges.of_sets(measured.records)
+        measured.sets += judges.of_sets(measured.records)
         measured.notes += judges.notes
     return measured
 

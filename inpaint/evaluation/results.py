@@ -70,6 +70,7 @@ def publish(
     judges: "Judges | None" = None,
     columns: Sequence[str] | None = None,
     shown: int = 12,
+    samples: int = 2,
     notes: Sequence[str] = (),
 ) -> Published:
     """Measure all methods, and write everything into `folder`.
@@ -80,9 +81,10 @@ def publish(
         about: further entries of ``measured`` in results.json, such as the configs of data and masks.
         columns: figures that the first tables show; None: the usual ones, and those of the judges.
         shown: how many pictures are stored.
+        samples: as in `measuring.evaluate`.
         notes: what a reader has to know beside what was noted while measuring.
     """
-    measured = evaluate(methods, pictures, device, figures, judges, shown)
+    measured = evaluate(methods, pictures, device, figures, judges, shown, samples)
     measured.notes[:0] = notes
     results = aggregate(measured.records, measured.sets)
     names = [*table.SHOWN, *(judges.columns if judges else ())] if columns is None else list(columns)

@@ -240,6 +240,31 @@ COLUMNS: dict[str, Column] = {
         "kind (Zhao et al. 2021); 50 = indistinguishable",
         per="set",
     ),
+    "swd": Column(
+        title="SWD",
+        unit="",
+        digits=1,
+        higher_is_better=False,
+        definition="sliced Wasserstein distance of patches of 7 x 7 pixels of made and real pictures, 1000 times the "
+        "mean over the levels of a Laplacian pyramid (Karras et al. 2018; 32 patches a picture and level, 128 "
+        "directions, normalised by the real set); only equal sizes and numbers of pictures compare; lower is better",
+        per="set",
+    ),
+    "diversity": Column(
+        title="diversity",
+        unit="%",
+        digits=2,
+        higher_is_better=True,
+        definition="root mean squared difference of two fills of one hole by other noise, over its pixels and RGB, "
+        "255 = 100 %; none for methods that take no noise",
+    ),
+    "best_hole_psnr": Column(
+        title="best hole PSNR",
+        unit="dB",
+        digits=2,
+        higher_is_better=True,
+        definition="the highest hole PSNR among fills of one hole by other noise, as many as the notes say",
+    ),
     "ms": Column(
         title="ms per image",
         unit="",

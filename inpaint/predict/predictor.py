@@ -254,9 +254,10 @@ class Predictor:
     @property
     def draws_noise(self) -> bool:
         """Whether two samples of one picture differ."""
+        from inpaint.batch import noise_of
         from inpaint.exchange.contract import draws_noise
 
-        return draws_noise(self.generator, self.device)
+        return noise_of(self.generator) is not None or draws_noise(self.generator, self.device)
 
     def _paint(
         self,
@@ -270,7 +271,7 @@ class Predictor:
         import torch
 
         from inpaint import rng
-        from inpaint.batch import Batch, paint
+        from inpaint.batch import Batch, paint, with_noise
         from inpaint.predict.tiles import seen
 
         shown = [
@@ -283,6 +284,8 @@ class Predictor:
         batch = Batch(image=image.to(self.device), mask=mask.to(self.device), index=index)
         if self.scale is not None:
             batch["given"] = batch["image"]  # all of it is to be restored, and nothing of it hidden
+        if sample:  # the first is what the network paints by itself, which for some is the likeliest picture
+            batch = with_noise(self.generator, batch, keys.to(self.device))
         deep = any(pictures[which].dtype != np.uint8 for which, _, _ in group)
         with torch.inference_mode(), self._arithmetic(deep), rng.of_samples(keys.to(self.device)):
             outputs = paint(self.generator, batch) if self.refine is None else self.refine(self.generator, batch)

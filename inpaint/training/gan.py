@@ -116,6 +116,8 @@ class InpaintingGAN(Phases):
             losses = _without_verdicts(losses)
         if not losses and adversarial is None:
             raise Refused("losses: nothing to train by without a discriminator; choose one, as losses=[l1]")
+        if not losses and adversarial_start:
+            raise Refused("module.adversarial_start: without losses there is nothing to train by before; set it to 0")
         painter = type(generator).__name__
         if not any(p.requires_grad for p in generator.parameters()):
             raise Refused(f"generator: {painter} has no parameters to train; measure it with inpaint-evaluate")
@@ -165,8 +167,12 @@ class InpaintingGAN(Phases):
         return paint(self.generator, batch)
 
     def repair(self, batch: Batch) -> Outputs:
-        """Paint with the moving average of the generator, as validation and all commands do."""
-        return paint(self.ema.network, batch)
+        """Paint with the moving average of the generator, as validation and all commands do.
+
+        A sample has the same noise each time, so that pictures of one sample show what was learnt between.
+        """
+        with rng.of_samples(rng.fold(batch["index"], f"{self.seed} repair")):
+            return paint(self.ema.network, batch)
 
     @torch.no_grad()
     def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:

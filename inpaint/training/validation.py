@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection, SumMetric
 
-from inpaint.batch import Batch, Outputs, finite, paint
+from inpaint.batch import Batch, Outputs, finite, is_blank, paint
 from inpaint.fills import Harmonic
 from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.image import measure
@@ -49,6 +49,7 @@ class Validation(nn.Module):
             MetricCollection({name: MeanMetric("ignore") for name in self.names}) for _ in range(2)
         )
         self.seen_broken = MetricCollection({"broken": SumMetric(), "composites": SumMetric()})
+        self.blank = False  # whether nothing is known of the pictures; found with the fill's figures
         self.fill_figures: dict[str, float] = {}  # once they are measured
         self.figures: dict[str, float] = {}  # of the model, in the latest validation
 
@@ -70,6 +71,7 @@ class Validation(nn.Module):
         self.seen_broken["composites"].update(len(outputs.composite))
         if not self.fill_figures:
             self._take(self.of_fill, paint(self.fill, batch), batch)
+            self.blank = is_blank(batch)
 
     def compute(self) -> dict[str, float]:
         """The figures of the model and, with names such as ``harmonic_hole_psnr``, of the fill."""

@@ -5,22 +5,21 @@ import io
 import json
 import logging
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
-from inpaint import ranks
-from inpaint.batch import Batch, Outputs, given
+from inpaint import ranks, rng
+from inpaint.batch import Batch, Outputs, given, noise_of, paint, with_noise
 from inpaint.files.folder import replacing
 from inpaint.provenance import flat
 from inpaint.settings import Refused, whole
 from inpaint.training.run_logger import told
-from inpaint.training.validation import Validation
+from inpaint.training.verdicts import Validations, Windows, apart, change, spread
 
 log = logging.getLogger("inpaint.training.watch")
 
@@ -130,110 +129,6 @@ class NonFiniteBatches(Callback):
             log.warning("%s Its batch is in %s", refused, path)
 
 
-# Shares and factors beyond which `CollapseWatch` speaks.
-WON = 0.05  # of the discriminator's loss where it has no opinion
-APART = 0.98  # pictures whose truth scores above their repair
-RETURNED = 0.05  # of what separates the initial fill from the truth
-LONG = 2  # windows in a row, for what may be so for a while
-STILL = 0.002  # of the first validation's hole L1
-LOST = 0.55  # pictures whose truth scores above their repair; 1/2 is chance
-DEAD = 0.02  # differences between painted pictures, of those between the true ones
-EXPLODED = 100.0  # times the median of the windows before
-PENALTY = 10.0  # times the discriminator's loss where it has no opinion
-
-
-class Windows:
-    """What is wrong with a window of updates, beside the windows before it."""
-
-    def __init__(self) -> None:
-        self.lasting = {"told_apart": 0, "change": 0}  # windows in a row beyond `APART`, below `RETURNED`
-        self.past: dict[str, list[float]] = {}  # gradients of the windows before
-
-    def verdicts(self, means: dict[str, float], module: Any) -> dict[str, str]:
-        """By their titles, from the window's means of `InpaintingGAN.figures`, of `spread` and of `change`."""
-        found = {}
-        self._count("told_apart", means.get("told_apart", 0.0) >= APART)
-        self._count("change", means.get("change", 1.0) < RETURNED)
-        blind = module.adversarial.blind if module.adversarial is not None else None
-        if blind is not None and means.get("discriminator", blind) < WON * blind:
-            found["the discriminator has won"] = (
-                f"its loss is {means['discriminator']:.3g}, without an opinion it would be {blind:.3g}; it may have "
-                f"nothing left to teach; {_calmer(module)}"
-            )
-        elif self.lasting["told_apart"] >= LONG:
-            found["the discriminator tells practically all apart"] = (
-                f"it scores the truth above its repair in {means['told_apart']:.1%} of the pictures, "
-                f"{self.lasting['told_apart']} windows in a row, and a generator that cannot win gives up; "
-                f"{_calmer(module)}"
-            )
-        if means.get("told_apart", 1.0) < LOST:
-            found["the discriminator has lost"] = (
-                f"it scores the truth above its repair in {means['told_apart']:.0%} of the pictures, 50 % is chance; a "
-                "higher discriminator_optimizer.lr or a lower adversarial.weight may help"
-            )
-        if means.get("spread", 1.0) < DEAD:
-            found["the generator does not depend on its input"] = (
-                f"what it paints in holes differs between pictures by {means['spread']:.2%} of what the truth does"
-            )
-        if self.lasting["change"] >= LONG:
-            found["the generator returns what it started from"] = (
-                f"in holes it is {means['change']:.1%} as far from its initial fill as the truth is; "
-                f"{_faster(module) if module.adversarial is None else _calmer(module)}"
-            )
-        for name, earlier in self.past.items():
-            if means.get(name, 0.0) > EXPLODED * median(earlier) > 0:
-                network = name.removesuffix("_gradient")
-                found[f"the gradient of the {network} exploded"] = (
-                    f"its norm is {means[name]:.3g}, before it was {median(earlier):.3g}; module.{network}_clip=1 or a "
-                    f"lower {network}_optimizer.lr may help"
-                )
-        if "r1" in means and means["r1"] / module.r1_every > PENALTY * (blind or 1.0):
-            found["R1 exploded"] = (
-                f"it adds {means['r1'] / module.r1_every:.3g} to an update's loss on average, where a discriminator "
-                f"without an opinion pays {blind or 1.0:.3g}; a lower module.r1_gamma or discriminator_optimizer.lr "
-                "may help"
-            )
-        for name in ("generator_gradient", "discriminator_gradient"):
-            if name in means:
-                self.past.setdefault(name, []).append(means[name])
-        return found
-
-    def _count(self, name: str, beyond: bool) -> None:
-        self.lasting[name] = self.lasting[name] + 1 if beyond else 0
-
-
-class Validations:
-    """What is wrong with a validation, beside the harmonic fill and beside the first validation.
-
-    Args:
-        patience: how many may pass before one has to show something.
-    """
-
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.hole_l1: list[float] = []  # of each validation
-
-    def verdicts(self, validation: Validation, module: Any) -> dict[str, str]:
-        """By their titles; none before there were enough validations to show something."""
-        self.hole_l1.append(validation.figures["hole_l1"])
-        found: dict[str, str] = {}
-        if len(self.hole_l1) <= self.patience:
-            return found
-        if validation.gain("hole_psnr") <= 0 and validation.gain(validation.seen) <= 0:
-            calmer = "losses.l1.weight=10 or adversarial=none show what is reached with less of a game, or none"
-            found[f"the model is not better than the {validation.fill_title}"] = (
-                f"{validation.line()}, after {len(self.hole_l1)} validations; "
-                f"{calmer if module.adversarial is not None else _faster(module)}"
-            )
-        first, now = self.hole_l1[0], self.hole_l1[-1]
-        if abs(now - first) <= STILL * first:
-            found["the loss has not moved"] = (
-                f"the hole's L1 is {now:.4g} %, and was {first:.4g} % {len(self.hole_l1) - 1} validations ago; "
-                f"{_faster(module)}"
-            )
-        return found
-
-
 class CollapseWatch(Callback):
     """Warns in the log, and at Weights & Biases, when training goes on but the game is over.
 
@@ -246,6 +141,8 @@ class CollapseWatch(Callback):
       as far from that as the truth is, as root mean square, two windows long.
     - The generator is dead: over the hole, what it paints differs between pictures by less than 2 % of what the truth
       does, as root mean square deviations from the mean picture of a batch. Batches of one picture are not looked at.
+    - Samples are all alike, where a generator paints from noise: two fills of one hole, by the moving average, differ
+      by less than 2 % of what true pictures do.
     - A gradient exploded: its norm is 100 times the median of the windows before. R1 exploded: it is more than ten
       times the discriminator's loss without an opinion.
 
@@ -254,6 +151,8 @@ class CollapseWatch(Callback):
     - The model is not better than the harmonic fill, neither in hole PSNR nor in LPIPS (where that is not measured, the
       texture error).
     - The loss has not moved: the hole's L1 is within 0.2 % of what it was at first.
+
+    Validations are not looked at where nothing is known of the pictures, as what is made then is none of them.
 
     Each is said when it begins, and again if it went away in between, with its figure and settings to try. Figures add
     up on the device, which is waited for once a window.
@@ -286,6 +185,8 @@ class CollapseWatch(Callback):
                 self._add("spread", spread(output, image, mask))
                 if (initial_fill := getattr(module.generator, "initial_fill", None)) is not None:
                     self._add("change", change(output, initial_fill(given(painted), mask), image, mask))
+                if noise_of(module.generator) is not None:
+                    self._add("apart", apart(*_two_fills(module.ema.network, painted), image, mask))
 
         if (trainer.global_step + 1) % self.every == 0:
             self.hook = pl_module.register_forward_hook(keep)
@@ -339,50 +240,15 @@ class CollapseWatch(Callback):
         self.known[source] = set(found)
 
 
-def spread(output: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """How much painted pictures differ from each other over the hole, relative to how much the true ones do.
+@torch.no_grad()
+def _two_fills(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What a network in evaluation makes of a batch by two lots of noise, the same each time: ``(B, 3, H, W)``."""
+    first, second = (rng.fold(batch["index"], f"watch {lot}") for lot in (1, 2))
 
-    output, image ``(B, 3, H, W)``; mask ``(B, 1, H, W)``, 1 = hole. Each pixel of a picture's hole is compared with the
-    mean of that pixel over all pictures that have a hole there; returns the ratio of the root mean squares, a scalar,
-    1 where nothing can be compared.
-    """
-    holes = mask.sum(dim=0, keepdim=True)
-    shared = mask * (holes > 1)
+    def fill(keys: Tensor) -> Tensor:
+        return paint(network, with_noise(network, batch, keys)).output.float()
 
-    def variation(picture: Tensor) -> Tensor:
-        mean = (picture * mask).sum(dim=0, keepdim=True) / holes.clamp_min(1)
-        return ((picture - mean).square() * shared).sum().sqrt()
-
-    true = variation(image)
-    return torch.where(true > 0, variation(output) / true.clamp_min(1e-12), 1.0)
-
-
-def change(output: Tensor, fill: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """How far painted pictures are from an initial fill over the hole, relative to how far the truth is.
-
-    output, fill, image ``(B, 3, H, W)``; mask ``(B, 1, H, W)``, 1 = hole. The ratio of the root mean squares, a scalar:
-    0 where nothing was changed, 1 where nothing separates the fill from the truth.
-    """
-    true = ((image - fill) * mask).square().sum().sqrt()
-    return torch.where(true > 0, ((output - fill) * mask).square().sum().sqrt() / true.clamp_min(1e-12), 1.0)
-
-
-def _calmer(module: Any) -> str:
-    """Two settings that hold a discriminator back."""
-    rate = _rate(module, "discriminator") / 3
-    return f"module.r1_gamma={max(10.0, 3 * module.r1_gamma):g} or discriminator_optimizer.lr={rate:.0e} hold it back"
-
-
-def _faster(module: Any) -> str:
-    """Two settings that let a generator learn more."""
-    return f"generator_optimizer.lr={3 * _rate(module, 'generator'):.0e} or a larger generator.width may help"
-
-
-def _rate(module: Any, network: str) -> float:
-    """The learning rate that a network's schedule began with."""
-    optimizer = module.optimizer_of(network)
-    group = optimizer.param_groups[0]
-    return float(group.get("initial_lr", group["lr"]))
+    return fill(first), fill(second)
 
 
 @rank_zero_only

@@ -6,7 +6,7 @@ from inpaint.metrics.lpips import VARIANTS
 
 def test_every_figure_has_a_column_and_every_column_a_figure():
     deep = {f"lpips_{variant}" for variant in VARIANTS} | {"recognised"}
-    assert {name for name in COLUMNS if COLUMNS[name].per == "set"} == set(SET_FIGURES)
+    assert {name for name in COLUMNS if COLUMNS[name].per == "set"} == {*SET_FIGURES, "swd"}
     assert {*MEASURES, *deep, *SET_FIGURES} <= set(COLUMNS)
 
 

@@ -19,8 +19,9 @@ from inpaint.losses.reconstruction import L1
 from inpaint.masks import Boxes
 from inpaint.networks.discriminators import Patch
 from inpaint.networks.generators.context_encoder import ContextEncoder
+from inpaint.training.verdicts import apart, change, spread
 from inpaint.training.wandb_logger import WandbLogger
-from inpaint.training.watch import CollapseWatch, change, spread
+from inpaint.training.watch import CollapseWatch
 from tests.reliability.ranks import fit, loader, rows
 from tests.training.gan import tiny
 
@@ -270,6 +271,18 @@ def test_spread_by_hand():
     assert spread(painted, image, mask).item() == pytest.approx(0.5), "what is painted outside the hole does not count"
     one = (image[:1], image[:1], mask[:1])
     assert spread(*one) == 1 and spread(image, image, torch.zeros_like(mask)) == 1
+
+
+def test_apart_by_hand():
+    image = rng.uniform(torch.arange(4), 3 * 8 * 8).view(4, 3, 8, 8)
+    mask = torch.zeros(4, 1, 8, 8)
+    mask[:3, :, 2:5, 2:6] = 1
+    mask[3, :, 7, 7] = 1  # a hole that no other picture has says nothing
+    deviations = (image[:3] - image[:3].mean(dim=0))[..., 2:5, 2:6].square().sum().sqrt()
+    other = torch.where(mask > 0, image + 0.2, 9.0)
+    expected = (3 * 3 * 12 * 0.2**2 / 2) ** 0.5 / deviations
+    assert apart(other, image, image, mask).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert apart(other, other, image, mask) == 0 and apart(other[:1], image[:1], image[:1], mask[:1]) == 1
 
 
 def test_change_by_hand():

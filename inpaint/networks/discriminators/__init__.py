@@ -8,10 +8,11 @@ Real and fake pictures go through a network together, unless it has batch norm: 
 """
 
 from inpaint.networks.discriminators.context_conditional import ContextConditional
+from inpaint.networks.discriminators.dcgan import DCGAN
 from inpaint.networks.discriminators.global_local import GlobalLocal
 from inpaint.networks.discriminators.patch import MultiScale, Patch
 from inpaint.networks.discriminators.sn_patch import SNPatch
 from inpaint.networks.discriminators.srgan import SRGAN
 from inpaint.networks.discriminators.unet import UNet
 
-__all__ = ["SRGAN", "ContextConditional", "GlobalLocal", "MultiScale", "Patch", "SNPatch", "UNet"]
+__all__ = ["DCGAN", "SRGAN", "ContextConditional", "GlobalLocal", "MultiScale", "Patch", "SNPatch", "UNet"]

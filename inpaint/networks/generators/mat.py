@@ -157,6 +157,7 @@ class MAT(nn.Module):
     """
 
     returns = ("coarse",)
+    needs = ("latent",)
     running = ("mean_code",)  # what training moves besides the parameters
     mean_code: Tensor
 

@@ -1,0 +1,87 @@
+"""Fills of one hole by several noises, and pictures made of nothing: their figures by hand, and who has none."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from inpaint import rng
+from inpaint.batch import compose, stored, to_uint8
+from inpaint.evaluation.intervals import ALL, aggregate
+from inpaint.evaluation.measuring import evaluate
+from inpaint.metrics.sliced import patches, sliced_wasserstein
+from tests.evaluation.pictures import Grey, Pictures
+
+
+class Noisy(nn.Module):
+    """Paints one number of noise as a grey."""
+
+    needs, latent = ("latent",), 1
+
+    def __init__(self, strength=0.5):
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, image, mask, latent=None):
+        latent = rng.normal_for(image, 1) if latent is None else latent
+        return compose(self.strength * latent.clamp(-1, 1)[:, :, None, None].expand_as(image), image, mask)
+
+
+class Blank(Pictures):
+    """The same pictures, all of them hole."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask = torch.ones_like(self.mask)
+
+
+def greys(count):
+    """What `Noisy` paints of each picture, in 8 bits: ``(fills, pictures)``."""
+    keys = rng.fold(torch.arange(6), "evaluation")
+    first = rng.normal(rng.fold(keys, "draw 1"), 1)
+    others = [rng.normal(rng.fold(rng.fold(keys, f"sample {n}"), "latent"), 1) for n in range(1, count)]
+    return to_uint8(0.5 * torch.stack([first, *others]).clamp(-1, 1))[..., 0].double()
+
+
+def test_diversity_and_the_best_fill_by_hand():
+    pictures = Pictures()
+    measured = evaluate({"noisy": Noisy(), "grey": Grey()}, pictures, samples=3)
+    records = {(record["method"], record["index"]): record for record in measured.records}
+    painted = greys(3)
+    for index in range(6):
+        pairs = [(painted[a, index] - painted[b, index]) ** 2 for a, b in ((0, 1), (0, 2), (1, 2))]
+        found = records["noisy", index]
+        assert found["diversity"] == pytest.approx(100 / 255 * math.sqrt(sum(pairs) / 3), rel=1e-4)
+        hole = pictures.mask[index, 0] > 0
+        truth = (pictures.image[index] + 1)[:, hole].double() * 127.5
+        errors = [(truth - grey).square().mean().item() for grey in painted[:, index]]
+        assert found["best_hole_psnr"] == pytest.approx(10 * math.log10(255**2 / min(errors)), rel=1e-5)
+        assert found["hole_psnr"] == pytest.approx(10 * math.log10(255**2 / errors[0]), rel=1e-5), "of the first"
+        assert "diversity" not in records["grey", index]
+    assert measured.notes == ["noisy: diversity and best hole PSNR are of 3 fills of each hole"]
+    row = {row.method: row for row in aggregate(measured.records).rows if row.area == ALL}
+    assert row["noisy"].means["diversity"] > 0 and math.isnan(row["grey"].means["diversity"])
+
+
+def test_one_fill_has_no_diversity_and_noise_that_changes_nothing_has_none_either():
+    assert "diversity" not in evaluate({"noisy": Noisy()}, Pictures(), samples=1).records[0]
+    assert {record["diversity"] for record in evaluate({"noisy": Noisy(0.0)}, Pictures()).records} == {0.0}
+
+
+def test_made_pictures_are_measured_as_a_set():
+    pictures = Blank()
+    measured = evaluate({"noisy": Noisy(), "grey": Grey()}, pictures)
+    found = {(each.area, each.method): each.value for each in measured.sets}
+    assert {*found} == {(area, name) for area in ("90-100 %", ALL) for name in ("noisy", "grey")}
+    index = torch.arange(6)
+    grey = stored(torch.zeros_like(pictures.image))
+    real, made = patches(stored(pictures.image), index), patches(grey, index)
+    assert found[ALL, "grey"] == pytest.approx(sliced_wasserstein(real, made, torch.ones(1, 6)).item())
+    assert {each.figure for each in measured.sets} == {"swd"}
+    rows = [row for row in aggregate(measured.records, measured.sets).rows if row.area == ALL]
+    assert all(row.means["swd"] > 0 and row.low["swd"] <= row.means["swd"] <= row.high["swd"] for row in rows)
+
+
+def test_repaired_pictures_are_no_such_set():
+    assert evaluate({"noisy": Noisy()}, Pictures()).sets == []
