@@ -138,6 +138,8 @@ def solve(
     rhs = (around(x) - degrees[0] * x) * holes[0]
     direction = torch.zeros_like(x)
     before = torch.ones_like(x[:, :, :1, :1])
+    # Keeps 0 / 0 out where nothing is left to correct. A normal number, as ONNX Runtime takes smaller ones for 0.
+    tiny = 1e-37
     last = max(count - 2, 0)  # the single pixel of the last grid has nothing to correct
     for cycle in range(cycles):
         corrections: list[Tensor] = []
@@ -157,9 +159,9 @@ def solve(
                 z = corrections[level] + spread(z, holes[level]) * holes[level]
             z = smooth(z, rights[level], degrees[level], steps[level], weights[::-1])
         now = (rhs * z).sum(dim=[2, 3], keepdim=True)
-        direction = z if cycle == 0 else direction * (now / (before + 1e-38)) + z
+        direction = z if cycle == 0 else direction * (now / (before + tiny)) + z
         change = around(direction) - degrees[0] * direction
-        length = now / (1e-38 - (direction * change).sum(dim=[2, 3], keepdim=True))
+        length = now / (tiny - (direction * change).sum(dim=[2, 3], keepdim=True))
         x = x + direction * length
         rhs = (rhs + change * length) * holes[0]
         before = now

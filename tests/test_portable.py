@@ -55,6 +55,20 @@ def test_the_portable_forms_are_the_harmonic_fill(size):
         torch.testing.assert_close(fill(known, mask, *SETTINGS), expected, atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("fill", [portable.laplace, portable.laplace_exported])
+def test_one_colour_is_continued_where_denormal_numbers_are_0(fill):
+    # As in ONNX Runtime: the last steps of the solver divide what is left, nothing, by nothing.
+    mask = torch.zeros(1, 1, 70, 70)
+    mask[..., 20:40, 20:40] = 1
+    known = torch.full((1, 3, 70, 70), 0.3) * (1 - mask)
+    assert torch.set_flush_denormal(True)
+    try:
+        painted = fill(known, mask, *SETTINGS)
+    finally:
+        torch.set_flush_denormal(False)
+    torch.testing.assert_close(painted, torch.full_like(painted, 0.3), atol=1e-6, rtol=0)
+
+
 def test_the_exported_form_takes_the_largest_picture():
     image, mask = picture(portable.LARGEST, 1)
     known = torch.where(mask > 0.5, 0, image)

@@ -126,7 +126,7 @@ def compare(contract: nn.Module, graph: Callable[[Tensor, Tensor], Tensor]) -> f
     """The largest difference between two composites at `SIZES`.
 
     Raises:
-        Differs: it is more than `TOLERANCE`, or the graph fails at a size.
+        Differs: it is more than `TOLERANCE`, the graph fails at a size, or it paints no numbers on a picture of one colour.
     """
     largest = 0.0
     for height, width in SIZES:
@@ -141,6 +141,9 @@ def compare(contract: nn.Module, graph: Callable[[Tensor, Tensor], Tensor]) -> f
         if not difference <= TOLERANCE:
             raise Differs(f"it differs from its network by {difference:.1e} at {height} x {width} pixels")
         largest = max(largest, difference)
+    image, mask = example(*SIZES[0])
+    if not graph(torch.full_like(image, 0.5), mask).isfinite().all():  # where little is left of what it divides by
+        raise Differs("it paints NaN or infinite pixels on a picture of one colour")
     return largest
 
 

@@ -126,6 +126,12 @@ def test_what_differs_is_not_kept(tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_graph_that_divides_by_contrast_is_refused():
+    contract = Contract(Blur())
+    with pytest.raises(formats.Differs, match="of one colour"):
+        formats.compare(contract, lambda image, mask: contract(image, mask) + 0 / (image - image.mean()).abs().max())
+
+
 def test_what_a_network_cannot_have(tmp_path):
     assert draws_noise(Noise()) and not draws_noise(Blur())
     with pytest.raises(formats.CannotHold, match="draws noise"):
