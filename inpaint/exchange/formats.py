@@ -126,7 +126,7 @@ def compare(contract: nn.Module, graph: Callable[[Tensor, Tensor], Tensor]) -> f
     """The largest difference between two composites at `SIZES`.
 
     Raises:
-        Differs: it is more than `TOLERANCE`, the graph fails at a size, or it paints no numbers on a picture of one colour.
+        Differs: it is more than `TOLERANCE`, or the graph fails at a size, or paints NaN on a picture of one colour.
     """
     largest = 0.0
     for height, width in SIZES:
