@@ -244,6 +244,7 @@ def _report(cfg: DictConfig, parts: Parts, beside: "dict[str, nn.Module]", start
     Raises:
         Refused: nothing was trained.
     """
+    from inpaint.batch import noise_of
     from inpaint.evaluation.intervals import ALL
     from inpaint.evaluation.measuring import ValidationCrops
     from inpaint.evaluation.results import about_data, publish
@@ -299,9 +300,12 @@ def _report(cfg: DictConfig, parts: Parts, beside: "dict[str, nn.Module]", start
     print("next:")
     trust = ["trust_paths=true"] if named_files("data", plain(cfg)["data"]) else []
     model = typed.setting("checkpoint", folder)
-    saves, whole = _saves(parts.trainer), parts.data.restores_whole
+    saves, whole, masks = _saves(parts.trainer), parts.data.restores_whole, parts.data.validation_masks
+    made_of_nothing = not whole and masks is not None and masks.whole and noise_of(module.generator) is not None
     if saves and whole:
         print(" ", typed.line("inpaint-evaluate", model, "data.crop=128", *trust))
+    elif saves and made_of_nothing:
+        print(" ", typed.line("inpaint-sample", model, "output=DIR", "n=64"))
     elif saves:
         print(" ", typed.line("inpaint-evaluate", model, "masks=boxes", *trust))
         print(" ", typed.line("inpaint-predict", model, "images=DIR", "holes=DIR", "output=DIR"))

@@ -68,6 +68,7 @@ EXAMPLE = {
     "probe": "layer",
     "export": "formats",
     "import": "name",
+    "sample": "truncation",
 }
 
 

@@ -28,6 +28,7 @@ OWN = {
     "predict": ("checkpoint", "images", "video", "holes", "truth", "output"),
     "preview": ("output", "freeze", "shards"),
     "probe": ("checkpoint",),
+    "sample": ("checkpoint", "output"),
     "import": ("weights", "output"),
 }
 SEVERAL = ("checkpoint", "weights", "results", "data.train", "data.validation")  # may be lists or have names

@@ -37,6 +37,7 @@ KEYS = [
     ("train", (), "callbacks.checkpoint.folder"),
     ("train", (), "logger.csv.folder"),
     ("preview", (), "freeze"),
+    ("sample", ("output=o",), "checkpoint"),
     ("probe", ("data.root=x",), "data.root"),
 ]
 

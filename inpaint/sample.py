@@ -1,0 +1,214 @@
+"""Look at what a generator makes of noise alone: a sheet of samples, each as a file, and ways from one to another.
+
+    inpaint-sample checkpoint=runs/DATE/TIME output=DIR n=64
+    inpaint-sample checkpoint=runs/DATE/TIME output=DIR truncation=1.5 interpolations=0
+
+Nothing is known of a picture, so all of it is hole. A sample follows from `seed` and its number: it is the same picture
+however many are made, and in batches of any size.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from inpaint.cli.command import command
+from inpaint.config import check, choose_device
+from inpaint.files.folder import only_one, refuse_links, replacing_all
+from inpaint.settings import ConfigError, Refused, whole
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FOLDER = "samples"  # the files, by their numbers
+SHEET, WAYS = "sheet.png", "interpolations.png"
+MOST = 100_000  # samples
+SHOWN = 256  # of them on the sheet, the first
+LARGEST = 4096  # pixels a side
+ENLARGED = 96  # pixels a side up to which small pictures are enlarged on sheets
+
+
+def run(cfg: DictConfig) -> None:
+    """Check everything, paint, write, and say where it is.
+
+    Raises:
+        Refused: a setting that means nothing, no checkpoint, or a generator that paints from no noise.
+    """
+    import torch
+
+    from inpaint.batch import noise_of
+    from inpaint.exchange import models
+    from inpaint.files import checkpoint as checkpoints
+
+    check(cfg)
+    count = _within("n", cfg.n, 1, MOST)
+    ways, steps = _within("interpolations", cfg.interpolations, 0, MOST), _within("steps", cfg.steps, 2, MOST)
+    batch_size = whole("batch_size", cfg.batch_size, 1)
+    if not isinstance(cfg.seed, int):
+        raise ConfigError(f"seed: give a whole number; got {cfg.seed}")
+    model = models.load(cfg.checkpoint)
+    generator = models.generator_of(model, cfg.trust_paths)
+    if (latent := noise_of(generator)) is None:
+        raise Refused(
+            f"checkpoint: {type(generator).__name__} paints from no noise, so there is nothing to sample; "
+            "inpaint-predict repairs with it"
+        )
+    limit = cfg.truncation
+    if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+        raise ConfigError(f"truncation: give a number of deviations above 0, or null; got {limit}")
+    if limit is not None and hasattr(generator, "mean_code"):
+        raise Refused("truncation: this generator normalises its noise, so that a limit changes little; leave it out")
+    side = cfg.size
+    if side is None:
+        data = checkpoints.config_of(model).get("data")
+        if not isinstance(data, dict) or "crop" not in data:
+            raise ConfigError("size: the checkpoint does not say its crops' side; give the side in pixels")
+        side = data["crop"]
+    side = _within("size", side, 1, LARGEST)
+    folder = Path(cfg.output)
+    refuse_links(folder, "output")
+    if (folder / FOLDER).is_dir() and not _is_ours(folder):
+        raise Refused(f"output: {folder / FOLDER} is there already, and no sampling wrote it; give another folder")
+
+    device = choose_device(cfg.device)
+    noise = latents(count, latent, cfg.seed, limit)
+    paths = interpolated(noise, min(ways, count // 2), steps)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        only_one(folder / ".inpaint-sample.lock", "output: a sampling"),
+        replacing_all(folder, (SHEET, WAYS, FOLDER)) as place,
+    ):
+        (place / FOLDER).mkdir()
+        made = _write(place / FOLDER, painted(generator.to(device), noise, side, device, batch_size, cfg.seed))
+        _sheet(made, round(len(made) ** 0.5)).save(place / SHEET)
+        if len(paths):
+            rows = torch.arange(len(paths)).mul(2).repeat_interleave(steps)
+            between = painted(generator, paths.flatten(0, 1), side, device, batch_size, cfg.seed, rows)
+            _sheet([*between], steps).save(place / WAYS)
+    print(f"{count} samples of {side} x {side} pixels: {folder / SHEET}, {folder / FOLDER}")
+    if len(paths):
+        print(f"{len(paths)} ways from one to another in {steps} steps: {folder / WAYS}")
+
+
+def _within(setting: str, value: Any, least: int, most: int) -> int:
+    if whole(setting, value, least) > most:
+        raise ConfigError(f"{setting}: {value} are more than {most}")
+    return int(value)
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / SHEET).is_file() and all(file.stem.isdigit() for file in (folder / FOLDER).iterdir())
+
+
+def latents(count: int, length: int, seed: int, limit: float | None = None) -> "Tensor":
+    """Noise of samples 0 to count - 1: float32 ``(count, length)``, standard normal, each by its seed and number alone.
+
+    Args:
+        count: samples.
+        length: numbers of each.
+        seed: another one, other samples.
+        limit: the normal distribution is cut at so many deviations to both sides (BigGAN's truncation), which makes
+            pictures more typical and less various; None leaves it whole.
+    """
+    import torch
+
+    from inpaint import rng
+
+    keys = rng.fold(torch.arange(count), f"{seed} sample")
+    if limit is None:
+        return rng.normal(keys, length)
+    least = torch.special.ndtr(torch.tensor(-float(limit), dtype=torch.float64))
+    share = rng.uniform(keys, length).double() + 2.0**-25
+    return torch.special.ndtri(least + share * (1 - 2 * least)).float()
+
+
+def interpolated(noise: "Tensor", ways: int, steps: int) -> "Tensor":
+    """From each second row of noise to the one after it, on the sphere: ``(N, L)`` to ``(ways, steps, L)``.
+
+    The first and the last step are the rows themselves. A straight line would lead through noise that is shorter than
+    what a generator has seen, and paints a mean picture (White 2016, *Sampling Generative Networks*).
+    """
+    import torch
+
+    first, last = noise[0 : 2 * ways : 2, None], noise[1 : 2 * ways : 2, None]
+    share = torch.linspace(0, 1, steps, dtype=noise.dtype)[None, :, None]
+    cosine = torch.nn.functional.cosine_similarity(first, last, dim=2).clamp(-1, 1)[..., None]
+    angle = cosine.acos()
+    near = angle.sin() < 1e-4  # of rows that point alike, or apart, a line is as good
+    sine = torch.where(near, 1.0, angle.sin())
+    a = torch.where(near, 1 - share, ((1 - share) * angle).sin() / sine)
+    b = torch.where(near, share, (share * angle).sin() / sine)
+    return a * first + b * last
+
+
+def painted(
+    generator: "nn.Module",
+    noise: "Tensor",
+    side: int,
+    device: str,
+    batch_size: int,
+    seed: int,
+    rows: "Tensor | None" = None,
+) -> "Iterator[Tensor]":
+    """What a generator makes of each row of noise, where all is hole: ``(3, side, side)`` in [-1, 1].
+
+    Args:
+        generator: in evaluation mode, on `device`.
+        noise: ``(N, L)``.
+        side: pixels.
+        device: where it works.
+        batch_size: pictures at a time.
+        seed: of other noise that the generator may draw.
+        rows: int64 ``(N,)``, the number of the sample whose other noise each has; None: 0, 1, 2, ...
+    """
+    import torch
+
+    from inpaint import rng
+    from inpaint.batch import Batch, paint
+
+    rows = torch.arange(len(noise)) if rows is None else rows
+    for some, index in zip(noise.split(batch_size), rows.split(batch_size), strict=True):
+        shape = (len(some), side, side)
+        image, mask = torch.zeros(shape[0], 3, *shape[1:], device=device), torch.ones(shape, device=device)[:, None]
+        batch = Batch(image=image, mask=mask, index=index, latent=some.to(device))
+        with torch.inference_mode(), rng.of_samples(rng.fold(index, f"{seed} sample").to(device)):
+            yield from paint(generator, batch).output.float().cpu()
+
+
+def _write(folder: Path, pictures: "Iterator[Tensor]") -> "list[Tensor]":
+    """Each picture as a file, and those of the sheet."""
+    from PIL import Image
+
+    from inpaint.batch import to_uint8
+
+    kept = []
+    for number, picture in enumerate(pictures):
+        Image.fromarray(to_uint8(picture).permute(1, 2, 0).numpy()).save(folder / f"{number:05d}.png")
+        kept += [picture] if number < SHOWN else []
+    return kept
+
+
+def _sheet(pictures: "list[Tensor]", across: int) -> Any:
+    """A picture of many, so many side by side, small ones enlarged by whole pixels."""
+    import torch
+    from PIL import Image
+
+    from inpaint.batch import to_uint8
+    from inpaint.pictures.sheet import as_large
+
+    shown = as_large(torch.stack(pictures), max(ENLARGED, pictures[0].shape[-1]))
+    down, height, width = -(-len(shown) // across), *shown.shape[2:]
+    page = Image.new("RGB", (across * width, down * height), "white")
+    for place, picture in enumerate(to_uint8(shown).permute(0, 2, 3, 1).numpy()):
+        page.paste(Image.fromarray(picture), (place % across * width, place // across * height))
+    return page
+
+
+def main() -> None:
+    """`inpaint-sample`."""
+    command("sample", run)
+
+
+if __name__ == "__main__":
+    main()
