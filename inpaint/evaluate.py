@@ -18,14 +18,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig
 
 from inpaint import builtin
 from inpaint.cli.command import command
 from inpaint.compare.configs import differences
 from inpaint.config import build_data, build_figures, check, choose_device
 from inpaint.config.references import command_line, without_environment
-from inpaint.config.sent import recorded
+from inpaint.config.sent import check_groups, follow
 from inpaint.config.untrained import baselines, build_fill, that_train
 from inpaint.files.folder import LOCK, only_one, refuse_links, shown
 from inpaint.groups import FROM_CHECKPOINT, GROUPS
@@ -271,9 +271,7 @@ def _with_checkpoints(
     from hydra.core.hydra_config import HydraConfig
 
     for name, (_, config) in trained.items():
-        for key in FROM_CHECKPOINT:
-            if not isinstance(config.get(key), dict):
-                raise ConfigError(f"checkpoint: the config of {name} has no {key}; it was not written by inpaint-train")
+        check_groups(name, config)
     overrides = list(HydraConfig.get().overrides.task)
     written = command_line()
     cfg = cfg.copy()
@@ -285,17 +283,7 @@ def _with_checkpoints(
     checkpoint, config = next(iter(trained.values()))
     first, own = next(iter(configs.items()))
     for group in FROM_CHECKPOINT:
-        named = [o.lstrip("+~") for o in overrides if o.lstrip("+~").split("=")[0].split(".")[0] == group]
-        if not any(o.startswith(f"{group}=") for o in named):
-            key = "validation_masks" if group == "masks" and config.get("validation_masks") else group
-            with open_dict(cfg):
-                given = [o.split("=")[0] for o in named]
-                composed = {setting: OmegaConf.select(cfg, setting) for setting in given}
-                cfg[group] = recorded(checkpoint, group, cfg.trust_paths, given, key)
-                for setting, value in composed.items():  # single settings on top of the checkpoint's
-                    OmegaConf.update(cfg, setting, value)
-        elif group == "data" and not any(o.startswith("data.crop=") for o in named):
-            cfg.data.crop = whole("data.crop of the checkpoint", own["data"]["crop"], 1)
+        named = follow(cfg, checkpoint, config, group, overrides)
         if named:
             settings = [w.lstrip("+~") for o, w in zip(overrides, written, strict=True) if o.lstrip("+~") in named]
             notes.append(f"{group}: {', '.join(settings)}, not as in training")
@@ -303,7 +291,7 @@ def _with_checkpoints(
             if differing := _differing(other[group], own[group]):
                 used = (
                     "those of the command line"
-                    if any(o.startswith(f"{group}=") for o in named)
+                    if any(word.startswith(f"{group}=") for word in named)
                     else f"those of {first}"
                 )
                 notes.append(

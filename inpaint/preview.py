@@ -4,6 +4,7 @@
     inpaint-preview data=folder data.root=DIR masks=files masks.root=DIR output=sheet.png
     inpaint-preview freeze=DIR                                          # and the validation's crops and holes as files
     inpaint-preview data=folder data.root=DIR shards=DIR                # and the photographs, decoded, for data=shards
+    inpaint-preview checkpoint=RUN explain=FILE.png                     # after training: what its fills depend on
 
 Samples come from the data module that training takes them from: the same crops, augmentations and masks. A frozen set
 (`inpaint.masks.frozen`) repeats an evaluation with the same holes, here (masks=files masks.root=DIR) or with any tool.
@@ -11,15 +12,16 @@ Samples come from the data module that training takes them from: the same crops,
 
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from inpaint.cli import typed
 from inpaint.cli.command import command
-from inpaint.config import build_data, check
+from inpaint.config import build_data, check, choose_device
 from inpaint.files.folder import replacing
-from inpaint.settings import ConfigError
+from inpaint.groups import FROM_CHECKPOINT
+from inpaint.settings import ConfigError, whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,15 +41,12 @@ def run(cfg: DictConfig) -> None:
     from inpaint.masks.frozen import new_folder, write_frozen
     from inpaint.progress import track
 
+    if cfg.explain or cfg.checkpoint or cfg.get("generator"):
+        explain(cfg)
+        return
     check(cfg)
     output, freeze = Path(cfg.output), Path(cfg.freeze) if cfg.freeze else None
-    if cfg.split not in ("train", "validation"):
-        raise ConfigError(f"split: {cfg.split} is neither train nor validation")
-    for name in ("samples", "measured"):
-        if not (isinstance(cfg[name], int) and cfg[name] >= 1):
-            raise ConfigError(f"{name}: {cfg[name]} is no number from 1 up")
-    if output.suffix.lower() != ".png" or output.is_dir() or not output.parent.is_dir():
-        raise ConfigError(f"output: give a PNG file in a folder that exists; got {output}")
+    _check_samples(cfg, "output")
     if cfg.images and freeze is None:
         raise ConfigError("images: belongs to a frozen set; give freeze=DIR too")
     if freeze is not None:
@@ -80,6 +79,85 @@ def run(cfg: DictConfig) -> None:
         print(f"frozen set: {number} crops and their masks in {freeze}; {reading} reads it")
     if cfg.shards:
         pack(data, Path(cfg.shards))
+
+
+def _check_samples(cfg: DictConfig, file: str) -> None:
+    """Refuse settings of the samples and of the file that shows them, named by its setting, that mean nothing.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if cfg.split not in ("train", "validation"):
+        raise ConfigError(f"split: {cfg.split} is neither train nor validation")
+    for name in ("samples", "measured"):
+        if not (isinstance(cfg[name], int) and cfg[name] >= 1):
+            raise ConfigError(f"{name}: {cfg[name]} is no number from 1 up")
+    path = Path(cfg[file])
+    if path.suffix.lower() != ".png" or path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(f"{file}: give a PNG file in a folder that exists; got {path}")
+
+
+def explain(cfg: DictConfig) -> None:
+    """Draw which known pixels the fills of a checkpoint, or of a generator, depend on.
+
+    Raises:
+        ConfigError: not one of the two, a setting that means nothing, or a model that restores whole pictures.
+    """
+    import torch
+
+    from inpaint.batch import Batch
+    from inpaint.config.untrained import build_fill, that_train
+    from inpaint.evaluation.dependence import explained
+    from inpaint.exchange import models
+    from inpaint.metrics.image import hole_area
+    from inpaint.pictures.sheet import panel
+
+    if not cfg.explain or bool(cfg.checkpoint) == bool(cfg.get("generator")):
+        raise ConfigError("explain: give explain=FILE.png with checkpoint=RUN, or with generator=OPTION of a fill")
+    if cfg.freeze or cfg.shards:
+        raise ConfigError("explain: draws what a fill depends on and nothing else; leave freeze and shards out")
+    _check_samples(cfg, "explain")
+    cfg, loaded = _as_trained(cfg) if cfg.checkpoint else (cfg, None)
+    check(cfg)
+    device = choose_device(cfg.device)
+    data = build_data(cfg)
+    data.setup("fit" if cfg.split == "train" else "validate")
+    network = models.generator_of(loaded, cfg.trust_paths) if loaded else build_fill(cfg.generator, that_train(data))
+    block = whole("block", cfg.block if cfg.block is not None else max(1, data.crop // 16), 1)
+    shown, _ = look(data, cfg.split, cfg.samples, cfg.samples)
+    if shown["mask"].all():
+        raise ConfigError("masks: all of each picture is to be restored, and nothing is known beside it; give holes")
+    names = [data.tiles[cfg.split].name(index) for index in shown["index"].tolist()]
+    batch = Batch(**{name: value.to(device) for name, value in shown.items() if isinstance(value, torch.Tensor)})  # type: ignore[typeddict-item]
+    columns, most = explained(network.to(device).eval(), batch, block)
+    captions = [
+        f"hole {area:.1%}  changes by up to {level:.1f} of 255  #{index}  {name}"
+        for area, level, index, name in zip(
+            hole_area(shown["mask"]).tolist(), most, shown["index"].tolist(), names, strict=True
+        )
+    ]
+    scale = -(-SIDE // data.crop)
+    across = max(1, WIDTH // (len(columns) * data.crop * scale))
+    with replacing(Path(cfg.explain)) as scratch:
+        panel(columns, captions, across, scale).save(scratch)
+    print(f"explained: {cfg.explain}, {len(names)} pictures in blocks of {block} pixels")
+
+
+def _as_trained(cfg: DictConfig) -> tuple[DictConfig, dict[str, Any]]:
+    """The config with data, masks and degradation of its checkpoint, unless the command line names others; and it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from inpaint.config.sent import check_groups, follow
+    from inpaint.exchange import models
+    from inpaint.files import checkpoint
+
+    loaded = models.load(cfg.checkpoint)
+    config = checkpoint.config_of(loaded)
+    check_groups(str(cfg.checkpoint), config)
+    cfg = cfg.copy()
+    for group in FROM_CHECKPOINT:
+        follow(cfg, loaded, config, group, list(HydraConfig.get().overrides.task))
+    return cfg, loaded
 
 
 def pack(data: "InpaintingData", folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint import evaluate, preview
+from inpaint import evaluate, preview, train
 from inpaint.data.datamodule import FolderData, PhotosData
 from inpaint.evaluation import table
 from inpaint.masks import Boxes, Files, Strokes
@@ -168,3 +168,52 @@ def test_as_a_user_types_it(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
+
+
+# ---- what a fill depends on -------------------------------------------------------------------------------------
+
+
+def explanation(path, crop=32):
+    """The columns of the sheet's first sample: uint8 ``(crop, crop, 3)`` each."""
+    page, scale = np.array(Image.open(path)), 128 // crop
+    columns = [page[2 * LINE : 2 * LINE + 128 : scale, left : left + 128 : scale] for left in range(0, 385, 128)]
+    return [column for column in columns if column.shape == (crop, crop, 3)]
+
+
+def test_what_a_fill_depends_on_is_drawn_for_a_generator(command):
+    """A harmonic fill depends on the rim of its hole: of a box in the middle, on what touches it and no corner."""
+    settings = ["generator=harmonic", "masks=centre", "split=validation", "samples=1", "block=4", *SMALL]
+    printed = command(preview, "explain=why.png", *settings)
+    assert "explained: why.png, 1 pictures in blocks of 4 pixels" in printed and not Path("preview.png").exists()
+    given, filled, depends = explanation("why.png")[:3]
+    assert (depends[8:24, 8:24] == 255).all() and (given[8:24, 8:24] == 128).all() and filled.std() > 0
+    colour = depends.astype(int).max(2) - depends.astype(int).min(2)
+    rim = [colour[4:8, 8:24], colour[24:28, 8:24], colour[8:24, 4:8], colour[8:24, 24:28]]
+    assert min(part.mean() for part in rim) > 60 and colour[:4].max() < 10 and colour[28:, 28:].max() < 10
+
+
+def test_what_a_checkpoint_depends_on_is_drawn_with_its_data_masks_and_attention(command):
+    network = ["generator.width=4", "generator.attention=2"]
+    command(train, "+debug=tiny", "trainer.max_steps=1", "adversarial=none", "masks=centre", "data.crop=32", *network,
+            "baselines=[]", "hydra.run.dir=run")  # fmt: skip
+    command(preview, "checkpoint=run", "explain=why.png", "split=validation", "samples=1")
+    columns = explanation("why.png")
+    assert len(columns) == 4, "masked, filled, depends on, attention"
+    assert all((column[8:24, 8:24] == 255).all() and (column[:8] < 255).any() for column in columns[2:])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["explain=why.png"], "explain: give explain=FILE.png with checkpoint=RUN, or with generator=OPTION"),
+        (["generator=mean"], "explain: give explain=FILE.png with checkpoint=RUN, or with generator=OPTION"),
+        (["explain=why.jpg", "generator=mean"], "explain: give a PNG file in a folder that exists; got why.jpg"),
+        (["explain=why.png", "generator=mean", "freeze=set"], "explain: draws what a fill depends on and nothing"),
+        (["explain=why.png", "generator=mean", "block=0"], "block: 0 is no whole number from 1 up"),
+        (["explain=why.png", "generator=mean", "masks=full"], "masks: all of each picture is to be restored"),
+        (["explain=why.png", "generator=residual_unet"], "ResidualUNet must be trained first"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(command, settings, message):
+    assert message in command(preview, *SMALL, *settings, code=2)
+    assert not Path("why.png").exists()

@@ -81,7 +81,8 @@ def test_the_option_table_is_complete():
 
 def blocks(text):
     """The lines of a page that are typed: continued lines joined, comments left out."""
-    typed = "\n".join(re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    typed = "\n".join(block for language, block in fenced if not language).replace("\\\n", " ")
     return [words for line in typed.splitlines() if (words := shlex.split(line, comments=True))]
 
 

@@ -26,7 +26,7 @@ OWN = {
     "evaluate": ("checkpoint", "images", "holes", "frozen", "results", "lpips_weights", "features", "recogniser"),
     "export": ("checkpoint", "output"),
     "predict": ("checkpoint", "images", "video", "holes", "truth", "output"),
-    "preview": ("output", "freeze", "shards"),
+    "preview": ("output", "freeze", "shards", "explain", "checkpoint"),
     "probe": ("checkpoint",),
     "sample": ("checkpoint", "output"),
     "import": ("weights", "output"),

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from inpaint.config import check
 from inpaint.config.targets import wrong_class
-from inpaint.groups import GROUPS, named_files
+from inpaint.groups import FROM_CHECKPOINT, GROUPS, named_files
 from inpaint.parts import missing
 from inpaint.provenance import PLACEHOLDER, flat, targets_of
-from inpaint.settings import ConfigError, printable
+from inpaint.settings import ConfigError, printable, whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -153,6 +153,52 @@ def recorded(
             f"or you trust whoever made it; ++{next(iter(files))}=... names others"
         )
     return node
+
+
+def follow(
+    cfg: DictConfig, checkpoint: dict[str, Any], config: dict[str, Any], group: str, words: Iterable[str]
+) -> list[str]:
+    """Take a group of `cfg` from a checkpoint, but for what the command line names.
+
+    Another option of the group stands as it is; another data set keeps the crop that the model was trained with, unless
+    that is named too. Masks are those of validation.
+
+    Args:
+        cfg: changed in place; its `trust_paths` says whether files may be opened that the checkpoint names.
+        checkpoint: it.
+        config: of the checkpoint.
+        group: which.
+        words: of the command line.
+
+    Returns:
+        The words about the group.
+
+    Raises:
+        ConfigError: as `recorded`.
+    """
+    named = [word for word in (each.lstrip("+~") for each in words) if word.split("=")[0].split(".")[0] == group]
+    if not any(word.startswith(f"{group}=") for word in named):
+        key = "validation_masks" if group == "masks" and config.get("validation_masks") else group
+        given = [word.split("=")[0] for word in named]
+        composed = {setting: OmegaConf.select(cfg, setting) for setting in given}
+        with open_dict(cfg):
+            cfg[group] = recorded(checkpoint, group, cfg.trust_paths, given, key)
+            for setting, value in composed.items():  # single settings on top of the checkpoint's
+                OmegaConf.update(cfg, setting, value)
+    elif group == "data" and not any(word.startswith("data.crop=") for word in named):
+        cfg.data.crop = whole("data.crop of the checkpoint", config["data"]["crop"], 1)
+    return named
+
+
+def check_groups(name: str, config: dict[str, Any]) -> None:
+    """Whether the config of a checkpoint says what it was trained on.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    for key in FROM_CHECKPOINT:
+        if not isinstance(config.get(key), dict):
+            raise ConfigError(f"checkpoint: the config of {name} has no {key}; it was not written by inpaint-train")
 
 
 def _without_what_is_made(node: dict[str, Any], group: str, given: Iterable[str]) -> dict[str, Any]:

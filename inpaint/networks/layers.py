@@ -226,6 +226,12 @@ def white_noise(like: Tensor) -> Tensor:
     return (rng.uniform(rows, width) - 0.5).mul(12**0.5).expand(batch, 1, height, width)
 
 
+def asked_for(asking: Tensor, like: Tensor) -> Tensor:
+    """Shares ``(B, 1, H, W)`` at the size of features, with a sum of 1 for each sample, or of 0 where there is none."""
+    share = F.adaptive_avg_pool2d(asking.float(), (like.shape[2], like.shape[3]))
+    return share / share.sum((2, 3), keepdim=True).clamp_min(1e-12)
+
+
 class SelfAttention(nn.Module):
     """Every position looks at every other one: ``x + gamma * out(attend(query(x), key(x), value(x)))``.
 
@@ -262,6 +268,13 @@ class SelfAttention(nn.Module):
         with exact(x):
             attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return x + self.gamma * self.out(attended.squeeze(1).mT.unflatten(2, x.shape[-2:]))
+
+    def attended(self, x: Tensor, asking: Tensor) -> Tensor:
+        """What each place gets of the attention of those in `asking`, as in `inpaint.evaluation.dependence`."""
+        query, key = (layer(x).flatten(2).float() for layer in (self.query, self.key))
+        with exact(x):
+            share = asked_for(asking, x)
+            return (share.flatten(2) @ torch.softmax(query.mT @ key, dim=2)).unflatten(2, x.shape[-2:])
 
 
 class ResidualBlock(nn.Module):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.networks.layers import exact, white_noise
+from inpaint.networks.layers import asked_for, exact, white_noise
 
 GAIN = 2**0.5  # keeps the variance through a leaky ReLU, and divided by, through a sum of two
 
@@ -95,35 +95,68 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Attend, and say which tokens hold something."""
-        height, width = x.shape[1:3]
-        size = min(self.window, max(height, width))
-        shift = size // 2 if self.shifted and size < max(height, width) else 0
-        borders = (0, 0, shift, -(width + shift) % size, shift, -(height + shift) % size)
-        rows, columns = (height + borders[4] + borders[5]) // size, (width + borders[2] + borders[3]) // size
-
-        def split(tokens: Tensor) -> Tensor:
-            """``(B, H, W, C)`` to ``(B * windows, size^2, C)``."""
-            tiles = F.pad(tokens, borders).unflatten(2, (columns, size)).unflatten(1, (rows, size))
-            return tiles.transpose(2, 3).flatten(3, 4).flatten(0, 2)
-
-        def join(tokens: Tensor) -> Tensor:
-            tiles = tokens.unflatten(1, (size, size)).unflatten(0, (-1, rows, columns)).transpose(2, 3)
-            return tiles.flatten(3, 4).flatten(1, 2)[:, shift : shift + height, shift : shift + width]
-
-        tokens, seen = split(x), split(valid).mT.unsqueeze(1) > 0.5  # seen: (windows, 1 head, 1 query, size^2 keys)
+        windows = _Windows(x, self.window, self.shifted)
+        query, key, value, seen = self._projected(x, valid, windows)
         any_seen = seen.any(dim=-1, keepdim=True)
+        with exact(x):
+            # A softmax over nothing is NaN: a window without valid tokens looks at all of them, and is emptied after.
+            allowed = (seen | ~any_seen).expand(-1, 1, query.shape[2], -1)
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed) * any_seen
+        after = any_seen[:, 0].to(valid.dtype).expand(-1, query.shape[2], -1)
+        return windows.join(self.out(attended.transpose(1, 2).flatten(2))), windows.join(after)
+
+    def _projected(self, x: Tensor, valid: Tensor, windows: "_Windows") -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries, keys and values, ``(windows, heads, size^2, C / heads)``, and which keys are valid."""
+        tokens, seen = windows.split(x), windows.split(valid).mT.unsqueeze(1) > 0.5  # (windows, 1 head, 1 query, keys)
         with exact(x):
             unit = tokens.float() * (tokens.float().square().sum(-1, keepdim=True) + 1e-8).rsqrt()
         query, key, value = (
             layer(source).unflatten(-1, (self.heads, -1)).transpose(1, 2).float()
             for layer, source in ((self.query, unit), (self.key, unit), (self.value, tokens))
         )
+        return query, key, value, seen
+
+    def attended(self, x: Tensor, valid: Tensor, asking: Tensor) -> Tensor:
+        """What each token gets of the attention of those in `asking`, as in `inpaint.evaluation.dependence`.
+
+        The mean of the heads; nothing from windows without a valid token.
+        """
+        windows = _Windows(x, self.window, self.shifted)
+        query, key, _, seen = self._projected(x, valid, windows)
         with exact(x):
-            # A softmax over nothing is NaN: a window without valid tokens looks at all of them, and is emptied after.
-            allowed = (seen | ~any_seen).expand(-1, 1, tokens.shape[1], -1)
-            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed) * any_seen
-        after = any_seen[:, 0].to(valid.dtype).expand(-1, tokens.shape[1], -1)
-        return join(self.out(attended.transpose(1, 2).flatten(2))), join(after)
+            scores = query @ key.mT / query.shape[-1] ** 0.5
+            weights = torch.softmax(scores.masked_fill(~seen, -1e9), dim=-1) * seen.any(dim=-1, keepdim=True)
+            share = windows.split(asked_for(asking, x.movedim(3, 1)).movedim(1, 3))
+            found = windows.join(weights.mean(1).mT @ share).movedim(3, 1)
+            return found / found.sum((2, 3), keepdim=True).clamp_min(1e-12)
+
+
+class _Windows:
+    """Tokens ``(B, H, W, C)`` in squares, which stand half a square up and left where they are shifted.
+
+    x: of the shape that is cut. window: side of a square, in tokens.
+    """
+
+    def __init__(self, x: Tensor, window: int, shifted: bool) -> None:
+        self.height, self.width = x.shape[1:3]
+        height, width = self.height, self.width
+        self.size = size = min(window, max(height, width))
+        self.shift = shift = size // 2 if shifted and size < max(height, width) else 0
+        self.borders = (0, 0, shift, -(width + shift) % size, shift, -(height + shift) % size)
+        self.rows = (height + self.borders[4] + self.borders[5]) // size
+        self.columns = (width + self.borders[2] + self.borders[3]) // size
+
+    def split(self, tokens: Tensor) -> Tensor:
+        """``(B, H, W, C)`` to ``(B * windows, size^2, C)``."""
+        padded = F.pad(tokens, self.borders)
+        tiles = padded.unflatten(2, (self.columns, self.size)).unflatten(1, (self.rows, self.size))
+        return tiles.transpose(2, 3).flatten(3, 4).flatten(0, 2)
+
+    def join(self, tokens: Tensor) -> Tensor:
+        """The reverse."""
+        tiles = tokens.unflatten(1, (self.size, self.size)).unflatten(0, (-1, self.rows, self.columns)).transpose(2, 3)
+        whole, shift = tiles.flatten(3, 4).flatten(1, 2), self.shift
+        return whole[:, shift : shift + self.height, shift : shift + self.width]
 
 
 class Block(nn.Module):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import crop, exact, pad_to_multiple
+from inpaint.networks.layers import asked_for, crop, exact, pad_to_multiple
 from inpaint.settings import Refused, whole_numbers
 
 PATCH = 3  # side of the patches that attention compares, at half the resolution of the features
@@ -146,6 +146,14 @@ class ContextualAttention(nn.Module):
             return self._rebuild(features.float(), mask.float()).to(features.dtype)
 
     def _rebuild(self, features: Tensor, mask: Tensor) -> Tensor:
+        weights = self._weights(features, mask)
+        layout = {"kernel_size": 2 * RATE, "stride": RATE, "padding": RATE // 2}
+        pasted = F.fold(F.unfold(features, **layout) @ weights, features.shape[-2:], **layout)
+        times = F.fold(F.unfold(torch.ones_like(features[:1, :1]), **layout), features.shape[-2:], **layout)
+        return pasted / times
+
+    def _weights(self, features: Tensor, mask: Tensor) -> Tensor:
+        """How much of each patch goes to each place, at half the resolution: ``(B, N patches, N places)``."""
         small = features[..., ::RATE, ::RATE]
         patches = F.unfold(small, PATCH, padding=PATCH // 2)
         unit = patches / patches.norm(dim=1, keepdim=True).clamp_min(1e-4)
@@ -153,12 +161,18 @@ class ContextualAttention(nn.Module):
 
         touched = F.max_pool2d(F.max_pool2d(mask, RATE), PATCH, 1, PATCH // 2)
         known = (touched < 0.5).to(scores.dtype).flatten(1)[:, :, None]
-        weights = torch.softmax(scores * known * self.scale, dim=1) * known
+        return torch.softmax(scores * known * self.scale, dim=1) * known
 
-        layout = {"kernel_size": 2 * RATE, "stride": RATE, "padding": RATE // 2}
-        pasted = F.fold(F.unfold(features, **layout) @ weights, features.shape[-2:], **layout)
-        times = F.fold(F.unfold(torch.ones_like(features[:1, :1]), **layout), features.shape[-2:], **layout)
-        return pasted / times
+    def attended(self, features: Tensor, mask: Tensor, asking: Tensor) -> Tensor:
+        """What each place gets of the attention of those in `asking`, as in `inpaint.evaluation.dependence`.
+
+        Where no patch is known, as where all of a picture is hole, that is nothing.
+        """
+        with exact(features):
+            weights = self._weights(features.float(), mask.float())
+            share = asked_for(asking, features[..., ::RATE, ::RATE])
+            found = (weights @ share.flatten(2).mT).mT.unflatten(2, share.shape[-2:])
+            return found / found.sum((2, 3), keepdim=True).clamp_min(1e-12)
 
 
 def _fuse(scores: Tensor, size: Sequence[int]) -> Tensor:
