@@ -41,13 +41,18 @@ format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## what the design promises, as ratios of one run (20 minutes)
+bench: $(READY)  ## what the hardware gives, side by side, into experiments/benchmarks (25 minutes; ARGS="--seconds 600" for less)
+	$(BIN)/python experiments/benchmarks/bench.py $(ARGS)
+
+bench-gpu: $(READY)  ## the same on a GPU
+	$(BIN)/python experiments/benchmarks/bench.py --device cuda $(ARGS)
+
+bench-rooms: $(READY)  ## what else was promised: quality, masks, figures, sweeps, exported files (20 minutes)
 	$(BIN)/python experiments/001-first-light/bench.py
 	$(BIN)/python experiments/002-masks-and-data/bench.py
 	$(BIN)/python experiments/003-metrics/bench.py
 	$(BIN)/python experiments/005-sweeps/bench.py
 	$(BIN)/python experiments/013-arithmetic/bench.py
-	$(BIN)/python experiments/benchmarks/fills.py
 	$(BIN)/python experiments/016-prediction/bench.py
 
 docs: $(READY)  ## a site of the READMEs, all options and the classes, in dist/docs-site
@@ -60,5 +65,5 @@ loss-compare: $(READY)  ## are the losses of two commits or run folders equal? (
 clean:  ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
 
-.PHONY: help install train test test-slow lint types format bench docs client-iopaint loss-compare clean
+.PHONY: help install train test test-slow lint types format bench bench-gpu bench-rooms docs client-iopaint loss-compare clean
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""What the design promises, measured in one run: `make bench`.
+"""What the design promises, measured in one run: `make bench-rooms`.
 
 1. Cost: one update through Lightning against a plain PyTorch loop over the same networks, losses and batches.
 2. Quality: the default run and the same run with L1 alone, beside the classical fills: hole PSNR, error of the fine

@@ -1,4 +1,4 @@
-"""Masks and data against what the field does today, in one run: `make bench`.
+"""Masks and data against what the field does today, in one run: `make bench-rooms`.
 
 1. Masks a second, one thread each: LaMa's sets, and the same drawn one by one with OpenCV; and on a GPU, if there.
 2. The same strokes by both painters: pixels that agree. And the areas of 2000 masks of each set.

@@ -1,4 +1,4 @@
-"""What measuring costs beside what the field does, in one run: `make bench`.
+"""What measuring costs beside what the field does, in one run: `make bench-rooms`.
 
 1. Images a second, one thread: L1, L2, PSNR and SSIM by a loop over scikit-image, by torchmetrics, and here.
 2. The share of deep figures (LPIPS, features for FID and KID) that the network itself takes.

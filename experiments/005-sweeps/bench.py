@@ -1,4 +1,4 @@
-"""What sweeps cost, measured in one run: `make bench`.
+"""What sweeps cost, measured in one run: `make bench-rooms`.
 
 1. A job of a sweep in one process, besides its own training: the time from the end of one job to the end of the next,
    less the time spent in `train.run` (what the sweep adds), and less the training loop alone (with data, networks,

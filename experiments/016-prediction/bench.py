@@ -1,4 +1,4 @@
-"""How fast pictures are repaired: `make bench`, or this file alone.
+"""How fast pictures are repaired: `make bench-rooms`, or this file alone.
 
 1. The share of time that the default generator takes when a folder of 256 px pictures is repaired on a CPU.
 2. Frames a second of it in each format that it is exported to, at 256 and 512 px, median and 95th percentile of the

@@ -2,7 +2,7 @@
 
     python experiments/benchmarks/data.py                    # all of it
     python experiments/benchmarks/data.py --only start --counts 1000 4000 16000 64000
-    python experiments/benchmarks/data.py --only crops --photographs DIR
+    python experiments/benchmarks/data.py --only crops --photographs DIR    # of your own, not the bundled ones
 
 Times are of the processor, of one thread and without reading ahead, so that neighbours on the machine matter little.
 """
@@ -10,7 +10,6 @@ Times are of the processor, of one thread and without reading ahead, so that nei
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import exponent, settle
+from measuring import exponent, ratio, settle, spread, table, times
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -39,7 +38,7 @@ print(json.dumps([time.monotonic() - begin, used, (after.ru_maxrss - before.ru_m
 
 def start(counts):
     """Time and memory until batches can be made of many photographs; twice, as the headers are known then."""
-    found = {"first": [], "second": []}
+    rows = []
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             photos = Path(folder, "photos")
@@ -52,20 +51,33 @@ def start(counts):
                 path.write_bytes(tiny)
                 os.utime(path, (10**9, 10**9))
             environment = os.environ | {"XDG_CACHE_HOME": f"{folder}/cache", "OMP_NUM_THREADS": "1"}
-            for rows in found.values():
+            row = {"photographs": count}
+            for time_ in ("first", "second"):
                 printed = subprocess.check_output(
                     [sys.executable, "-c", START, str(photos)], env=environment, text=True
                 )
-                rows.append(json.loads(printed.splitlines()[-1]))
-    print("| photographs | first start (s) | processor (s) | second start (s) | processor (s) | memory (MB) |")
-    print("|---:|---:|---:|---:|---:|---:|")
-    for count, first, second in zip(counts, *found.values(), strict=True):
-        print(
-            f"| {count} | {first[0]:.2f} | {first[1]:.2f} | {second[0]:.2f} | {second[1]:.2f} | {second[2] / 1e6:.0f} |"
-        )
-    fits = [exponent(counts, [row[place] for row in rows]) for rows in found.values() for place in (0, 1)]
-    memory = exponent(counts, [row[2] for row in found["second"]])
-    print(f"| exponent | {' | '.join(f'{fit:.2f}' for fit in (*fits, memory))} |\n")
+                row[time_] = dict(
+                    zip(("seconds", "processor", "bytes"), json.loads(printed.splitlines()[-1]), strict=True)
+                )
+            rows.append(row)
+    return rows
+
+
+def shown_start(rows):
+    """Its table, with the fitted exponents."""
+    columns = [(time_, what) for time_ in ("first", "second") for what in ("seconds", "processor")] + [
+        ("second", "bytes")
+    ]
+    lines = [
+        [str(row["photographs"]), *(f"{row[t][what] / (1e6 if what == 'bytes' else 1):.2f}" for t, what in columns)]
+        for row in rows
+    ]
+    if len(rows) > 1:
+        counts = [row["photographs"] for row in rows]
+        fits = [exponent(counts, [max(row[t][what], 1e-6) for row in rows]) for t, what in columns]
+        lines.append(["exponent", *(f"{fit:.2f}" for fit in fits)])
+    heading = ["photographs", "first start (s)", "processor (s)", "second start (s)", "processor (s)", "memory (MB)"]
+    return table(heading, lines, 0)
 
 
 class PerSample(Dataset):
@@ -103,7 +115,19 @@ def enlarged(files, side, folder):
     return made
 
 
-def crops(photographs, count, rounds):
+def bundled(folder):
+    """The bundled photographs as JPEGs."""
+    from inpaint.data.sources import Photos
+
+    source, files = Photos(), []
+    for row in range(source.count("train")):
+        pixels = source.read("train", row)["image"].permute(1, 2, 0).numpy()
+        files.append(Path(folder, f"{row}.jpg"))
+        Image.fromarray(pixels).save(files[-1], quality=95)
+    return files
+
+
+def crops(photographs, count, rounds, kinds=((480, 64, None), (900, 256, None), (3000, 256, 512)), said=print):
     """Processor time of a training crop, by a loader with Pillow, by this package, and by it from shards."""
     from inpaint.data.datamodule import FolderData, ShardsData
     from inpaint.data.packing import write_shards
@@ -115,14 +139,18 @@ def crops(photographs, count, rounds):
             number += len(batch)
         return (time.process_time() - begin) / number
 
-    print("| photographs | crop | Pillow (ms) | decoded anew (ms) | ratio | from shards (ms) | ratio |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    chosen = sorted(file for file in Path(photographs).rglob("*.jpg") if min(Image.open(file).size) >= 320)[:count]
-    for side, crop, resize in ((480, 64, None), (900, 256, None), (3000, 256, 512)):
+    rows = []
+    for side, crop, resize in kinds:
+        said(f"crops of photographs of {side} px")
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "photos").mkdir()
+            for name in ("given", "photos"):
+                Path(folder, name).mkdir()
+            found = sorted(Path(photographs).rglob("*.jpg")) if photographs else bundled(f"{folder}/given")
+            chosen = [file for file in found if min(Image.open(file).size) >= 320][:count]
             files = enlarged(chosen[: count if side < 2000 else 24], side, f"{folder}/photos")
             common = {"crop": crop, "batch_size": 8, "crops_per_image": 1, "validation_crops": 1, "cache": "none"}
+            if len(files) < 20:  # as many crops an epoch, of fewer photographs
+                common["crops_per_image"] = 4
             data = FolderData(Boxes(), f"{folder}/photos", validation=0.2, resize=resize, **common)
             data.setup("fit")
             packed = write_shards(Path(folder, "shards"), [data.tiles["train"], data.tiles["validation"]])
@@ -138,33 +166,44 @@ def crops(photographs, count, rounds):
             for _ in range(rounds):
                 for name, make in ways.items():
                     found[name].append(seconds(make))
-            ratios = {
-                name: statistics.median(a / b for a, b in zip(found["plain"], found[name], strict=True))
-                for name in found
-            }
-            plain, anew, packed_ = (1e3 * statistics.median(each) for each in found.values())
             shrunk = f" shrunk to {resize}" if resize else ""
-            print(
-                f"| {side} px{shrunk} | {crop} | {plain:.2f} | {anew:.2f} | {ratios['anew']:.2f}x | {packed_:.2f} "
-                f"| {ratios['shards']:.2f}x |",
-                flush=True,
-            )
-    print()
+            row = {"photographs": f"{side} px{shrunk}", "crop": crop}
+            row |= {name: spread(each) for name, each in found.items()}
+            row |= {f"{name} ratio": ratio(found["plain"], found[name]) for name in ("anew", "shards")}
+            rows.append(row)
+    return rows
+
+
+def shown_crops(rows):
+    """Their table."""
+    lines = [
+        [
+            row["photographs"],
+            str(row["crop"]),
+            *(f"{1e3 * row[name]['median']:.2f}" for name in ("plain", "anew")),
+            times(row["anew ratio"]),
+            f"{1e3 * row['shards']['median']:.2f}",
+            times(row["shards ratio"]),
+        ]
+        for row in rows
+    ]
+    heading = ["photographs", "crop", "Pillow (ms)", "decoded anew (ms)", "ratio", "from shards (ms)", "ratio"]
+    return table(heading, lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("start", "crops"))
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 4000, 16000])
-    parser.add_argument("--photographs", help="a folder of JPEGs of 320 px and more, which are enlarged")
+    parser.add_argument("--photographs", help="a folder of JPEGs of 320 px and more, which are enlarged; none: bundled")
     parser.add_argument("--count", type=int, default=64, help="photographs of which crops are made")
     parser.add_argument("--rounds", type=int, default=3, help="in turns")
     arguments = parser.parse_args()
     settle(1)
     if arguments.only in (None, "start"):
-        start(arguments.counts)
-    if arguments.photographs is not None and arguments.only in (None, "crops"):
-        crops(arguments.photographs, arguments.count, arguments.rounds)
+        print(shown_start(start(arguments.counts)), "\n")
+    if arguments.only in (None, "crops"):
+        print(shown_crops(crops(arguments.photographs, arguments.count, arguments.rounds)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from measuring import table
 from skimage import data
 
 from inpaint.batch import from_uint8
@@ -95,6 +96,54 @@ def pictures(size, count):
     return torch.stack(found).clamp(-1, 1)
 
 
+def measured(sizes=(256,), count=2, rounds=1, said=print):
+    """A row for each size, kind of hole and way."""
+    holes = {
+        "centre": Boxes(count=(1, 1), side=(0.5, 0.5), position=(0.5, 0.5)),
+        "strokes": LamaStrokes(),
+    }
+    rows = []
+    for size in sizes:
+        images = pictures(size, count)
+        for kind, masks in holes.items():
+            said(f"fills of {size} px, {kind}")
+            mask = masks(torch.arange(len(images)) + 5, (size, size))
+            seen = {way: [] for way in WAYS}
+            for image, hole in zip(images.split(1), mask.split(1), strict=True):
+                for _ in range(rounds):
+                    for way in WAYS:
+                        seen[way].append(fill(way, image, hole))
+            first = "one at a time"
+            for way, runs in seen.items():
+                pairs = list(zip(seen[first], runs, strict=True))
+                row = {"size": size, "holes": kind, "way": way}
+                row["processor"], row["wall"] = (statistics.median(run[place] for run in runs) for place in (0, 1))
+                row["distance"] = statistics.fmean(run[2] for run in runs)
+                row["times"] = statistics.median(slow[0] / fast[0] for slow, fast in pairs)
+                row["farther"] = row["distance"] / statistics.fmean(run[2] for run in seen[first])
+                rows.append(row)
+    return rows
+
+
+def shown(rows):
+    """Their table."""
+    heading = ["size", "holes", "way", "processor (s)", "wall (s)", "against one at a time", "distance", "against it"]
+    lines = [
+        [
+            str(row["size"]),
+            row["holes"],
+            row["way"],
+            f"{row['processor']:.2f}",
+            f"{row['wall']:.2f}",
+            f"{row['times']:.1f}x",
+            f"{row['distance']:.5f}",
+            f"{row['farther']:.3f}",
+        ]
+        for row in rows
+    ]
+    return table(heading, lines, 3)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256])
@@ -103,32 +152,8 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    holes = {
-        "centre": Boxes(count=(1, 1), side=(0.5, 0.5), position=(0.5, 0.5)),
-        "strokes": LamaStrokes(),
-    }
     print(f"torch {torch.__version__}, {arguments.threads} threads; per picture\n")
-    print("| size | holes | way | processor (s) | wall (s) | against one at a time | distance | against it |")
-    print("|---:|---|---|---:|---:|---:|---:|---:|")
-    for size in arguments.sizes:
-        images = pictures(size, arguments.pictures)
-        for kind, masks in holes.items():
-            mask = masks(torch.arange(len(images)) + 5, (size, size))
-            seen = {way: [] for way in WAYS}
-            for image, hole in zip(images.split(1), mask.split(1), strict=True):
-                for _ in range(arguments.rounds):
-                    for way in WAYS:
-                        seen[way].append(fill(way, image, hole))
-            cpu, wall = ({way: statistics.median(run[k] for run in seen[way]) for way in WAYS} for k in (0, 1))
-            far = {way: statistics.fmean(run[2] for run in seen[way]) for way in WAYS}
-            first = "one at a time"
-            for way in WAYS:
-                ratio, distance = cpu[first] / cpu[way], far[way] / far[first]
-                print(
-                    f"| {size} | {kind} | {way} | {cpu[way]:.2f} | {wall[way]:.2f} | {ratio:.1f}x | {far[way]:.5f} | "
-                    f"{distance:.3f} |",
-                    flush=True,
-                )
+    print(shown(measured(arguments.sizes, arguments.pictures, arguments.rounds)))
 
 
 if __name__ == "__main__":

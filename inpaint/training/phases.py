@@ -57,6 +57,8 @@ class Phases(L.LightningModule):
         self.generator, self.discriminator = generator, discriminator
         self.optimizer_factories, self.scheduler_factories, self.clips = optimizers, schedulers, clips
         self.policy, self.fused = policy, False  # fused: optimizers that can step in one kernel do
+        # What of each network is trained: to look for it in every update would take a hundredth of a small one's time.
+        self.trained: dict[PhaseName, list[nn.Parameter]] = {name: [] for name in PHASES}
         self.refused: NonFiniteError | None = None  # what the last update failed by
         self.figures: dict[str, Tensor] = {}  # what it measured: losses and gradient norms, on the device
         self.latest: dict[str, Any] = {}  # the last of each in this epoch: not every update measures everything
@@ -78,7 +80,7 @@ class Phases(L.LightningModule):
         if self.discriminator is None or not judging:
             return finite.Before(buffers)
         optimizer = self.optimizer_of("discriminator")
-        return finite.Before([*buffers, *self.discriminator.parameters()], optimizer.optimizer)
+        return finite.Before([*buffers, *self.trained["discriminator"]], optimizer.optimizer)
 
     def phase(self, name: PhaseName, parts: list[Batch], terms_of: Callable[[Batch], dict[str, Tensor]]) -> None:
         """Train one network with the other held still: losses, gradients, finite check, clipping, step.
@@ -91,12 +93,12 @@ class Phases(L.LightningModule):
         Raises:
             NonFiniteError: on every rank alike, before the step.
         """
-        network, other = getattr(self, name), self.generator if name == "discriminator" else self.discriminator
+        (other,) = {*PHASES} - {name}
         optimizer = self.optimizer_of(name)
         sums: dict[str, Tensor] = {}
         # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
         # that the frozen one has not. The stepping network's are sent below, once.
-        with frozen(other), seams.unsynchronised(self.trainer):
+        with frozen(self.trained[other]), seams.unsynchronised(self.trainer):
             optimizer.zero_grad()
             for part in parts:
                 terms = terms_of(part)
@@ -105,7 +107,7 @@ class Phases(L.LightningModule):
                 self.manual_backward(share * torch.stack(list(terms.values())).sum())
                 for term, value in terms.items():
                     sums[term] = sums.get(term, 0) + share * value.detach()
-            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            gradients = [p.grad for p in self.trained[name] if p.grad is not None]
             values = torch.stack(list(sums.values()))
             seen = list(self.figures.values()) if name == "discriminator" else []  # by this rank
             own = ranks.average_([*gradients, values, *seen])
@@ -114,7 +116,7 @@ class Phases(L.LightningModule):
             finite.check(self.updates, name, sums, norm, own)
             clip = self.clips[name]
             if clip is not None:
-                torch.nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
+                torch.nn.utils.clip_grads_with_norm_(self.trained[name], clip, norm)
             optimizer.step()
         self.figures |= {**sums, f"{name}_gradient": norm}
 
@@ -136,6 +138,7 @@ class Phases(L.LightningModule):
         for name in PHASES:
             network: nn.Module | None = getattr(self, name)
             parameters = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+            self.trained[name] = parameters
             make, schedule = self.optimizer_factories[name], self.scheduler_factories[name]
             if parameters and make is not None:
                 try:
@@ -224,9 +227,9 @@ def _refuse_closures(key: str, optimizer: Optimizer) -> None:
 
 
 @contextmanager
-def frozen(network: nn.Module | None) -> Iterator[None]:
-    """No parameter of `network` collects gradients inside; those that did before do again, also after an error."""
-    held = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """No parameter collects gradients inside; those that did before do again, also after an error."""
+    held = [p for p in parameters if p.requires_grad]
     for parameter in held:
         parameter.requires_grad_(False)
     try:
