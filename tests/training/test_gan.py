@@ -214,6 +214,7 @@ def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
     module = make(discriminator=discriminator).train()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     batch = {name: torch.stack([row[name] for row in samples(4)]) for name in ("image", "mask")}
+    batch["index"] = torch.arange(4)
     outputs = module.repair(batch)
     shown = module.realism(outputs, batch["mask"])
     assert shown.shape == batch["image"].shape and discriminator.training
