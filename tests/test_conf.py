@@ -293,6 +293,15 @@ def test_adversarial_none_switches_the_discriminator_off(tmp_path, monkeypatch):
         check(compose("adversarial=none", "discriminator=patch"))
 
 
+def test_options_of_experiments_compose_and_build():
+    for path in sorted(Path("experiments").glob("0*/generator/*.yaml")):
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            added = f"hydra.searchpath=[{path.parents[1].resolve()}]"
+            cfg = hydra.compose("train", [f"generator={path.stem}", "degradation=noise", added])
+        network = hydra.utils.instantiate(cfg.generator, _convert_="all")
+        assert network(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).output.shape == (1, 3, 16, 16), path
+
+
 def test_experiment_overlays_compose():
     for path in Path("experiments").glob("*/experiment/*.yaml"):
         with hydra.initialize_config_dir(str(path.parent.parent.resolve()), version_base="1.3"):
