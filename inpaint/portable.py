@@ -43,6 +43,11 @@ def smooth(x: Tensor, rhs: Tensor, degree: Tensor, step: Tensor, weights: list[f
     return x
 
 
+def quotient(a: Tensor, b: Tensor) -> Tensor:
+    """``a / b``, and `a` where b is 0, or denormal and taken for 0."""
+    return a / torch.where(b == 0, torch.ones_like(b), b)
+
+
 def even(x: Tensor) -> Tensor:
     """With zeros below and right until both sides are even."""
     return F.pad(x, [0, x.shape[3] % 2, 0, x.shape[2] % 2])
@@ -138,8 +143,6 @@ def solve(
     rhs = (around(x) - degrees[0] * x) * holes[0]
     direction = torch.zeros_like(x)
     before = torch.ones_like(x[:, :, :1, :1])
-    # Keeps 0 / 0 out where nothing is left to correct. A normal number, as ONNX Runtime takes smaller ones for 0.
-    tiny = 1e-37
     last = max(count - 2, 0)  # the single pixel of the last grid has nothing to correct
     for cycle in range(cycles):
         corrections: list[Tensor] = []
@@ -159,9 +162,9 @@ def solve(
                 z = corrections[level] + spread(z, holes[level]) * holes[level]
             z = smooth(z, rights[level], degrees[level], steps[level], weights[::-1])
         now = (rhs * z).sum(dim=[2, 3], keepdim=True)
-        direction = z if cycle == 0 else direction * (now / (before + tiny)) + z
+        direction = z if cycle == 0 else direction * quotient(now, before) + z
         change = around(direction) - degrees[0] * direction
-        length = now / (tiny - (direction * change).sum(dim=[2, 3], keepdim=True))
+        length = quotient(now, -(direction * change).sum(dim=[2, 3], keepdim=True))
         x = x + direction * length
         rhs = (rhs + change * length) * holes[0]
         before = now

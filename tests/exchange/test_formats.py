@@ -132,6 +132,21 @@ def test_a_graph_that_divides_by_contrast_is_refused():
         formats.compare(contract, lambda image, mask: contract(image, mask) + 0 / (image - image.mean()).abs().max())
 
 
+class Contrast(nn.Module):
+    """Divides by the contrast of what is known, which is 0 where that has one colour."""
+
+    def forward(self, image, mask):
+        output = (image - image.mean()) / ((image - image.mean()).square().mean() + 1e-12).sqrt() * 0.1
+        return compose(output, image, mask)
+
+
+def test_onnx_keeps_small_numbers_that_are_added(tmp_path):
+    formats.write("onnx", Contrast(), tmp_path)
+    exported = formats.read(tmp_path / formats.GRAPHS["onnx"].file, "onnx")
+    flat = exported(torch.zeros(1, 3, 64, 80), torch.ones(1, 1, 64, 80))
+    assert flat.composite.isfinite().all()
+
+
 def test_what_a_network_cannot_have(tmp_path):
     assert draws_noise(Noise()) and not draws_noise(Blur())
     with pytest.raises(formats.CannotHold, match="draws noise"):
