@@ -70,12 +70,34 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Posterior:
+    """Which noise a network would paint the truth from: a normal distribution for each number, ``(B, L)``, float32.
+
+    log_scale: the logarithm of how far the truth is from what is painted, a scalar that the network learns.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    log_scale: Tensor
+
+    def divergences(self) -> Tensor:
+        """Kullback-Leibler divergence of each number from the standard normal distribution, in nats: ``(B, L)``."""
+        return (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance) / 2
+
+    def figures(self) -> dict[str, Tensor]:
+        """Nats a picture, and how many numbers say anything: their means vary by more than 0.01 over the batch."""
+        active = self.mean.var(dim=0, correction=0) > 0.01
+        return {"nats": self.divergences().sum(dim=1).mean().detach(), "active_units": active.sum().float()}
+
+
+@dataclass(frozen=True)
 class Outputs:
     """What a generator made of a batch; pictures are ``(B, 3, H, W)``.
 
     output: what it painted, over the whole picture.
     composite: the output inside the hole, the given picture outside it, bit for bit.
     coarse: what the first of two stages painted, where a generator has two.
+    posterior: which noise makes the truth, where a network that paints from noise has seen it in training.
     real, fake: what the discriminator says of the truth and of what was painted; filled in for the losses.
     """
 
@@ -84,9 +106,16 @@ class Outputs:
     coarse: Tensor | None = None
     real: Verdict | None = None
     fake: Verdict | None = None
+    posterior: Posterior | None = None
 
 
-def compose(output: Tensor, image: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Outputs:
+def compose(
+    output: Tensor,
+    image: Tensor,
+    mask: Tensor,
+    coarse: Tensor | None = None,
+    posterior: Posterior | None = None,
+) -> Outputs:
     """Paste `output`, in the precision of `image`, into the hole of `image`.
 
     Where the `image` was given with fewer pixels, all of it is to be restored, and the composite is the output.
@@ -95,8 +124,9 @@ def compose(output: Tensor, image: Tensor, mask: Tensor, coarse: Tensor | None =
     NaN output inside the hole cannot leak into the known pixels.
     """
     if image.shape[2:] != mask.shape[2:]:
-        return Outputs(output=output, composite=output.to(image.dtype), coarse=coarse)
-    return Outputs(output=output, composite=torch.where(mask > 0.5, output.to(image.dtype), image), coarse=coarse)
+        return Outputs(output=output, composite=output.to(image.dtype), coarse=coarse, posterior=posterior)
+    composite = torch.where(mask > 0.5, output.to(image.dtype), image)
+    return Outputs(output=output, composite=composite, coarse=coarse, posterior=posterior)
 
 
 def given(batch: Batch) -> Tensor:
@@ -125,15 +155,24 @@ def scale(batch: Batch) -> int:
 
 
 def paint(network: Callable[..., Outputs], batch: Batch) -> Outputs:
-    """Let a network fill the holes of a batch, in training and in each command.
+    """Let a network fill the holes of a batch, in validation and in each command.
 
-    This is the only place where a network meets a batch, so that the truth cannot leak in anywhere else.
+    Here and in `teach` a network meets a batch, and nowhere else, so that the truth cannot leak in.
 
     Args:
         network: a generator or a fill, ``(image, mask) -> Outputs``, which may name in `needs` what it takes besides.
         batch: the truth and its holes.
     """
     return network(given(batch), batch["mask"], **_conditions(network, batch))
+
+
+def teach(network: Callable[..., Outputs], batch: Batch) -> Outputs:
+    """`paint` in training, where a network that names ``truth`` in `needs` sees that as well.
+
+    An autoencoder needs it to say which noise makes the truth. What it learns by it is measured by `paint`, without.
+    """
+    truth = {"truth": batch["image"]} if "truth" in getattr(network, "needs", ()) else {}
+    return network(given(batch), batch["mask"], **_conditions(network, batch), **truth)
 
 
 def _conditions(network: object, batch: Batch) -> dict[str, Tensor]:

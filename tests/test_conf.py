@@ -161,6 +161,7 @@ def test_every_option_composes_builds_and_trains(
         "masks=objects": [f"masks.annotations={mask_folder}"],
     }
     extra |= {f"generator={option}": tiny(option) for option in options("generator")}
+    extra |= {f"losses=[{name}]": ["generator=vae", *tiny("vae")] for name in ("likelihood", "kl")}
     extra["module=edge_connect"] = ["generator=edge_connect", *tiny("edge_connect")]
     cfg = compose(override, *extra.get(override, []), *ONE_UPDATE)
     cfg.generator.width = cfg.discriminator.width = TINY["width"]

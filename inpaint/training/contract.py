@@ -8,6 +8,7 @@ drawn from the run's.
 import inspect
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from traceback import walk_tb
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, Verdict, compose, given, paint, split, stored
+from inpaint.batch import Batch, Outputs, Verdict, compose, given, paint, split, stored, teach
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.sources import say
 from inpaint.degradations.kind import LEVEL
@@ -73,14 +74,15 @@ def check_parts(module: InpaintingGAN, data: InpaintingData, figures: Mapping[st
         generator = deepcopy(module.generator)
         outputs = check_generator(generator, batch)
         outputs = Outputs(outputs.output.detach().requires_grad_(), outputs.composite.detach().requires_grad_(),
-                          outputs.coarse.detach().requires_grad_() if outputs.coarse is not None else None)  # fmt: skip
+                          outputs.coarse.detach().requires_grad_() if outputs.coarse is not None else None,
+                          posterior=outputs.posterior)  # fmt: skip
         if module.discriminator is not None and module.adversarial is not None:
             judge = deepcopy(module.discriminator)
             real, fake = (
                 check_discriminator(judge, picture, batch["mask"]) for picture in (batch["image"], outputs.composite)
             )
             check_game(module.adversarial, real, fake, batch["mask"])
-            outputs = Outputs(outputs.output, outputs.composite, outputs.coarse, real, fake)
+            outputs = replace(outputs, real=real, fake=fake)
         for name, term in module.losses.items():
             group = f"losses.{name}"
             _takes(group, term, term.forward, "outputs", "batch")
@@ -199,7 +201,7 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
     learns = any(p.requires_grad for p in generator.parameters())
     try:
         with torch.set_grad_enabled(learns):
-            outputs = _tried("generator", generator, paint, generator.eval(), batch)
+            outputs = _tried("generator", generator, teach, generator.eval(), batch)
     except Refused as refused:
         error = refused.__cause__
         frames = [frame for frame, _ in walk_tb(error.__traceback__)] if error is not None else []
@@ -216,7 +218,8 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
             "inpaint.batch.Outputs, as compose(output, image, mask) makes them",
             _described(outputs),
         )
-    for name in dict.fromkeys(("output", "composite", *getattr(generator, "returns", ()))):
+    pictures = dict.fromkeys(("output", "composite", *getattr(generator, "returns", ())))
+    for name in (name for name in pictures if name != "posterior"):
         picture = getattr(outputs, name, None)
         if not isinstance(picture, Tensor) or picture.shape != image.shape or not picture.is_floating_point():
             raise _refuse("generator", generator, f"{name} as floats {tuple(image.shape)}", _described(picture))

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from inpaint import ranks, rng
-from inpaint.batch import Batch, Outputs, Verdict, paint, split
+from inpaint.batch import Batch, Outputs, Verdict, paint, split, teach
 from inpaint.losses.adversarial import Adversarial, judge_for_r1, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.networks.ema import MovingAverage
@@ -46,8 +46,8 @@ class InpaintingGAN(Phases):
 
     One *update* is one call of `training_step`, one batch: first the discriminator's phase, then the generator's, which
     the new discriminator judges.
-    `trainer.global_step` counts updates. Every forward pass of the generator goes through `batch.paint`, so the truth
-    cannot leak in.
+    `trainer.global_step` counts updates. Every forward pass of the generator goes through `batch.teach` in training and
+    `batch.paint` elsewhere, so the truth cannot leak in.
 
     Args:
         generator: ``(image, mask) -> Outputs``.
@@ -164,7 +164,7 @@ class InpaintingGAN(Phases):
 
     def forward(self, batch: Batch) -> Outputs:
         """Paint with the generator in training."""
-        return paint(self.generator, batch)
+        return teach(self.generator, batch)
 
     def repair(self, batch: Batch) -> Outputs:
         """Paint with the moving average of the generator, as validation and all commands do.
@@ -282,6 +282,8 @@ class InpaintingGAN(Phases):
         outputs = shared if shared is not None else self._painted(batch)
         if playing:
             outputs = self._judged(outputs, batch)
+        if outputs.posterior is not None:
+            self.figures |= outputs.posterior.figures()
         update = self.updates
         terms = {
             name: weight_at(term.weight, update) * term(outputs, batch)

@@ -96,6 +96,7 @@ class Phases(L.LightningModule):
         (other,) = {*PHASES} - {name}
         optimizer = self.optimizer_of(name)
         sums: dict[str, Tensor] = {}
+        known = {*self.figures}
         # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
         # that the frozen one has not. The stepping network's are sent below, once.
         with frozen(self.trained[other]), seams.unsynchronised(self.trainer):
@@ -109,7 +110,9 @@ class Phases(L.LightningModule):
                     sums[term] = sums.get(term, 0) + share * value.detach()
             gradients = [p.grad for p in self.trained[name] if p.grad is not None]
             values = torch.stack(list(sums.values()))
-            seen = list(self.figures.values()) if name == "discriminator" else []  # by this rank
+            seen = [
+                value for figure, value in self.figures.items() if figure not in known
+            ]  # in this phase, by this rank
             own = ranks.average_([*gradients, values, *seen])
             sums = dict(zip(sums, values, strict=True))
             norm = torch.nn.utils.get_total_norm(gradients)

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from inpaint import rng
+from inpaint.losses.evidence import KL
 from inpaint.losses.perceptual import Perceptual, Style
 from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
@@ -43,7 +44,8 @@ def fit(module, updates=2):
 def test_generators(name):
     rng.seed_all(0)
     generator = option("generator", name, **TINY)
-    losses = {field: L1(of=field) for field in ("output", *getattr(generator, "returns", ()))}
+    returns = getattr(generator, "returns", ())
+    losses = {field: KL() if field == "posterior" else L1(of=field) for field in ("output", *returns)}
     before = {key: value.clone() for key, value in generator.named_parameters()}
     fit(make(generator=generator, losses=losses, generator_optimizer=adam))
     moved = [not torch.equal(value, before[key]) for key, value in generator.named_parameters()]
@@ -66,7 +68,9 @@ def test_adversarial_losses(name):
 
 @pytest.mark.parametrize("name", options("losses"))
 def test_losses(name):
-    fit(make(losses={name: option("losses", name, weights="random")}))
+    term = option("losses", name, weights="random")
+    network = {"generator": option("generator", "vae", **TINY)} if "posterior" in term.needs else {}
+    fit(make(losses={name: term}, **network))
 
 
 def test_backbones_are_in_no_checkpoint_and_in_no_optimizer():
