@@ -64,6 +64,12 @@ def test_known_pixels_alone_are_changed_and_what_holds_none_is_0(monkeypatch):
     assert (occlusion(Mean(), batch, 5) == 0).all()
 
 
+def test_no_pixel_of_the_hole_is_changed():
+    """All but the last row and column of a box lies in the hole, of whose pixels a network might read what is given."""
+    found = occlusion(Copies(slice(8, 16), slice(10, 20)), pictures(), 24)[0]
+    assert found.tolist() == [[pytest.approx((10 + 7) / 80 * SHIFT * 127.5, abs=1e-3), 0]]
+
+
 class Draws(nn.Module):
     """Noise, and nothing of the picture."""
 
