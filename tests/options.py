@@ -48,6 +48,11 @@ def option(group, name, **settings):
     return hydra.utils.instantiate(node, _convert_="all")
 
 
+def generator_for(term):
+    """A generator that gives what a loss needs, as an argument of a module; nothing where any does."""
+    return {"generator": option("generator", "vae", **TINY)} if "posterior" in term.needs else {}
+
+
 def samples(count=6):
     generator = torch.Generator().manual_seed(3)
     rows = []

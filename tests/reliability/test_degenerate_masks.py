@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import Callback
 
 from inpaint.batch import compose
 from inpaint.metrics.image import measure
-from tests.options import SIZE, option, options, others, samples
+from tests.options import SIZE, generator_for, option, options, others, samples
 from tests.reliability.ranks import fit, loader
 from tests.training.gan import tiny
 
@@ -42,7 +42,8 @@ def train(**parts):
 @pytest.mark.parametrize("name", options("losses"))
 def test_losses(name):
     regions = {"region": "hole"} if name in ("l1", "l2", "charbonnier") else {}
-    train(losses={name: option("losses", name, weights="random", **regions)})
+    term = option("losses", name, weights="random", **regions)
+    train(losses={name: term}, **generator_for(term))
 
 
 @pytest.mark.parametrize("name", others("adversarial"))

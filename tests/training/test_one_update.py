@@ -13,7 +13,7 @@ from inpaint.losses.evidence import KL
 from inpaint.losses.perceptual import Perceptual, Style
 from inpaint.losses.reconstruction import L1
 from inpaint.networks.discriminators import Patch
-from tests.options import TINY, option, options, others, samples, trainable
+from tests.options import TINY, generator_for, option, options, others, samples, trainable
 from tests.training.gan import tiny
 
 
@@ -69,8 +69,7 @@ def test_adversarial_losses(name):
 @pytest.mark.parametrize("name", options("losses"))
 def test_losses(name):
     term = option("losses", name, weights="random")
-    network = {"generator": option("generator", "vae", **TINY)} if "posterior" in term.needs else {}
-    fit(make(losses={name: term}, **network))
+    fit(make(losses={name: term}, **generator_for(term)))
 
 
 def test_backbones_are_in_no_checkpoint_and_in_no_optimizer():
