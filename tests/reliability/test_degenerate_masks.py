@@ -67,7 +67,9 @@ def test_hole_figures_leave_empty_holes_out(kind):
     module = tiny()
     trainer = fit(module, loader(rows, 2), 1)  # batches of two, so that means of batches would weigh wrongly
     trainer.validate(module, loader(rows, 2), verbose=False)
-    expected = measure(module.repair({"image": image, "mask": mask}), image, mask)["hole_l1"].nanmean()
+    expected = measure(module.repair({"image": image, "mask": mask, "index": torch.arange(len(image))}), image, mask)[
+        "hole_l1"
+    ].nanmean()
     found = trainer.callback_metrics["val/hole_l1"]
     assert torch.allclose(found, expected, rtol=1e-4, equal_nan=True)
     assert found.isnan() == (kind == "empty")
