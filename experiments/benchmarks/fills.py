@@ -7,7 +7,8 @@ The bundled photographs are filled in turns, so that all ways meet the same neig
 search for one patch at a time among all, as it was at first; by all patches of a turn together, among all
 (`candidates=null`); and by those of a turn among `candidates=128`. Printed are medians, over the rounds, of processor
 time and of wall time, and the mean over all patches of the mean square difference of their known pixels to what is
-copied. With `--threads`, torch's.
+copied; for the candidates also against the nearest of all for the same patches, as other copies early on make other
+patches later. With `--threads`, torch's.
 """
 
 import argparse
@@ -70,6 +71,36 @@ def noted(nearest, found):
     return search
 
 
+def beside_the_nearest(image, mask):
+    """Mean distance of what 128 candidates find, over that of the nearest source of all for the same patches.
+
+    Two searches copy other things early on, and compare other patches later; here the canvas is that of one.
+    """
+    found, least, nearest = [], [], patches._Sources.nearest
+
+    def search(self, asked, known):
+        places = nearest(self, asked, known)
+
+        def distances(chosen):
+            return ((self.canvas[chosen[:, None] + self.pixels] - asked).square().mean(2) * known).sum(1) / known.sum(1)
+
+        found.append(distances(places))
+        if not hasattr(self, "all"):
+            self.all = F.embedding(self.places[:, None] + self.pixels, self.canvas).flatten(1)
+            self.all = torch.cat([self.all.square(), -2 * self.all], 1).T.contiguous()
+        weights = known[..., None].expand_as(asked).flatten(1)
+        table = torch.cat([weights, weights * asked.flatten(1)], 1) @ self.all
+        least.append(distances(self.places[table.argmin(1)]))
+        return places
+
+    patches._Sources.nearest = search
+    try:
+        WAYS["128 candidates"]()(image, mask)
+    finally:
+        patches._Sources.nearest = nearest
+    return float(torch.cat(found).mean() / torch.cat(least).mean())
+
+
 def fill(way, image, mask):
     """Processor time, wall time in seconds, and the mean distance of a patch, of one way to fill a picture."""
     found, copy, nearest = [], patches._copy_patches, patches._Sources.nearest
@@ -122,12 +153,24 @@ def measured(sizes=(256,), count=2, rounds=1, said=print):
                 row["times"] = statistics.median(slow[0] / fast[0] for slow, fast in pairs)
                 row["farther"] = row["distance"] / statistics.fmean(run[2] for run in seen[first])
                 rows.append(row)
+            pairs = zip(images.split(1), mask.split(1), strict=True)
+            rows[-1]["nearest"] = statistics.fmean(beside_the_nearest(image, hole) for image, hole in pairs)
     return rows
 
 
 def shown(rows):
     """Their table."""
-    heading = ["size", "holes", "way", "processor (s)", "wall (s)", "against one at a time", "distance", "against it"]
+    heading = [
+        "size",
+        "holes",
+        "way",
+        "processor (s)",
+        "wall (s)",
+        "against one at a time",
+        "distance",
+        "against it",
+        "on one canvas",
+    ]
     lines = [
         [
             str(row["size"]),
@@ -138,6 +181,7 @@ def shown(rows):
             f"{row['times']:.1f}x",
             f"{row['distance']:.5f}",
             f"{row['farther']:.3f}",
+            f"{row.get('nearest', 1.0):.3f}",
         ]
         for row in rows
     ]
