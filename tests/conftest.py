@@ -6,15 +6,18 @@ import os
 import re
 import signal
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 # Threads that wait for each other spin, so two of them on two shared cores may be far slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2  # noqa: F401  these three set variables of their own when they are imported
+import hydra.version
 import kornia  # noqa: F401
 import lightning  # noqa: F401
 import numpy as np
+import omegaconf.base
 import pytest
 import torch
 from hydra._internal.hydra import Hydra
@@ -24,6 +27,10 @@ from PIL import Image
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.sweeps"]
+
+# All configs refer to the same few settings, and ask for Hydra's version time and again: a third of their composing.
+omegaconf.base.parse = lru_cache(maxsize=None)(omegaconf.base.parse)
+hydra.version._get_version = lru_cache(maxsize=None)(hydra.version._get_version)
 
 # A million objects of libraries come to stay; looking through them time and again is a quarter of a worker's start.
 gc.disable()

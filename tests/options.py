@@ -4,13 +4,14 @@ import hydra
 import torch
 from omegaconf import OmegaConf
 
+from inpaint.cli.command import bounded_yaml
 from inpaint.config import conf_dir
 from inpaint.groups import UNTRAINED
 
 CONF = conf_dir()
 SIZE = 64  # pixels of the crops and of `samples`
 # Numbers of generators at which they are built in no time; the published widths are built without memory.
-TINY = {"width": 8, "bottleneck": 8, "heads": 2, "base": 8, "most": 8, "latent": 8, "style": 8}
+TINY = {"width": 8, "blocks": 2, "bottleneck": 8, "heads": 2, "base": 8, "most": 8, "latent": 8, "style": 8}
 
 
 def options(group):
@@ -28,7 +29,7 @@ def trainable(option):
 
 
 def compose(*overrides, name="train"):
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    with bounded_yaml(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose(name, [*overrides])
     OmegaConf.set_struct(cfg, False)
     if "paths" in cfg:  # what Hydra fills in when a command runs

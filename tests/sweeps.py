@@ -24,6 +24,7 @@ trainer: {max_steps: 10, val_check_interval: 5, devices: 1}
 TINY = (
     "generator=context_encoder", "+debug=tiny", "generator.width=8", "discriminator.width=8", "trainer.max_steps=2",
     "data.crop=24", "data.crops_per_image=1", "trainer.accelerator=cpu", "scheduler@generator_scheduler=none",
+    "generator.bottleneck=16",
 )  # fmt: skip
 
 

@@ -106,20 +106,26 @@ def tiny(option):
     return [f"generator.{key}={value}" for key, value in TINY.items() if key in settings]
 
 
-def every_option():
-    groups = [
-        path.name
-        for path in sorted(CONF.iterdir())
-        if path.is_dir() and path.name not in ("hydra", "experiment", "debug", "sweep", "refine")
-    ]
-    for group in groups:
-        for option in options(group):
-            if group == "losses":
-                yield f"losses=[{option}]"
-            elif group in ("optimizer", "scheduler"):
-                yield f"{group}@generator_{group}={option}"
-            elif group != "generator" or trainable(option):
-                yield f"{group}={option}"
+# The round that a group's options begin in. Games follow the discriminators, as not all of them go together, and
+# degradations the masks, as they choose their own.
+MASKS = len(options("masks"))
+FIRST = {"adversarial": len(options("discriminator")), "degradation": MASKS}
+FIRST |= {"logger": MASKS - 10, "module": MASKS - 8, "trainer": MASKS - 8, "data": MASKS - 5}
+BOUND = {"likelihood", "kl"}  # the terms of a VAE's evidence bound, which are tried with it
+
+
+def rounds():
+    """Every option of every group once, options of several groups in one configuration."""
+    tried = [[] for _ in (*options("masks"), *options("degradation"))]
+    for path in sorted(CONF.iterdir()):
+        group = path.name
+        if not path.is_dir() or group in ("hydra", "experiment", "debug", "sweep", "refine"):
+            continue
+        key = f"{group}@generator_{group}" if group in ("optimizer", "scheduler") else group
+        offered = [name for name in options(group) if name not in BOUND and (group != "generator" or trainable(name))]
+        for number, option in enumerate(offered, start=FIRST.get(group, 0)):
+            tried[number].append(f"{key}=[{option}]" if group == "losses" else f"{key}={option}")
+    return tried
 
 
 @pytest.fixture
@@ -142,28 +148,33 @@ def paired_masks(photographs, folder):
     return folder
 
 
-@pytest.mark.parametrize("override", every_option())
+COMPILED = pytest.param(["trainer=fast"], id="compiled", marks=pytest.mark.slow)  # half a minute
+
+
+@pytest.mark.parametrize("overrides", [*(pytest.param(tried, id=" ".join(tried)) for tried in rounds()), COMPILED])
 def test_every_option_composes_builds_and_trains(
-    override, photo_folder, photo_shard, mask_folder, monkeypatch, tmp_path
+    overrides, photo_folder, photo_shard, mask_folder, monkeypatch, tmp_path
 ):
-    """One real update with the defaults of the other groups, of masks one batch; recipes train in `test_recipes`."""
+    """One real update, of masks or a degradation alone one batch; recipes train in `test_recipes`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     folder = [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]
     extra = {
         "discriminator=none": ["adversarial=none"],
         "data=folder": folder,
+        "data=dead_leaves": ["data.pictures=4", "data.side=64"],
         "data=huggingface": [f"data.path={photo_folder}", "data.validation=0.4"],
         "data=shards": [f"data.train={photo_shard}", f"data.validation={photo_shard.replace('train', 'validation')}"],
         "masks=paired": ["data=folder", *folder, f"data.masks_root={paired_masks(photo_folder, tmp_path / 'holes')}"],
         "degradation=paired": ["data=folder", *folder, f"data.given_root={shutil.copytree(photo_folder, 'given')}"],
         "masks=files": [f"masks.root={mask_folder}"],
         "masks=objects": [f"masks.annotations={mask_folder}"],
+        "trainer=fast": [f"trainer.compile={overrides == ['trainer=fast']}"],
+        "module=edge_connect": ["generator=edge_connect", *tiny("edge_connect")],
     }
     extra |= {f"generator={option}": tiny(option) for option in options("generator")}
-    extra |= {f"losses=[{name}]": ["generator=vae", *tiny("vae")] for name in ("likelihood", "kl")}
-    extra["module=edge_connect"] = ["generator=edge_connect", *tiny("edge_connect")]
-    cfg = compose(override, *extra.get(override, []), *ONE_UPDATE)
+    extra["generator=vae"] += [f"losses=[{','.join(sorted(BOUND))}]"]
+    cfg = compose(*overrides, *(word for override in overrides for word in extra.get(override, [])), *ONE_UPDATE)
     cfg.generator.width = cfg.discriminator.width = TINY["width"]
     cfg.paths.run = "run"
     check(cfg)
@@ -171,14 +182,10 @@ def test_every_option_composes_builds_and_trains(
     assert ("_target_" in cfg.discriminator) == (parts.module.discriminator is not None)
     alone = parts.module.discriminator is None
     assert set(parts.module.losses) == set(cfg.losses) - ({"feature_matching"} if alone else set())
-    if override.startswith("degradation="):
-        batch = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu")
-        assert ("given" in batch) == (override != "degradation=none")
-        return
-    if override.startswith("masks="):
-        batch = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu")
-        side = parts.data.crop
-        assert batch["mask"].shape == (2, 1, side, side) and {*batch["mask"].unique().tolist()} <= {0.0, 1.0}
+    batch, side = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu"), parts.data.crop
+    assert batch["mask"].shape == (2, 1, side, side) and {*batch["mask"].unique().tolist()} <= {0.0, 1.0}
+    assert ("given" in batch) == ("_target_" in cfg.degradation)
+    if all(override.startswith(("masks=", "degradation=")) for override in overrides):
         return
     before = [parameter.clone() for parameter in parts.module.generator.parameters()]
     parts.trainer.fit(parts.module, parts.data)

@@ -15,6 +15,7 @@ from inpaint.data.datamodule import FolderData, PhotosData
 from inpaint.evaluation import table
 from inpaint.masks import Boxes, Files, Strokes
 from inpaint.pictures.sheet import LINE
+from tests.commands import run
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["data.validation_crops=3", "data.crop=32"]
@@ -154,11 +155,7 @@ def test_as_a_user_types_it(tmp_path):
     hole[:10] = 255
     Image.fromarray(hole).save(masks / "a.png")
     arguments = ["data.crop=32", "masks=files", "masks.root=masks", "samples=2", "measured=2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "inpaint.preview", *arguments],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = run("preview", *arguments, cwd=tmp_path)
     assert "masks: 1 files in masks, 40 x 40 pixels; white is the hole, as it covers less of them (25.0%" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["masks", "preview.png"]
     code = (

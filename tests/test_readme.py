@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig, OmegaConf
 
+from inpaint.cli.command import bounded_yaml
 from inpaint.config import conf_dir
 from inpaint.exchange.import_ import with_files
 
@@ -115,7 +116,7 @@ def test_a_command_composes(page, line):
     overrides = with_files(overrides) if name == "inpaint-import" else overrides
     parsed = OverridesParser.create().parse_overrides(overrides)
     name = name.removeprefix("inpaint-")
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with bounded_yaml(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         hydra.compose(name, [first_value(override) for override in parsed], return_hydra_config=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from inpaint.cli import typed
+from inpaint.cli.command import bounded_yaml
 from inpaint.config import check, conf_dir
 
 FOLDERS = [
@@ -56,7 +57,7 @@ def test_the_comparison_that_a_run_proposes_keeps_its_photographs_and_holes(case
     words = [typed.setting(*word.split("=", 1)) if word.startswith("data.root") else word for word in words]
 
     def composed(overrides):
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with bounded_yaml(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = hydra.compose(
                 "train", [f"hydra.run.dir={case.replace(' ', '_')}", *overrides], return_hydra_config=True
             )

@@ -18,12 +18,27 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+import hydra
 import lightning as L
+import skimage.data
+import skimage.io  # noqa: F401  a command imports them when it first reads a picture, which forks need not
 import torch
+import torch.utils.serialization  # likewise, a checkpoint
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+import inpaint.config.sent
+import inpaint.evaluation.results
+import inpaint.exchange.models
+import inpaint.metrics.recognition
+import inpaint.sweep.end
+import inpaint.training.callbacks
+import inpaint.training.contract
+import inpaint.training.launching
+import inpaint.training.watch  # noqa: F401  and these when it needs them
 from inpaint import rng
+from inpaint.cli.command import bounded_yaml
+from inpaint.config import conf_dir
 from inpaint.data.datamodule import FolderData
 from inpaint.files import checkpoint
 from inpaint.files.folder import LOCK
@@ -52,6 +67,10 @@ SMALL = [
     *("data.crop=32", "data.crops_per_image=1", "data.validation_crops=1", "data.batch_size=4", "callbacks.panel=null"),
     *("trainer.max_steps=3", "trainer.num_sanity_val_steps=0", "trainer.val_check_interval=100"),
 ]
+# Nor need forks look for Hydra's plugins, and its parsers learn from a first config.
+with bounded_yaml(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    hydra.compose("train")
+Image.init()
 gc.freeze()  # what is imported stays, and a fork that never looks through it need not copy its pages
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.reliability.runs"])

@@ -64,7 +64,7 @@ def test_what_was_automatic_stays_as_it_was(photo_folder, tmp_path, capfd, monke
     """A run that began on a machine without a GPU goes on where there is one, on crops of the same size."""
     folder = tmp_path / "run"
     parts = [part for part in SMALL if not part.startswith(("data.crop", "data.validation", "trainer.val_check"))]
-    settings = [*parts, "data=folder", f"data.root={photo_folder}", "data.validation=0.3", f"hydra.run.dir={folder}"]
+    settings = [*parts, "data=folder", f"data.root={photo_folder}", "data.validation=0.2", f"hydra.run.dir={folder}"]
     assert command(train, *settings) == 0
     said = capfd.readouterr().out
     for line in ("data.crop=auto: 64 px", "data.validation_crops=auto: ", "trainer.val_check_interval=auto: "):

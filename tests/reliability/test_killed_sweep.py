@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from inpaint.cli.job import Job
 from inpaint.sweep.grid import read_jobs
 from inpaint.train import run
+from tests.reliability import commands
 from tests.sweeps import TINY, stub_conf
 
 # Each job writes its process down; those with a seed above 0 do not end before there is a file `go`.
@@ -39,10 +39,8 @@ command("train", run)
 def begin(folder, *arguments, child=sys.executable):
     """A sweep; `child` is what runs the jobs that are processes of their own."""
     (folder / "script.py").write_text(SCRIPT)
-    stub_conf(folder / "conf") if not (folder / "conf").exists() else None
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "CHILD": str(child)}
-    command = [sys.executable, "script.py", "-m", "hydra.sweep.dir=sweep", *arguments]
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    stub_conf(folder / "conf")
+    return commands.start(folder / "script.py", "-m", "hydra.sweep.dir=sweep", *arguments, cwd=folder, CHILD=str(child))
 
 
 def until(condition, seconds=600):
@@ -81,8 +79,8 @@ def test_workers_die_with_the_sweep_and_it_goes_on(tmp_path):
 
     (tmp_path / "go").touch()
     again = begin(tmp_path, *arguments)
-    out, _ = again.communicate(timeout=600)
-    assert again.returncode == 0, out.decode()
+    code, *printed = commands.finish(again)
+    assert code == 0, printed
     assert [len(runs_of(tmp_path, job)) for job in range(4)] == [1, 2, 2, 1]
     assert [job.values["hole_psnr"] for job in read_jobs(tmp_path / "sweep")] == [0, 1, 2, 3]
 
@@ -95,8 +93,8 @@ def test_a_sweep_in_one_process_goes_on(tmp_path):
     parent.wait()
     (tmp_path / "go").touch()
     again = begin(tmp_path, "seed=range(0,3)")
-    out, _ = again.communicate(timeout=600)
-    assert again.returncode == 0, out.decode()
+    code, *printed = commands.finish(again)
+    assert code == 0, printed
     assert [len(runs_of(tmp_path, job)) for job in range(3)] == [1, 2, 1]
 
 
@@ -112,8 +110,8 @@ def test_a_signal_to_a_sweep_of_processes_reaches_the_job(tmp_path, number):
     sweep = begin(tmp_path, "+sweep=processes", "seed=range(0,2)", child=child)
     until((tmp_path / "begun").exists)
     sweep.send_signal(number)
-    out, _ = sweep.communicate(timeout=600)
-    assert sweep.returncode == 128 + number, out.decode()
+    code, *printed = commands.finish(sweep)
+    assert code == 128 + number, printed
     assert (tmp_path / "saved").read_text() == "saved\n", "once: a second signal would stop it at once"
     assert Job.read(tmp_path / "sweep/0").status == "running" and not (tmp_path / "sweep/1").exists()
 
