@@ -130,6 +130,10 @@ class Loop:
     def limit(self, batch):
         """Each network forward and backward, as often as an update needs; no losses, no penalty, no optimizer."""
         module, image, mask = self.module, batch["image"], batch["mask"]
+        for (
+            parameter
+        ) in module.parameters():  # now, as the others do: what is freed at the end, the next way would miss
+            parameter.grad = None
         with self.autocast():
             outputs = paint(module.generator, batch)
             outputs.output.float().mean().backward()
@@ -140,8 +144,6 @@ class Loop:
                 fake.requires_grad_(True)
                 verdict = module.discriminator(fake, mask)
                 sum(logits.float().mean() for logits in verdict.logits).backward()
-        for parameter in module.parameters():
-            parameter.grad = None
 
 
 class Turns(L.Callback):
