@@ -17,7 +17,7 @@ from typing import Any
 
 import inpaint
 from inpaint import builtin
-from inpaint.data.sources import place
+from inpaint.data.splits import place
 from inpaint.exchange import card, models, weights
 from inpaint.files import checkpoint as checkpoints
 from inpaint.groups import named_files
@@ -45,6 +45,10 @@ def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     kept = {name: config[name] for name in KEPT if name in config}
     data = dict(kept["data"])
     kept["data"] = data | {name: None for name in OF_PHOTOGRAPHS if name in data}
+    # A loss's features are torchvision's: null, as a user writes it who has them in the hub's cache.
+    kept["losses"] = {
+        name: loss | {"weights": None} if "weights" in loss else loss for name, loss in kept["losses"].items()
+    }
     for group in KEPT:
         if isinstance(kept.get(group), dict) and (files := named_files(group, kept[group])):
             raise SystemExit(f"ship: {group} names files: {files}")
@@ -100,7 +104,7 @@ def compared(measurements: dict[str, list[dict[str, Any]]]) -> list[str]:
     return lines
 
 
-def text_of_card(config: dict[str, Any], updates: int, parameters: int, figures: list[str], verdicts: list[str]) -> str:
+def text_of_card(config: dict[str, Any], updates: str, parameters: int, figures: list[str], verdicts: list[str]) -> str:
     """What the model is, learnt from, reaches, and owes."""
     with (HERE / "photographs.csv").open(newline="") as file:
         photographs = list(csv.DictReader(file))
@@ -118,7 +122,7 @@ def text_of_card(config: dict[str, Any], updates: int, parameters: int, figures:
             "",
             "## Data",
             "",
-            f"It is the moving average after {updates} updates of `inpaint-train` on synthetic pictures (dead leaves, "
+            f"It is the moving average after {updates} of `inpaint-train` on synthetic pictures (dead leaves, "
             f"share {0.5 if share is None else share:g}) and on windows of the photographs below, but for "
             f"{' and '.join(validating)}, which validated, and on nothing else. `config.json` holds the settings, "
             "`experiments/014-model-in-the-box` in the repository the commands.",
@@ -167,10 +171,13 @@ def main() -> None:
     parser.add_argument("--lpips-weights", help="AlexNet's features, as lpips_weights of inpaint-evaluate")
     parser.add_argument("--photographs", help="others, of which about a third are measured under each kind of holes")
     parser.add_argument("--called", default="other photographs", help="what the card calls these")
+    parser.add_argument("--before", type=int, help="updates of the run that this one began with")
     arguments = parser.parse_args()
     model = models.load(arguments.run)
     generator = models.generator_of(model)
-    config, updates = checkpoints.config_of(model), model["inpaint"]["update"]
+    config, updates = checkpoints.config_of(model), f"{model['inpaint']['update']} updates"
+    if arguments.before:
+        updates = f"{arguments.before} updates and {updates} from there"
     stripped = model | {"inpaint": model["inpaint"] | {"config": json.dumps(settings_of(config))}}
     # In 16 bits, half the size; the figures below are of what is read back.
     weights.write_weights(builtin.FOLDER / weights.WEIGHTS, copy.deepcopy(generator).half())

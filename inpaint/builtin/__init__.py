@@ -14,8 +14,8 @@ from inpaint.settings import Refused
 NAME = "builtin"  # in place of a checkpoint, and as the option of `generator`
 FOLDER = Path(__file__).parent
 SHA256 = {
-    "model.safetensors": "e6a549c6a1f3d4a2c6a6ce7d727d2aa3abb93e67083c27957f73c290658cd410",
-    "config.json": "4f2fab130088264fb772bc820c654157b052b588a47f1e6d5db251b2f332faec",
+    "model.safetensors": "e2f12a031b75ebd108409ac930b050f2262d3d1d9ef3be6e69172dd037cf8d65",
+    "config.json": "4f30023a85702b9ee5afe28f2e189019fa42f0324b3b252755ccb23faaff51fd",
 }
 
 
