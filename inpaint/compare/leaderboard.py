@@ -17,7 +17,7 @@ from inpaint.metrics.columns import BUILT_IN, COLUMNS
 from inpaint.settings import printable
 
 # What a terminal has room for, beside the figure that ranks; the report and the CSV have every figure.
-SHOWN = (*table.SHOWN, "lpips_alex", "fid")
+SHOWN = (*table.SHOWN, *table.OF_NOISE, "lpips_alex", "fid")
 
 
 def print_leaderboard(report: Report) -> None:

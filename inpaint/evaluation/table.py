@@ -19,7 +19,8 @@ from inpaint.metrics.columns import COLUMNS, Column
 from inpaint.settings import Refused
 
 COUNTS = ("area", "method", "images", "perfect", "broken")  # of a row, before its figures
-SHOWN = ("hole_l1", "hole_psnr", "best_hole_psnr", "psnr", "ssim", "swd", "diversity", "ms")  # where rows have them
+SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
+OF_NOISE = ("best_hole_psnr", "swd", "diversity")  # where there are any, of methods that paint from noise
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
 COUNTED = {  # columns of a table where any row has such pictures
     "perfect": "pictures equal to the truth in every 8-bit pixel, hence of infinite PSNR",
