@@ -55,7 +55,7 @@ def test_a_recipe_says_what_it_needs(recipe):
 
 
 # Others with the same networks and game, which train in `make test`.
-TWINS = {"big_lama", "lama_regular", "partial_conv_stage2", "srgan"}
+TWINS = {"big_lama", "lama_regular", "partial_conv_stage2"}
 
 
 @pytest.mark.parametrize("recipe", [pytest.param(name, marks=[pytest.mark.slow] * (name in TWINS)) for name in RECIPES])

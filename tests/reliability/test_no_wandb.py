@@ -3,8 +3,12 @@
 Real: `inpaint-train`. Stand-in: an installation without wandb.
 """
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import inpaint
 from tests.commands import SMALL
 from tests.reliability import commands
 
@@ -23,3 +27,12 @@ def test_without_wandb(logger, code, said, tmp_path):
     (tmp_path / "without.py").write_text(WITHOUT)
     _, errors = commands.run(tmp_path / "without.py", *SMALL, *settings, cwd=tmp_path, code=code)
     assert said in errors and "Traceback" not in errors
+
+
+def test_no_module_needs_wandb_to_be_imported():
+    """The processes above are forks of one that has imported the modules, with wandb there."""
+    for path in Path(inpaint.__file__).parent.rglob("*.py"):
+        for statement in ast.parse(path.read_text()).body:
+            names = [name.name for name in statement.names] if isinstance(statement, ast.Import) else []
+            module = statement.module or "" if isinstance(statement, ast.ImportFrom) else ""
+            assert not any(name.split(".")[0] == "wandb" for name in [*names, module]), path
