@@ -63,3 +63,8 @@ def test_a_file_that_it_cannot_take_leaves_nothing(tmp_path):
     with pytest.raises(formats.CannotHold):
         int8.write(tmp_path / "model.onnx", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_what_it_costs_in_words():
+    assert int8.Loss(16, 30.0, 29.75, 1).line.startswith("int8 loses 0.25 dB of the hole PSNR: 29.75 dB where")
+    assert int8.Loss(16, 30.0, 30.08, 1).line.startswith("int8 gains 0.08 dB of the hole PSNR: 30.08 dB where")
