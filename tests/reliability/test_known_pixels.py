@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from inpaint import rng
+from tests.conftest import smooth_picture
 from tests.options import CONF, TINY, options
 
 MANY = sorted(set(options("generator")) - {"big_lama"})  # lama_fourier has its blocks
@@ -18,7 +19,10 @@ def build(name):
         if key in cfg:
             cfg[key] = value
     rng.seed_all(0)
-    return hydra.utils.instantiate(cfg, _convert_="all").eval()
+    generator = hydra.utils.instantiate(cfg, _convert_="all").eval()
+    if name == "nearest_neighbour":  # which copies from a collection
+        generator.copy_from([torch.from_numpy(smooth_picture(number, 96, 96)).permute(2, 0, 1) for number in range(2)])
+    return generator
 
 
 @pytest.mark.parametrize("name", MANY)
