@@ -10,7 +10,7 @@ from inpaint import rng
 from inpaint.batch import Batch, given, paint
 from inpaint.progress import track
 
-SHIFT = 0.5  # of the range [-1, 1]: by how much a block is made darker or lighter
+SHIFT = 0.5  # a quarter of the range [-1, 1]: by how much a block is made darker or lighter
 AT_ONCE = 2**18  # pixels that are painted at a time on a CPU
 COLOURS = ((0.0, 0.0, 0.0), (0.45, 0.0, 0.55), (1.0, 0.45, 0.0), (1.0, 1.0, 0.4))  # of 0, 1/3, 2/3 and 1, in [0, 1]
 
@@ -26,7 +26,8 @@ def explained(network: nn.Module, batch: Batch, block: int) -> tuple[dict[str, T
         What is given, what was filled, what that depends on, and the mean attention of the layers that have some; and
         for each picture the most that one block changed it, in 8-bit levels.
     """
-    filled = paint(network, batch).composite.float().cpu()
+    with rng.of_samples(rng.fold(batch["index"], "evaluation")):
+        filled = paint(network, batch).composite.float().cpu()
     changes, looks = occlusion(network, batch, block), attention(network, batch)
     columns = {"given": given(batch).cpu(), "filled": filled, "depends on": overlaid(batch, changes)}
     if looks:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from inpaint import rng
-from inpaint.batch import Batch, compose
-from inpaint.evaluation.dependence import SHIFT, attention, explained, occlusion, overlaid
+from inpaint.batch import Batch, compose, given
+from inpaint.evaluation.dependence import SHIFT, _painted, attention, explained, occlusion, overlaid
 from inpaint.fills import Mean
 from inpaint.networks.generators.gated_conv import ContextualAttention
 from inpaint.networks.layers import SelfAttention
@@ -79,6 +79,15 @@ class Draws(nn.Module):
 
 def test_what_a_network_draws_is_no_dependence():
     assert (occlusion(Draws(), pictures(), 6) == 0).all()
+
+
+def test_the_fill_that_is_shown_is_the_one_that_is_explained():
+    batch, keys = pictures(), rng.fold(torch.arange(2), "evaluation")
+    columns, _ = explained(Draws(), batch, 6)
+    with rng.of_samples(keys):
+        drawn = rng.normal_for(batch["image"], *batch["image"].shape[1:])
+    assert torch.equal(columns["filled"], torch.where(batch["mask"] > 0.5, drawn, batch["image"]))
+    assert torch.equal(_painted(Draws(), batch, 1, given(batch)[1:], keys[1:])[0], columns["filled"][1])
 
 
 def test_the_sheet_has_the_most_in_the_last_colour_and_the_hole_in_white():
