@@ -33,7 +33,8 @@ def build_fill(node: Any, photographs: "Sequence[Tensor]" = ()) -> "nn.Module":
 
     Raises:
         ConfigError: it has weights.
-        Refused: it has no collection, or none that can be read.
+        Refused: it has no collection, or a folder that holds no pictures. They are read at the
+            first fill.
     """
     import torch
 
@@ -110,7 +111,7 @@ def _collect(fill: "NearestNeighbour", photographs: "Sequence[Tensor]") -> None:
     """Give a fill its collection: of its own, or the photographs that train.
 
     Raises:
-        Refused: there is neither, or one cannot be read.
+        Refused: there is neither, or its folder holds no pictures; they are read at the first fill.
     """
     if fill.collection is None and not len(photographs):
         raise Refused(

@@ -15,7 +15,8 @@ from inpaint.settings import Refused, whole
 
 BLOCK, ORIENTATIONS = 2, 9  # HOG: cells a side of a block, directions
 AT_ONCE = 2**20  # pixels that are described at a time
-COMPARED = 512  # descriptors that are compared at a time
+COMPARED = 2**20  # numbers of descriptors that are compared at a time
+NEAR = 5  # levels of 255: a window that differs less on average is the picture; JPEG of quality 75 differs by 3 to 4
 SIZES = 4  # sizes of pictures whose windows stay described
 CYCLES = 5  # of multigrid for the seam: 2e-5 of the range from the exact solution where 3 are 1e-3
 
@@ -44,23 +45,26 @@ class NearestNeighbour(nn.Module):
 
     Alike is measured by histograms of oriented gradients (`hog`), or by the features of a trained encoder, of unit
     length at each place. Each place counts by how much of it is known, so nothing inside the hole has a part in it;
-    where no place is known, the fill is `harmonic`. A window whose known pixels are those of the picture, bit for bit,
-    is the picture itself and is passed over.
+    where no place is known, the fill is `harmonic`. A window whose known pixels are nearly those of the picture, less
+    than 5 levels of 255 away on average, is the picture itself, perhaps coded anew, and is passed over; one that shows
+    the same scene displaced is not. Where all are passed over, the fill is `harmonic` too.
 
     The windows lie on a grid with half their size as its step, of each photograph as many as there is room for. What
-    stays in memory is a descriptor for each of them, made anew for each size of picture; a photograph is read again
-    when a part of it is pasted. One that is smaller than the picture is enlarged.
+    stays in memory is a descriptor for each of them, made anew for each size of picture: with 8 cells 3.5 kB by HOG,
+    and by features at most 128 bytes for each of their channels. A photograph is read again when a part of it is
+    pasted. Of one that is smaller than the picture, parts of its shape are enlarged to its size.
 
     Args:
         collection: a folder of photographs; None takes those that train, where a command has some.
         features: a run, a checkpoint or ``builtin``, whose encoder describes the windows; None is HOG. Its generator
             declares ``features(image, mask)``, as most do.
         windows: how many are described at most.
-        cells: of HOG, along each side of the picture.
+        cells: along each side of the picture, of HOG; features that are finer are averaged within them.
         blend: whether the seam is blended; otherwise the window is pasted as it is.
 
     Raises:
-        Refused: a number out of its range; and when it is called, before it has a collection (`copy_from`).
+        Refused: a number out of its range; and when it is called, before it has a collection (`copy_from`), or one of
+            its photographs cannot be read (`BadImage`).
     """
 
     def __init__(
@@ -94,7 +98,7 @@ class NearestNeighbour(nn.Module):
         """Describe the windows of a size, in pixels, if they are not; an evaluation does not count that as filling.
 
         Raises:
-            Refused: there is no collection.
+            Refused: there is no collection, or one of its photographs cannot be read.
         """
         if not len(self.photographs):
             raise Refused("generator.collection: nearest_neighbour copies from photographs; give a folder of them")
@@ -116,8 +120,9 @@ class NearestNeighbour(nn.Module):
         rows = [row * total // self.windows for row in range(self.windows)] if total > self.windows else range(total)
         windows, table = [], []
         for row in track(rows, "describing the collection", "photographs"):
-            photograph = _covering(self.photographs[row], size)
-            places = _spread(_grid(photograph.shape[1:], size), self.windows // len(rows))
+            photograph = self.photographs[row]
+            shape = photograph.shape[1:]
+            places = _spread(_grid(shape, _own(shape, size)), self.windows // len(rows))
             windows += [_Window(row, top, left) for top, left in places]
             for first in range(0, len(places), many := max(1, AT_ONCE // (size[0] * size[1]))):
                 part = [_cut(photograph, top, left, size) for top, left in places[first : first + many]]
@@ -136,7 +141,10 @@ class NearestNeighbour(nn.Module):
         device = next((parameter.device for parameter in self.encoder.parameters()), image.device)
         encode: Callable[[Tensor, Tensor], Tensor] = self.encoder.features  # type: ignore[assignment]
         found = F.normalize(encode(image.to(device), (1 - known).to(device)).float(), dim=1).cpu()
-        return found, F.adaptive_avg_pool2d(known, (found.shape[2], found.shape[3]))
+        share = F.adaptive_avg_pool2d(known, (found.shape[2], found.shape[3]))
+        cells = (min(self.cells, found.shape[2]), min(self.cells, found.shape[3]))
+        found, share = F.adaptive_avg_pool2d(found * share, cells), F.adaptive_avg_pool2d(share, cells)
+        return found / share.clamp_min(1e-6), share
 
     def _fill(self, picture: Tensor, hole: Tensor) -> Tensor:
         size = (hole.shape[0], hole.shape[1])
@@ -144,11 +152,11 @@ class NearestNeighbour(nn.Module):
         if not share.any():
             return harmonic(picture[None], hole[None, None].float())[0]
         described = self._described[size]
-        pixels = to_uint8(picture)
+        known = to_uint8(picture)[:, ~hole].short()
         for place in _distances(looks[0], share[0], described.table).argsort(stable=True).tolist():
             photograph, top, left = described.windows[place]
-            window = _cut(_covering(self.photographs[photograph], size), top, left, size)
-            if not torch.equal(window[:, ~hole], pixels[:, ~hole]):
+            window = _cut(self.photographs[photograph], top, left, size)
+            if (window[:, ~hole].short() - known).abs().float().mean() >= NEAR:
                 return blended(from_uint8(window), picture, hole) if self.blend else from_uint8(window)
         return harmonic(picture[None], hole[None, None].float())[0]
 
@@ -205,23 +213,22 @@ def _distances(looks: Tensor, share: Tensor, table: Tensor) -> Tensor:
     """Sums of ``share * (looks - row)^2`` for each row of the table, but for a constant: ``(N,)``."""
     weights = share.expand_as(looks).flatten()
     target = -2 * weights * looks.flatten()
-    return torch.cat([(rows := part.float()).square() @ weights + rows @ target for part in table.split(COMPARED)])
+    parts = table.split(max(1, COMPARED // len(weights)))
+    return torch.cat([(rows := part.float()).square() @ weights + rows @ target for part in parts])
 
 
-def _covering(photograph: Tensor, size: tuple[int, int]) -> Tensor:
-    """A photograph, uint8 ``(3, H, W)``, enlarged if it is smaller than a size."""
-    factor = max(side / own for side, own in zip(size, photograph.shape[1:], strict=True))
-    if factor <= 1:
-        return photograph
-    larger = [max(side, round(factor * own)) for side, own in zip(size, photograph.shape[1:], strict=True)]
-    return F.interpolate(photograph[None].float(), larger, mode="bilinear")[0].round().to(torch.uint8)
+def _own(shape: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """The size of a window in pixels of a photograph of a shape: less than that of the picture if it is smaller."""
+    factor = max(1, *(side / length for side, length in zip(size, shape, strict=True)))
+    height, width = (max(1, round(side / factor)) for side in size)
+    return height, width
 
 
 def _grid(shape: Sequence[int], size: tuple[int, int]) -> list[tuple[int, int]]:
     """Upper left pixels of windows half their size apart, or less, from the first to the last row and column."""
     axes = []
     for length, side in zip(shape, size, strict=True):
-        number = 1 + -(-2 * (length - side) // side)
+        number = 1 + -(-2 * (length - side) // max(2, side))
         axes.append([round(place * (length - side) / max(1, number - 1)) for place in range(number)])
     return [(top, left) for top in axes[0] for left in axes[1]]
 
@@ -234,5 +241,9 @@ def _spread(places: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
 
 
 def _cut(photograph: Tensor, top: int, left: int, size: tuple[int, int]) -> Tensor:
-    """A window of a photograph: ``(3, H, W)``."""
-    return photograph[:, top : top + size[0], left : left + size[1]]
+    """A window of a photograph, uint8 ``(3, H, W)`` of a size; only what is shown is enlarged, if it is smaller."""
+    height, width = _own(photograph.shape[1:], size)
+    part = photograph[:, top : top + height, left : left + width]
+    if (height, width) == size:
+        return part
+    return F.interpolate(part[None].float(), size, mode="bilinear")[0].round().to(torch.uint8)

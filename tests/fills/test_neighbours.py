@@ -1,5 +1,6 @@
 """Copy and paste from a collection: what is found, what it looks like, and how it is blended."""
 
+import cv2
 import numpy as np
 import pytest
 import scipy.sparse as sparse
@@ -8,10 +9,11 @@ from scipy.sparse.linalg import spsolve
 from skimage import data
 from skimage.feature import hog as reference_hog
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.fills import Harmonic, NearestNeighbour
-from inpaint.fills.neighbours import SIZES, blended, hog
+from inpaint.fills.neighbours import SIZES, _distances, blended, hog
 from inpaint.settings import Refused
 
 CENTRE = (slice(20, 44), slice(20, 44))
@@ -49,13 +51,11 @@ def test_hog_of_a_known_picture_is_that_of_scikit_image(size):
     blocks, share = hog(image, torch.ones(2, 1, *size), 8)
     for picture, found in zip(image, blocks, strict=True):
         cell = tuple(side // 8 for side in size)
-        whole = picture[:, : 8 * cell[0], : 8 * cell[1]]
-        if whole.shape == picture.shape:  # its border rows have no gradient; ours are cut off after it is taken
-            expected = reference_hog(whole.double().numpy(), pixels_per_cell=cell, cells_per_block=(2, 2),
-                                     feature_vector=False, channel_axis=0)  # fmt: skip
-            expected = torch.from_numpy(expected).permute(4, 2, 3, 0, 1).flatten(0, 2).float()
-            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-        assert found.shape == (36, 7, 7)
+        expected = reference_hog(picture.double().numpy(), pixels_per_cell=cell, cells_per_block=(2, 2),
+                                 feature_vector=False, channel_axis=0)  # fmt: skip
+        expected = expected[:7, :7]  # it has further cells where more than 8 fit
+        expected = torch.from_numpy(expected).permute(4, 2, 3, 0, 1).flatten(0, 2).float()
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert (share == 1).all()
 
 
@@ -73,7 +73,7 @@ def test_a_block_counts_by_the_least_known_of_its_cells_and_no_gradient_reads_th
 
 
 def test_the_window_that_looks_alike_is_found_and_pasted():
-    """Under another light and with noise, so that no pixel is the same; HOG of scikit-image agrees which is nearest."""
+    """Under another light, so that no known pixel is the same."""
     collection, mask = windows_of_photographs(), centre_hole(9)
     fill = NearestNeighbour(blend=False).copy_from(collection)
     composite = fill(dimmed(collection), mask).composite
@@ -116,6 +116,27 @@ def test_the_picture_itself_is_no_neighbour():
                        from_uint8(collection[0])[:, *CENTRE])  # fmt: skip
 
 
+@pytest.mark.parametrize("change", ["one pixel", "a block", "coded anew"])
+def test_nor_is_the_picture_whose_known_pixels_changed_a_little(change):
+    """As `inpaint-preview explain=` changes a block of them, and as JPEG does: its truth is not handed out."""
+    collection, mask = windows_of_photographs(), centre_hole()
+    given = collection[0].clone()
+    if change == "one pixel":
+        given[:, 3, 5] ^= 255
+    elif change == "a block":
+        given[:, :8, :8] = torch.where(given[:, :8, :8] > 127, given[:, :8, :8] - 64, given[:, :8, :8] + 64)
+    else:
+        coded = cv2.imencode(".jpg", given.permute(1, 2, 0).numpy(), [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
+        given = torch.from_numpy(cv2.imdecode(coded, cv2.IMREAD_COLOR)).permute(2, 0, 1)
+    fill = NearestNeighbour(blend=False)
+    composite = fill.copy_from(collection)(from_uint8(given)[None], mask).composite
+    pasted = to_uint8(composite[0, :, *CENTRE])
+    assert not torch.equal(pasted, collection[0, :, *CENTRE])
+    assert any(torch.equal(pasted, other[:, *CENTRE]) for other in collection[1:])
+    alone = fill.copy_from(collection[:1])(from_uint8(given)[None], mask).composite
+    assert torch.equal(alone, Harmonic()(from_uint8(given)[None], mask).composite)  # nothing else to copy
+
+
 class Encoder(nn.Module):
     """The mean colour of each of 4 x 4 places, which the hole has no part in."""
 
@@ -136,6 +157,35 @@ def test_features_of_an_encoder_find_what_hog_does_not():
                        from_uint8(colours[0]))  # fmt: skip
     with pytest.raises(Refused, match=r"^generator\.features: Linear declares no features"):
         fill.copy_from(collection, nn.Linear(1, 1))
+
+
+class Fine(nn.Module):
+    """Two features at each of a quarter of the pixels, of the first and second channel."""
+
+    def features(self, image, mask):
+        return nn.functional.avg_pool2d(image[:, :2] * (1 - mask) + 1, 2)
+
+
+def test_fine_features_are_averaged_within_cells_over_what_is_known():
+    fill = NearestNeighbour(cells=4).copy_from(noise(1, 64, 48), Fine())
+    image, mask = from_uint8(noise(1, 64, 48, seed=8)), torch.zeros(1, 1, 64, 48)
+    mask[..., 9:41, 6:27] = 1
+    looks, share = fill._looks(image * (1 - mask), 1 - mask)
+    features = Fine().features(image, mask)[0].double().numpy()
+    features /= np.sqrt((features**2).sum(0))
+    known = (1 - mask[0, 0]).double().numpy().reshape(32, 2, 24, 2).mean((1, 3))
+    for row in range(4):
+        for column in range(4):
+            place = (slice(8 * row, 8 * row + 8), slice(6 * column, 6 * column + 6))
+            total = known[place].sum()
+            expected = (features[:, *place] * known[place]).sum((1, 2)) / total if total else np.zeros(2)
+            np.testing.assert_allclose(looks[0, :, row, column], expected, atol=1e-5)
+            assert share[0, 0, row, column].item() == pytest.approx(total / 48, abs=1e-6)
+    assert (share == 0).any() and (share == 1).any()
+    fill.prepare((64, 48))
+    assert fill._described[64, 48].table.shape == (1, 2 * 4 * 4)
+    coarse, _ = NearestNeighbour().copy_from(noise(1, 64, 64), Encoder())._looks(image, 1 - mask)
+    assert coarse.shape[2:] == (4, 4)  # as they are
 
 
 # ---- what is pasted -------------------------------------------------------------------------------------------------
@@ -214,13 +264,51 @@ def test_windows_are_bounded_and_descriptors_alone_are_kept():
     assert len(few._described) == SIZES and (19, 19) in few._described
 
 
-def test_photographs_smaller_than_the_picture_are_enlarged():
-    fill = NearestNeighbour(blend=False).copy_from([noise(1, 20, 31)[0]])
+def test_of_photographs_smaller_than_the_picture_parts_are_enlarged():
+    photograph = noise(1, 20, 31)
+    fill = NearestNeighbour(blend=False).copy_from(photograph)
     composite = fill(from_uint8(noise(1, 64, 64, seed=5)), centre_hole()).composite
-    larger = nn.functional.interpolate(noise(1, 20, 31).float(), (64, 99), mode="bilinear").round().byte()[0]
+    assert [(window.top, window.left) for window in fill._described[64, 64].windows] == [(0, 0), (0, 6), (0, 11)]
     pasted = to_uint8(composite[0, :, *CENTRE])
-    found = [left for left in range(36) if torch.equal(pasted, larger[:, 20:44, left + 20 : left + 44])]
-    assert len(found) == 1
+    parts = [photograph[..., left : left + 20].float() for left in range(12)]
+    larger = [nn.functional.interpolate(part, (64, 64), mode="bilinear").round().byte()[0] for part in parts]
+    assert [left for left in (0, 6, 11) if torch.equal(pasted, larger[left][:, *CENTRE])]
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor has that is made inside."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.numbers = max([self.numbers, *(x.numel() for x in (made if isinstance(made, tuple) else (made,))
+                                            if isinstance(x, torch.Tensor))])  # fmt: skip
+        return made
+
+
+@pytest.mark.parametrize("height", [1, 2, 3])
+def test_a_thin_photograph_takes_no_more_memory_than_its_windows(height):
+    """As a whole it would have a thousand times its pixels, 64 x 64000 and more."""
+    fill = NearestNeighbour(windows=8).copy_from(noise(1, height, 3000))
+    with Largest() as largest:
+        composite = fill(from_uint8(noise(1, 64, 64, seed=5)), centre_hole()).composite
+    windows, _ = fill._described[64, 64]
+    assert composite.isfinite().all() and len(set(windows)) == 8
+    assert largest.numbers <= 8 * 64 * 64 * 9
+
+
+def test_long_descriptors_are_compared_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr("inpaint.fills.neighbours.COMPARED", 1000)
+    generator = torch.Generator().manual_seed(3)
+    table, looks = (torch.randn(*shape, generator=generator) for shape in ((50, 300), (3, 10, 10)))
+    share, table = torch.rand(1, 10, 10, generator=generator), table.half()
+    with Largest() as largest:
+        found = _distances(looks, share, table)
+    assert largest.numbers <= 1000
+    away = ((looks - table.double().view(50, 3, 10, 10)).square() * share).sum((1, 2, 3))
+    constant = (looks.double().square() * share).sum()
+    torch.testing.assert_close(found.double() + constant, away, rtol=1e-4, atol=1e-3)
 
 
 def test_where_no_place_is_known_it_is_the_harmonic_fill():
