@@ -127,8 +127,8 @@ def evaluate(
         figures: names among `metrics.image.MEASURES`; None is all.
         judges: networks that look at the composites.
         shown: how many pictures are kept, spread evenly over hole area.
-        samples: of methods that paint from noise: how many fills of each hole are looked at, of which the first has all
-            figures.
+        samples: of methods that paint from noise: how many fills of each hole are looked at besides what has all
+            figures, which they paint when no noise is given to them.
 
     Returns:
         With one record a method and picture, as `intervals.aggregate` takes them, method after method: method,
@@ -165,7 +165,7 @@ def evaluate(
                 found = measure(outputs, batch["image"], batch["mask"], figures, border)
                 made.look(name, outputs.composite, batch)
                 if name in networks:
-                    found |= of_fills(networks[name], outputs, batch, keys, samples)
+                    found |= of_fills(networks[name], batch, keys, samples)
                 if judges is not None:
                     found |= judges.of_pictures(name, outputs.composite, batch)
             broken = ~finite(outputs.composite)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, is_blank, noise_of, paint, stored, with_noise
+from inpaint.batch import Batch, is_blank, noise_of, paint, stored, with_noise
 from inpaint.evaluation.intervals import LEAST, SetFigure, blocks, drawn_units, photographs_of, times_drawn
 from inpaint.metrics.image import measure
 from inpaint.metrics.sliced import patches, sliced_wasserstein
@@ -17,21 +17,22 @@ DRAWS = 100  # of the pictures, for intervals
 MOST = 2048  # pictures that draws are made of; more need no interval
 
 
-def of_fills(method: nn.Module, outputs: Outputs, batch: Batch, keys: Tensor, samples: int) -> dict[str, Tensor]:
+def of_fills(method: nn.Module, batch: Batch, keys: Tensor, samples: int) -> dict[str, Tensor]:
     """How far several fills of each hole differ, and the best of them: ``(B,)`` each.
+
+    Each has noise of its own. What a method paints when it is given none is not among them: for some, as MAT, that is
+    no draw but a mean picture, which lies nearer to all draws than they do to each other.
 
     Args:
         method: a generator.
-        outputs: what it painted first.
-        batch: of which.
-        keys: of the noise of that.
-        samples: how many fills are looked at, the first among them; below two, or for a method that takes no noise,
-            nothing is measured.
+        batch: what it fills.
+        keys: of the noise, int64 ``(B,)``.
+        samples: how many fills; below two, or for a method that takes no noise, nothing is measured.
     """
     if samples < 2 or noise_of(method) is None:
         return {}
-    fills = [outputs]
-    for sample in range(1, samples):
+    fills = []
+    for sample in range(1, samples + 1):
         own = rng.fold(keys, f"sample {sample}")
         with rng.of_samples(own):
             fills.append(paint(method, with_noise(method, batch, own)))

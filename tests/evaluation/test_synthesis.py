@@ -28,6 +28,13 @@ class Noisy(nn.Module):
         return compose(self.strength * latent.clamp(-1, 1)[:, :, None, None].expand_as(image), image, mask)
 
 
+class Typical(Noisy):
+    """Paints the mean of its noise when it is given none, as MAT does."""
+
+    def forward(self, image, mask, latent=None):
+        return super().forward(image, mask, image.new_zeros(len(image), 1) if latent is None else latent)
+
+
 class Blank(Pictures):
     """The same pictures, all of them hole."""
 
@@ -37,10 +44,10 @@ class Blank(Pictures):
 
 
 def greys(count):
-    """What `Noisy` paints of each picture, in 8 bits: ``(fills, pictures)``."""
+    """What `Noisy` paints of each picture, in 8 bits: by itself, and that many fills, ``(1 + count, pictures)``."""
     keys = rng.fold(torch.arange(6), "evaluation")
     first = rng.normal(rng.fold(keys, "draw 1"), 1)
-    others = [rng.normal(rng.fold(rng.fold(keys, f"sample {n}"), "latent"), 1) for n in range(1, count)]
+    others = [rng.normal(rng.fold(rng.fold(keys, f"sample {n}"), "latent"), 1) for n in range(1, count + 1)]
     return to_uint8(0.5 * torch.stack([first, *others]).clamp(-1, 1))[..., 0].double()
 
 
@@ -50,18 +57,27 @@ def test_diversity_and_the_best_fill_by_hand():
     records = {(record["method"], record["index"]): record for record in measured.records}
     painted = greys(3)
     for index in range(6):
-        pairs = [(painted[a, index] - painted[b, index]) ** 2 for a, b in ((0, 1), (0, 2), (1, 2))]
+        pairs = [(painted[a, index] - painted[b, index]) ** 2 for a, b in ((1, 2), (1, 3), (2, 3))]
         found = records["noisy", index]
         assert found["diversity"] == pytest.approx(100 / 255 * math.sqrt(sum(pairs) / 3), rel=1e-4)
         hole = pictures.mask[index, 0] > 0
         truth = (pictures.image[index] + 1)[:, hole].double() * 127.5
         errors = [(truth - grey).square().mean().item() for grey in painted[:, index]]
-        assert found["best_hole_psnr"] == pytest.approx(10 * math.log10(255**2 / min(errors)), rel=1e-5)
-        assert found["hole_psnr"] == pytest.approx(10 * math.log10(255**2 / errors[0]), rel=1e-5), "of the first"
+        assert found["best_hole_psnr"] == pytest.approx(10 * math.log10(255**2 / min(errors[1:])), rel=1e-5)
+        assert found["hole_psnr"] == pytest.approx(10 * math.log10(255**2 / errors[0]), rel=1e-5), "by itself"
         assert "diversity" not in records["grey", index]
     assert measured.notes == ["noisy: diversity and best hole PSNR are of 3 fills of each hole"]
     row = {row.method: row for row in aggregate(measured.records).rows if row.area == ALL}
     assert row["noisy"].means["diversity"] > 0 and math.isnan(row["grey"].means["diversity"])
+
+
+def test_what_is_painted_without_noise_is_no_fill_among_others():
+    """How far two fills differ is the same of a method that paints a mean picture then, however many are looked at."""
+    for samples in (2, 5):
+        drawn, typical = evaluate({"a": Noisy(), "b": Typical()}, Pictures(), samples=samples).records[::6]
+        for name in ("diversity", "best_hole_psnr"):
+            assert drawn[name] == typical[name] > 0
+        assert drawn["hole_psnr"] != typical["hole_psnr"]
 
 
 def test_one_fill_has_no_diversity_and_noise_that_changes_nothing_has_none_either():
