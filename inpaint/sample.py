@@ -7,7 +7,8 @@ Nothing is known of a picture, so all of it is hole. A sample follows from `seed
 however many are made, and in batches of any size.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 
 FOLDER = "samples"  # the files, by their numbers
 SHEET, WAYS = "sheet.png", "interpolations.png"
+FILE = re.compile(r"\d{5}\.png")
+MARK = b"Software\0inpaint-sample"  # in each picture, among its first bytes: whose it is
 MOST = 100_000  # samples
+MOST_WAYS, MOST_STEPS = 256, 64
 SHOWN = 256  # of them on the sheet, the first
 LARGEST = 4096  # pixels a side
 ENLARGED = 96  # pixels a side up to which small pictures are enlarged on sheets
+PAGE = 8192  # pixels a side of the largest sheet; what does not fit is shrunk
 
 
 def run(cfg: DictConfig) -> None:
@@ -43,7 +48,8 @@ def run(cfg: DictConfig) -> None:
 
     check(cfg)
     count = _within("n", cfg.n, 1, MOST)
-    ways, steps = _within("interpolations", cfg.interpolations, 0, MOST), _within("steps", cfg.steps, 2, MOST)
+    ways = _within("interpolations", cfg.interpolations, 0, MOST_WAYS)
+    steps = _within("steps", cfg.steps, 2, MOST_STEPS)
     batch_size = whole("batch_size", cfg.batch_size, 1)
     if not isinstance(cfg.seed, int):
         raise ConfigError(f"seed: give a whole number; got {cfg.seed}")
@@ -68,8 +74,8 @@ def run(cfg: DictConfig) -> None:
     side = _within("size", side, 1, LARGEST)
     folder = Path(cfg.output)
     refuse_links(folder, "output")
-    if (folder / FOLDER).is_dir() and not _is_ours(folder):
-        raise Refused(f"output: {folder / FOLDER} is there already, and no sampling wrote it; give another folder")
+    if foreign := _foreign(folder):
+        raise Refused(f"output: {foreign} is there already, and no sampling wrote it; give another folder")
 
     device = choose_device(cfg.device)
     noise = latents(count, latent, cfg.seed, limit)
@@ -80,12 +86,14 @@ def run(cfg: DictConfig) -> None:
         replacing_all(folder, (SHEET, WAYS, FOLDER)) as place,
     ):
         (place / FOLDER).mkdir()
-        made = _write(place / FOLDER, painted(generator.to(device), noise, side, device, batch_size, cfg.seed))
-        _sheet(made, round(len(made) ** 0.5)).save(place / SHEET)
+        made = _saved(painted(generator.to(device), noise, side, device, batch_size, cfg.seed), place / FOLDER)
+        on_sheet = min(count, SHOWN)
+        _save(_sheet(made, on_sheet, round(on_sheet**0.5), side), place / SHEET)
         if len(paths):
             rows = torch.arange(len(paths)).mul(2).repeat_interleave(steps)
+            rows[steps - 1 :: steps] += 1
             between = painted(generator, paths.flatten(0, 1), side, device, batch_size, cfg.seed, rows)
-            _sheet([*between], steps).save(place / WAYS)
+            _save(_sheet(map(_picture, between), len(rows), steps, side), place / WAYS)
     print(f"{count} samples of {side} x {side} pixels: {folder / SHEET}, {folder / FOLDER}")
     if len(paths):
         print(f"{len(paths)} ways from one to another in {steps} steps: {folder / WAYS}")
@@ -97,8 +105,22 @@ def _within(setting: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def _is_ours(folder: Path) -> bool:
-    return (folder / SHEET).is_file() and all(file.stem.isdigit() for file in (folder / FOLDER).iterdir())
+def _foreign(folder: Path) -> Path | None:
+    """Something of a name of ours that no sampling wrote."""
+    pictures = folder / FOLDER
+    if pictures.is_dir():
+        found = [file for file in pictures.iterdir() if not FILE.fullmatch(file.name) or not _is_ours(file)]
+    else:
+        found = [pictures] if pictures.exists() else []
+    found += [file for file in (folder / SHEET, folder / WAYS) if file.exists() and not _is_ours(file)]
+    return min(found, default=None)
+
+
+def _is_ours(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return MARK in opened.read(256)
 
 
 def latents(count: int, length: int, seed: int, limit: float | None = None) -> "Tensor":
@@ -176,32 +198,45 @@ def painted(
             yield from paint(generator, batch).output.float().cpu()
 
 
-def _write(folder: Path, pictures: "Iterator[Tensor]") -> "list[Tensor]":
-    """Each picture as a file, and those of the sheet."""
+def _picture(painted: "Tensor") -> Any:
+    """Floats ``(3, H, W)`` in [-1, 1] as a picture of Pillow's."""
     from PIL import Image
 
     from inpaint.batch import to_uint8
 
-    kept = []
-    for number, picture in enumerate(pictures):
-        Image.fromarray(to_uint8(picture).permute(1, 2, 0).numpy()).save(folder / f"{number:05d}.png")
-        kept += [picture] if number < SHOWN else []
-    return kept
+    return Image.fromarray(to_uint8(painted).permute(1, 2, 0).numpy())
 
 
-def _sheet(pictures: "list[Tensor]", across: int) -> Any:
-    """A picture of many, so many side by side, small ones enlarged by whole pixels."""
-    import torch
+def _save(picture: Any, file: Path) -> None:
+    """As a PNG that says whose it is."""
+    from PIL.PngImagePlugin import PngInfo
+
+    keyword, text = MARK.decode().split("\0")
+    info = PngInfo()
+    info.add_text(keyword, text)
+    picture.save(file, pnginfo=info)
+
+
+def _saved(pictures: "Iterable[Tensor]", folder: Path) -> Iterator[Any]:
+    """Each picture, once it is a file."""
+    for number, painted in enumerate(pictures):
+        picture = _picture(painted)
+        _save(picture, folder / f"{number:05d}.png")
+        yield picture
+
+
+def _sheet(pictures: Iterable[Any], count: int, across: int, side: int) -> Any:
+    """The first `count` of square pictures, so many side by side; small ones are enlarged by whole pixels."""
     from PIL import Image
 
-    from inpaint.batch import to_uint8
-    from inpaint.pictures.sheet import as_large
-
-    shown = as_large(torch.stack(pictures), max(ENLARGED, pictures[0].shape[-1]))
-    down, height, width = -(-len(shown) // across), *shown.shape[2:]
-    page = Image.new("RGB", (across * width, down * height), "white")
-    for place, picture in enumerate(to_uint8(shown).permute(0, 2, 3, 1).numpy()):
-        page.paste(Image.fromarray(picture), (place % across * width, place // across * height))
+    down = -(-count // across)
+    room = PAGE // max(across, down)
+    size = side * max(min(ENLARGED, room) // side, 1) if side <= room else room
+    page = Image.new("RGB", (across * size, down * size), "white")
+    for place, picture in enumerate(pictures):
+        if place < count:
+            way = Image.Resampling.NEAREST if size >= side else Image.Resampling.LANCZOS
+            page.paste(picture.resize((size, size), way), (place % across * size, place // across * size))
     return page
 
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from inpaint import rng, sample
+from inpaint.batch import compose
 from inpaint.cli.command import call
 from inpaint.files import checkpoint
 from inpaint.networks.generators.dcgan import DCGAN
@@ -107,5 +108,65 @@ def test_what_is_refused(tmp_path, made):
         with pytest.raises(Refused, match=says):
             made("other", setting)
     (tmp_path / "mine" / "samples").mkdir(parents=True)
+    (tmp_path / "mine" / "samples" / "00001.png").touch()
     with pytest.raises(Refused, match="no sampling wrote it"):
         made("mine")
+
+
+def test_what_no_sampling_wrote_is_never_replaced(made):
+    """Files of our names in folders of our names: of a data set, of another program, or of the user's."""
+    folder = made("out", "n=4", "interpolations=1")
+    picture = Image.new("RGB", (16, 16))
+    for name in (
+        "samples/000001.jpg",
+        "samples/2024/00001.png",
+        "samples/00003.png",
+        "sheet.png",
+        "interpolations.png",
+    ):
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        before = file.read_bytes() if file.exists() else None
+        picture.save(file)
+        mine = file.read_bytes()
+        with pytest.raises(Refused, match=f"output: .*{name.split('/')[1 if '2024' in name else -1]}.* no sampling"):
+            made("out", "n=4")
+        assert file.read_bytes() == mine
+        if before is not None:
+            file.write_bytes(before)
+        else:
+            file.unlink()
+            if "2024" in name:
+                file.parent.rmdir()
+    made("out", "n=4")
+    bare = folder.parent / "bare"
+    bare.mkdir()
+    picture.save(bare / "sheet.png")
+    with pytest.raises(Refused, match=r"sheet\.png is there already"):
+        made("bare")
+    assert [file.name for file in bare.iterdir()] == ["sheet.png"]
+
+
+def test_a_sheet_has_bounds(made, monkeypatch):
+    monkeypatch.setattr(sample, "PAGE", 48)
+    folder = made("out", "n=25", "interpolations=2", "steps=6")
+    sheet, first = pixels(folder / "sheet.png"), Image.open(folder / "samples" / "00000.png")
+    assert sheet.shape == (45, 45, 3) and pixels(folder / "interpolations.png").shape == (16, 48, 3)
+    assert np.array_equal(sheet[:9, :9], np.asarray(first.resize((9, 9), Image.Resampling.LANCZOS)))
+    with pytest.raises(Refused, match="interpolations: 257 are more than 256"):
+        made("other", "interpolations=257")
+
+
+def test_ways_end_in_samples_whatever_other_noise_a_network_draws(made, monkeypatch):
+    plain = DCGAN.forward
+
+    def noisy(self, image, mask, latent=None):
+        output = plain(self, image, mask, latent).output / 2 + rng.normal_for(image, 1)[:, :, None, None].tanh() / 2
+        return compose(output, image, mask)
+
+    monkeypatch.setattr(DCGAN, "forward", noisy)
+    folder = made("out", "n=2", "steps=3")
+    ways = pixels(folder / "interpolations.png")
+    for number, left in ((0, 0), (1, 2 * 96)):
+        end = ways[:96:6, left : left + 96 : 6]
+        assert abs(end - pixels(folder / "samples" / f"0000{number}.png")).max() <= 1
