@@ -14,6 +14,7 @@ from torch import Tensor
 from inpaint import rng
 
 MAGENTA = (255.0, 0.0, 255.0)
+CONDITIONS = ("latent", "label", "caption")  # of a batch, what a network may name in `needs`; the truth is none
 
 
 class Batch(TypedDict):
@@ -85,7 +86,10 @@ class Posterior:
         return (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance) / 2
 
     def figures(self) -> dict[str, Tensor]:
-        """Nats a picture, and how many numbers say anything: their means vary by more than 0.01 over the batch."""
+        """Nats a picture, and how many numbers say anything: their means vary by more than 0.01 over these pictures.
+
+        Of a batch in parts, and of ranks, training averages both, so `active_units` is the mean of the parts' counts.
+        """
         active = self.mean.var(dim=0, correction=0) > 0.01
         return {"nats": self.divergences().sum(dim=1).mean().detach(), "active_units": active.sum().float()}
 
@@ -177,7 +181,8 @@ def teach(network: Callable[..., Outputs], batch: Batch) -> Outputs:
 
 def _conditions(network: object, batch: Batch) -> dict[str, Tensor]:
     """What a network names in `needs`, as far as the batch has it."""
-    return {name: batch[name] for name in getattr(network, "needs", ()) if name in batch}  # type: ignore[literal-required]
+    needs = getattr(network, "needs", ())
+    return {name: batch[name] for name in CONDITIONS if name in needs and name in batch}  # type: ignore[literal-required]
 
 
 def noise_of(network: object) -> int | None:

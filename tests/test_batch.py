@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 
 import inpaint
-from inpaint.batch import Verdict, compose, from_uint8, given, paint, split, to_uint8
+from inpaint.batch import Batch, Verdict, compose, from_uint8, given, paint, split, teach, to_uint8
 
 
 def test_every_byte_survives_the_round_trip():
@@ -68,3 +68,20 @@ def test_parts_have_the_texts_of_their_pictures(batch):
     assert [(part["index"].tolist(), part["caption"]) for part in parts] == [([0, 1], ["a", "b"]), ([2, 3], ["c", "d"])]
     assert torch.equal(torch.cat([part["image"] for part in parts]), batch["image"])
     assert [len(part["index"]) for part in split(batch, 9)] == [1] * 4
+
+
+def test_a_network_gets_no_truth_by_the_names_of_its_needs(batch):
+    seen = {}
+
+    class Curious(torch.nn.Module):
+        needs = ("image", "given", "mask", "index", "truth", "label")
+
+        def forward(self, image, mask, **others):
+            seen.update(others)
+            return compose(image, image, mask)
+
+    batch = Batch(**{**batch, "label": torch.zeros(len(batch["index"]), dtype=torch.int64)})
+    paint(Curious(), batch)
+    assert {*seen} == {"label"}
+    teach(Curious(), batch)
+    assert {*seen} == {"label", "truth"} and torch.equal(seen["truth"], batch["image"])

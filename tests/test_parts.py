@@ -45,6 +45,7 @@ class Painter(nn.Module):
         self.wrong, self.layer = wrong, nn.Conv2d(4, 3, 1)
         if wrong == "coarse": self.returns = ("coarse",)
         if wrong == "made": raise KeyError("a weight")
+        if wrong == "truth": self.needs = ("image", "latent", "truth")
     def forward(self, image, mask):
         output = self.layer(torch.cat([image, mask], 1)).tanh()
         if self.wrong == "tensor": return output
@@ -227,6 +228,12 @@ def test_a_yaml_of_the_wrong_form_is_told_the_right_one(lab, words, message):
         ("generator", "Painter", "small", r"an output \(2, 3, 16, 16\); it gave float32 \(2, 3, 8, 8\)"),
         ("generator", "Painter", "cut", "output with a gradient; it gave one that no parameter has a part in"),
         ("generator", "Painter", "coarse", r"coarse as floats \(2, 3, 16, 16\); it gave a NoneType"),
+        (
+            "generator",
+            "Painter",
+            "truth",
+            r"Painter should give needs among latent, label, caption and truth; it gave \['image'\]",
+        ),
         ("generator", "Painter", "known", "a composite with the known pixels as they are"),
         ("discriminator", "Judge", "tensor", "discriminator: ownlab.Judge should give inpaint.batch.Verdict"),
         ("discriminator", "Judge", "none", "a tuple of logits; it gave a tuple"),

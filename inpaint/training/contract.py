@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from inpaint import rng
-from inpaint.batch import Batch, Outputs, Verdict, compose, given, paint, split, stored, teach
+from inpaint.batch import CONDITIONS, Batch, Outputs, Verdict, compose, given, paint, split, stored, teach
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.sources import say
 from inpaint.degradations.kind import LEVEL
@@ -197,6 +197,8 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
         Refused: it is something else.
     """
     image, mask, seen = batch["image"], batch["mask"], given(batch)
+    if unknown := {*getattr(generator, "needs", ())} - {*CONDITIONS, "truth"}:
+        raise _refuse("generator", generator, f"needs among {', '.join(CONDITIONS)} and truth", f"{sorted(unknown)}")
     _takes("generator", generator, generator.forward, "image", "mask")
     learns = any(p.requires_grad for p in generator.parameters())
     try:
@@ -212,12 +214,8 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
         promise = f"compose(output, image, mask) an output {tuple(image.shape)}"
         raise _refuse("generator", generator, promise, _described(frame.f_locals["output"])) from None
     if not isinstance(outputs, Outputs):
-        raise _refuse(
-            "generator",
-            generator,
-            "inpaint.batch.Outputs, as compose(output, image, mask) makes them",
-            _described(outputs),
-        )
+        promise = "inpaint.batch.Outputs, as compose(output, image, mask) makes them"
+        raise _refuse("generator", generator, promise, _described(outputs))
     pictures = dict.fromkeys(("output", "composite", *getattr(generator, "returns", ())))
     for name in (name for name in pictures if name != "posterior"):
         picture = getattr(outputs, name, None)
@@ -230,12 +228,8 @@ def check_generator(generator: nn.Module, batch: Batch) -> Outputs:
             raise _refuse("generator", generator, f"{name} with a gradient", "one that no parameter has a part in")
     known = seen if seen.shape == image.shape else outputs.composite  # of a smaller picture no pixel stays as it is
     if not torch.equal(outputs.composite.masked_fill(mask > 0, 0), known.masked_fill(mask > 0, 0)):
-        raise _refuse(
-            "generator",
-            generator,
-            "a composite with the known pixels as they are given",
-            "other pixels there; see batch.compose",
-        )
+        promise = "a composite with the known pixels as they are given"
+        raise _refuse("generator", generator, promise, "other pixels there; see batch.compose")
     return outputs
 
 
