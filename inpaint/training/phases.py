@@ -96,24 +96,25 @@ class Phases(L.LightningModule):
         (other,) = {*PHASES} - {name}
         optimizer = self.optimizer_of(name)
         sums: dict[str, Tensor] = {}
-        known = {*self.figures}
+        known, seen = self.figures, dict[str, Tensor]()  # of earlier phases, and in this one, by this rank
         # DDP's own reduction is off: it would send both networks' gradients at every backward pass, and look for those
         # that the frozen one has not. The stepping network's are sent below, once.
         with frozen(self.trained[other]), seams.unsynchronised(self.trainer):
             optimizer.zero_grad()
             for part in parts:
+                self.figures = {}
                 terms = terms_of(part)
                 # Parts weigh by their share of the samples, so a mean over samples has the whole batch's gradient.
                 share = len(part["index"]) / sum(len(p["index"]) for p in parts)
                 self.manual_backward(share * torch.stack(list(terms.values())).sum())
                 for term, value in terms.items():
                     sums[term] = sums.get(term, 0) + share * value.detach()
+                for figure, value in self.figures.items():
+                    seen[figure] = seen.get(figure, 0) + share * value
+            self.figures = known | seen
             gradients = [p.grad for p in self.trained[name] if p.grad is not None]
             values = torch.stack(list(sums.values()))
-            seen = [
-                value for figure, value in self.figures.items() if figure not in known
-            ]  # in this phase, by this rank
-            own = ranks.average_([*gradients, values, *seen])
+            own = ranks.average_([*gradients, values, *seen.values()])
             sums = dict(zip(sums, values, strict=True))
             norm = torch.nn.utils.get_total_norm(gradients)
             finite.check(self.updates, name, sums, norm, own)

@@ -49,7 +49,8 @@ class Validation(nn.Module):
             MetricCollection({name: MeanMetric("ignore") for name in self.names}) for _ in range(2)
         )
         self.seen_broken = MetricCollection({"broken": SumMetric(), "composites": SumMetric()})
-        self.blank = False  # whether nothing is known of the pictures; found with the fill's figures
+        self.seen_known = MetricCollection({"known": SumMetric()})  # batches of which something is
+        self.blank = False  # whether nothing is known of any picture; found with the fill's figures
         self.fill_figures: dict[str, float] = {}  # once they are measured
         self.figures: dict[str, float] = {}  # of the model, in the latest validation
 
@@ -62,6 +63,7 @@ class Validation(nn.Module):
         """Begin a validation; forget what the sanity check left behind."""
         self.of_model.reset()
         self.seen_broken.reset()
+        self.seen_known.reset()
         self.of_fill.reset()
 
     def update(self, outputs: Outputs, batch: Batch) -> None:
@@ -71,7 +73,7 @@ class Validation(nn.Module):
         self.seen_broken["composites"].update(len(outputs.composite))
         if not self.fill_figures:
             self._take(self.of_fill, paint(self.fill, batch), batch)
-            self.blank = is_blank(batch)
+            self.seen_known["known"].update(float(not is_blank(batch)))
 
     def compute(self) -> dict[str, float]:
         """The figures of the model and, with names such as ``harmonic_hole_psnr``, of the fill."""
@@ -81,6 +83,7 @@ class Validation(nn.Module):
             _warn(int(counts["broken"]), int(counts["composites"]))
         if not self.fill_figures:
             self.fill_figures = _values(self.of_fill)
+            self.blank = _values(self.seen_known)["known"] == 0
         return self.figures | {f"{self.prefix}_{name}": value for name, value in self.fill_figures.items()}
 
     def gain(self, name: str) -> float:

@@ -422,3 +422,16 @@ def test_validation_measures_the_moving_average():
     assert before == pytest.approx(after, rel=1e-5)
     names = {"hole_l1", "hole_psnr", "psnr", "ssim", "texture"}
     assert set(before) == {f"val/{kind}{name}" for kind in ("", "harmonic_") for name in names}
+
+
+def test_figures_of_a_batch_in_parts_are_means_over_all_its_samples():
+    class Counting(InpaintingGAN):
+        def _generator_terms(self, batch, *others):
+            self.figures |= {"row": batch["index"].float().mean()}
+            return super()._generator_terms(batch, *others)
+
+    module = make(accumulate=2)
+    module.__class__ = Counting
+    fit(module, 1, samples(5), batch_size=5)
+    assert module.figures["row"] == 2, "parts of three and of two"
+    assert {"told_apart", "discriminator", "row", "l1"} <= {*module.figures}

@@ -89,3 +89,13 @@ def test_the_sanity_check_counts_for_nothing():
 
 def test_every_figure_is_a_column():
     assert {*FIGURES} <= {*COLUMNS}
+
+
+def test_nothing_is_known_only_where_that_is_so_of_all_batches():
+    data, generator = batches(), tiny().generator
+    hidden = [{**batch, "mask": torch.ones_like(batch["mask"])} for batch in data]
+    for shown, blank in ((hidden, True), ([data[0], *hidden[1:]], False), ([*hidden[:-1], data[-1]], False)):
+        validation = Validation()
+        for _ in range(2):
+            validated(validation, generator, shown)
+            assert validation.blank is blank
