@@ -15,7 +15,7 @@ from inpaint.batch import Batch, Outputs
 from inpaint.losses.term import Term, Weight
 from inpaint.settings import Refused, choice
 
-LEAST = -6.0  # of the logarithm of a scale: half a level of 8 bits in [-1, 1]
+LEAST = -6.0  # of the logarithm of a scale: a third of a level of 8 bits, which is 2 / 255 in [-1, 1]
 
 Kind = Literal["gaussian", "laplace", "bernoulli"]
 
@@ -32,7 +32,7 @@ class Likelihood(Term):
     | bernoulli | cross entropy of both as shares of white, in [0, 1] | none; for pictures of black and white |
 
     With d the difference and s the scale. A learnt scale is the best weight of the term beside `KL` (sigma-VAE, Rybkin,
-    Daniilidis, Levine 2021), and it falls as pictures get better; it stays above half a level of 8 bits.
+    Daniilidis, Levine 2021), and it falls as pictures get better; it stays above a third of a level of 8 bits.
 
     Args:
         weight: factor in the generator's total loss; 1 is the evidence bound.
@@ -72,7 +72,8 @@ class KL(Term):
     Args:
         weight: factor in the generator's total loss; 1 is the evidence bound.
         free_bits: nats of each number, as a mean over the batch, that cost nothing less if they are fewer (Kingma et
-            al. 2016), so that no number is given up; 0 is none.
+            al. 2016), so that no number is given up; 0 is none. The mean is that of one part of a batch on one rank,
+            and the fewer its pictures, the more is paid: `module.accumulate` and the number of ranks change it.
 
     Raises:
         Refused: a negative number.

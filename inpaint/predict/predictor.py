@@ -285,7 +285,8 @@ class Predictor:
         if self.scale is not None:
             batch["given"] = batch["image"]  # all of it is to be restored, and nothing of it hidden
         if sample:  # the first is what the network paints by itself, which for some is the likeliest picture
-            batch = with_noise(self.generator, batch, keys.to(self.device))
+            one = rng.key(self.seed, "predict", sample, 0)  # all windows of a picture are to be of one kind
+            batch = with_noise(self.generator, batch, torch.full_like(keys, one).to(self.device))
         deep = any(pictures[which].dtype != np.uint8 for which, _, _ in group)
         with torch.inference_mode(), self._arithmetic(deep), rng.of_samples(keys.to(self.device)):
             outputs = paint(self.generator, batch) if self.refine is None else self.refine(self.generator, batch)

@@ -125,3 +125,25 @@ def test_pictures_of_a_pixel(size, strategy):
 def test_settings_that_mean_nothing(settings):
     with pytest.raises(Refused, match=next(iter(settings))):
         Predictor(Mean(), **settings)
+
+
+def test_all_tiles_of_another_sample_have_one_latent():
+    seen = []
+
+    class Latent(Noise):
+        needs, latent = ("latent",), 4
+
+        def forward(self, image, mask, latent=None):
+            seen.append(latent)
+            return super().forward(image, mask)
+
+    predictor = Predictor(Latent(), strategy="tile", tile=32, overlap=8)
+    predictor(PICTURE, HOLE, sample=1)
+    rows = torch.cat(seen)
+    assert len(rows) > 1 and (rows == rows[0]).all()
+    seen.clear()
+    predictor(PICTURE, HOLE, sample=2)
+    assert (torch.cat(seen) != rows[0]).any()
+    seen.clear()
+    predictor(PICTURE, HOLE)
+    assert seen and all(latent is None for latent in seen)
