@@ -213,8 +213,11 @@ def _distances(looks: Tensor, share: Tensor, table: Tensor) -> Tensor:
     """Sums of ``share * (looks - row)^2`` for each row of the table, but for a constant: ``(N,)``."""
     weights = share.expand_as(looks).flatten()
     target = -2 * weights * looks.flatten()
-    parts = table.split(max(1, COMPARED // len(weights)))
-    return torch.cat([(rows := part.float()).square() @ weights + rows @ target for part in parts])
+    found = []
+    for part in table.split(max(1, COMPARED // len(weights))):
+        rows = part.float()
+        found.append(rows.square() @ weights + rows @ target)
+    return torch.cat(found)
 
 
 def _own(shape: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:

@@ -64,7 +64,7 @@ class Before:
         self.optimizer = optimizer
         if optimizer is not None:  # not its `state_dict`, of which a deep copy takes as long as all of the rest
             self.state = {parameter: _copied(held) for parameter, held in optimizer.state.items()}
-            self.groups = [_copied({**group, "params": None}) for group in optimizer.param_groups]
+            self.groups = [_copied(group, but="params") for group in optimizer.param_groups]
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -75,13 +75,14 @@ class Before:
             self.optimizer.state.clear()
             self.optimizer.state.update(self.state)
             for group, held in zip(self.optimizer.param_groups, self.groups, strict=True):
-                group |= {name: value for name, value in held.items() if name != "params"}
+                group |= held
 
 
-def _copied(held: Mapping[str, Any]) -> dict[str, Any]:
+def _copied(held: Mapping[str, Any], but: str = "") -> dict[str, Any]:
     return {
         name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
         for name, value in held.items()
+        if name != but
     }
 
 
