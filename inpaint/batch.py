@@ -6,7 +6,7 @@ A *mask* is float32 ``(B, 1, H, W)``, exactly 0 or 1, and **1 is the hole**, the
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -14,7 +14,12 @@ from torch import Tensor
 from inpaint import rng
 
 MAGENTA = (255.0, 0.0, 255.0)
-CONDITIONS = ("latent", "label", "caption")  # of a batch, what a network may name in `needs`; the truth is none
+CONDITIONS = (
+    "latent",
+    "label",
+    "caption",
+    "frames",
+)  # of a batch, what a network may name in `needs`; the truth is none
 
 
 class Batch(TypedDict):
@@ -29,6 +34,8 @@ class Batch(TypedDict):
     caption: a text for each picture, where the data set has texts.
     latent: the noise to paint from, float32 ``(B, L)``, standard normal; where it is not given, a network that paints
         from noise draws its own.
+    frames: how many pictures in a row are the frames of one clip, in their order; where it is not given, each picture
+        stands alone. The frames of a clip have numbers of their own, `index`, one after another.
     """
 
     image: Tensor
@@ -38,13 +45,17 @@ class Batch(TypedDict):
     label: NotRequired[Tensor]
     caption: NotRequired[list[str]]
     latent: NotRequired[Tensor]
+    frames: NotRequired[int]
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
-    """A batch in so many parts, or in fewer where it has fewer samples."""
-    size = -(-len(batch["index"]) // parts)
+    """A batch in so many parts, or in fewer where it has fewer samples; clips stay whole."""
+    frames = batch.get("frames", 1)
+    size = -(-len(batch["index"]) // (frames * parts)) * frames
     places = [slice(first, first + size) for first in range(0, len(batch["index"]), size)]
-    return [Batch(**{name: value[place] for name, value in batch.items()}) for place in places]  # type: ignore
+    whole = {"frames": frames} if "frames" in batch else {}
+    apart = {name: value for name, value in batch.items() if name not in whole}
+    return [Batch(**{name: value[place] for name, value in apart.items()}, **whole) for place in places]  # type: ignore
 
 
 @dataclass(frozen=True)
@@ -179,7 +190,7 @@ def teach(network: Callable[..., Outputs], batch: Batch) -> Outputs:
     return network(given(batch), batch["mask"], **_conditions(network, batch), **truth)
 
 
-def _conditions(network: object, batch: Batch) -> dict[str, Tensor]:
+def _conditions(network: object, batch: Batch) -> dict[str, Any]:
     """What a network names in `needs`, as far as the batch has it."""
     needs = getattr(network, "needs", ())
     return {name: batch[name] for name in CONDITIONS if name in needs and name in batch}  # type: ignore[literal-required]

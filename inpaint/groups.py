@@ -124,7 +124,7 @@ GROUPS: dict[str, Group] = {
         Classes(
             "a source of data",
             "inpaint.data.datamodule.InpaintingData",
-            ("inpaint.data.datamodule", "inpaint.data.synthetic"),
+            ("inpaint.data.datamodule", "inpaint.data.synthetic", "inpaint.data.video"),
         ),
         inside=(
             Classes("an augmentation", "inpaint.data.augmentation.Augmentation", ("inpaint.data.augmentation",)),
@@ -142,6 +142,10 @@ GROUPS: dict[str, Group] = {
             "FolderData.validation",
             "DeadLeavesData.train",
             "DeadLeavesData.validation",
+            "FramesData.train",
+            "FramesData.validation",
+            "PanAndZoomData.train",
+            "PanAndZoomData.validation",
             "ShardsData.train",
             "ShardsData.validation",
         ),

@@ -133,6 +133,30 @@ def normal_for(x: Tensor, *shape: int) -> Tensor:
     return normal(_samples[-1].next(len(x)), math.prod(shape)).view(len(x), *shape)
 
 
+_clips: list[int] = []
+
+
+@contextmanager
+def of_clips(frames: int) -> Iterator[None]:
+    """Inside, keys ``(B,)`` are of pictures of which so many in a row are a clip and have one key; see `each_frame`."""
+    _clips.append(frames)
+    try:
+        yield
+    finally:
+        _clips.pop()
+
+
+def each_frame(keys: Tensor) -> Tensor:
+    """Other keys for each frame of a clip, as noise needs them, where the frames share what else is drawn: ``(B,)``.
+
+    The first frame keeps its key, and so does a picture outside of `of_clips`.
+    """
+    if not _clips or _clips[-1] == 1:
+        return keys
+    number = torch.arange(len(keys), device=keys.device) % _clips[-1]
+    return torch.where(number == 0, keys, _mix(keys + number * _MIX_1))
+
+
 def permutation(key: int, length: int) -> list[int]:
     """0 .. length - 1 in an order that only the key decides."""
     return torch.randperm(length, generator=torch.Generator().manual_seed(key & _MASK_64)).tolist()

@@ -68,6 +68,9 @@ def test_parts_have_the_texts_of_their_pictures(batch):
     assert [(part["index"].tolist(), part["caption"]) for part in parts] == [([0, 1], ["a", "b"]), ([2, 3], ["c", "d"])]
     assert torch.equal(torch.cat([part["image"] for part in parts]), batch["image"])
     assert [len(part["index"]) for part in split(batch, 9)] == [1] * 4
+    clips = split({**batch, "frames": 2}, 4)
+    assert [part["index"].tolist() for part in clips] == [batch["index"][:2].tolist(), batch["index"][2:].tolist()]
+    assert all(part["frames"] == 2 for part in clips)
 
 
 def test_a_network_gets_no_truth_by_the_names_of_its_needs(batch):

@@ -34,7 +34,9 @@ MIRRORED = {
     "masks": [f"inpaint.masks.{p.stem}" for p in Path("inpaint/masks").glob("[a-z]*.py")],
     "losses": [f"inpaint.losses.{p.stem}" for p in Path("inpaint/losses").glob("[a-z]*.py") if p.stem != "adversarial"],
     "adversarial": ["inpaint.losses.adversarial"],
-    "data": ["inpaint.data.datamodule", "inpaint.data.synthetic", "inpaint.data.augmentation"],
+    "data": [
+        *("inpaint.data.datamodule", "inpaint.data.synthetic", "inpaint.data.video", "inpaint.data.augmentation"),
+    ],
     "module": ["inpaint.training.gan", "inpaint.training.edge_connect"],
     "refine": ["inpaint.predict.refine", "inpaint.predict.texture"],
 }
@@ -138,6 +140,15 @@ def photo_shard(photo_folder, tmp_path):
     return f"{tmp_path}/train.tar"
 
 
+def clips_of(photographs, folder):
+    """A folder of frames for each photograph, which stands still in it."""
+    for file in photographs.rglob("*.*"):
+        for number in range(2):
+            (frames := folder / file.stem).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, frames / f"{number}{file.suffix}")
+    return folder
+
+
 def paired_masks(photographs, folder):
     """A folder with a mask of the same name and size for each photograph."""
     for file in photographs.rglob("*.*"):
@@ -163,6 +174,12 @@ def test_every_option_composes_builds_and_trains(
         "discriminator=none": ["adversarial=none"],
         "data=folder": folder,
         "data=dead_leaves": ["data.pictures=4", "data.side=64"],
+        "data=frames": [
+            f"data.root={clips_of(photo_folder, tmp_path / 'clips')}",
+            "data.validation=0.4",
+            "data.frames=2",
+            "data.crop=32",
+        ],
         "data=huggingface": [f"data.path={photo_folder}", "data.validation=0.4"],
         "data=shards": [f"data.train={photo_shard}", f"data.validation={photo_shard.replace('train', 'validation')}"],
         "masks=paired": ["data=folder", *folder, f"data.masks_root={paired_masks(photo_folder, tmp_path / 'holes')}"],
@@ -183,7 +200,8 @@ def test_every_option_composes_builds_and_trains(
     alone = parts.module.discriminator is None
     assert set(parts.module.losses) == set(cfg.losses) - ({"feature_matching"} if alone else set())
     batch, side = parts.data.to_batch(next(iter(parts.data.train_dataloader())), "cpu"), parts.data.crop
-    assert batch["mask"].shape == (2, 1, side, side) and {*batch["mask"].unique().tolist()} <= {0.0, 1.0}
+    pictures = 2 * batch.get("frames", 1)
+    assert batch["mask"].shape == (pictures, 1, side, side) and {*batch["mask"].unique().tolist()} <= {0.0, 1.0}
     assert ("given" in batch) == ("_target_" in cfg.degradation)
     if all(override.startswith(("masks=", "degradation=")) for override in overrides):
         return

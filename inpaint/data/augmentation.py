@@ -87,16 +87,17 @@ class Augmentation:
         """One window of each tile.
 
         Args:
-            tiles: uint8 ``(B, C, tile, tile)``: RGB, RGB of a degraded picture and a mask of 0 and 1, as far as there
-                are such.
+            tiles: uint8 ``(B, C, tile, tile)``: RGB, of a clip that of each frame in turn, RGB of a degraded picture
+                and a mask of 0 and 1, as far as there are such.
             extent: int64 ``(B, 2)``, height and width of the part of each tile that holds picture, at least `crop`.
             keys: int64 ``(B,)``.
             crop: pixels a side that a window of zoom 1 shows.
             side: of the result in pixels; `crop`, or less early in a resolution ramp.
 
         Returns:
-            Crops, float32 ``(B, 3 or 6, side, side)`` in [-1, 1], and their masks, still exactly 0 or 1, float32
-            ``(B, 1, side, side)``, or ``(B, 0, side, side)`` without. Of six channels, colours stay as they are.
+            Crops, float32 ``(B, 3 n, side, side)`` in [-1, 1], and their masks, still exactly 0 or 1, float32
+            ``(B, 1, side, side)``, or ``(B, 0, side, side)`` without. What is done to a sample is done to all its n
+            pictures, the frames of a clip.
         """
         # A window of more than 1.5 times the result's pixels is sampled finer and averaged, or fine detail would alias.
         finer = max(1, round(crop * self.zoom[1] / side / 1.5))
@@ -157,7 +158,10 @@ class Augmentation:
         if not (self.brightness or self.contrast or self.saturation or self.hue):
             return image
         brightness, contrast, saturation, hue = (2 * rng.uniform(rng.fold(keys, "colour"), 4) - 1).T
-        image = ((image + 1) / 2).clamp(0, 1)  # as kornia wants it
+        shape, frames = image.shape, image.shape[1] // 3
+        factors = (brightness, contrast, saturation, hue)
+        brightness, contrast, saturation, hue = (factor.repeat_interleave(frames) for factor in factors)
+        image = ((image.reshape(-1, 3, *shape[2:]) + 1) / 2).clamp(0, 1)  # as kornia wants it
         if self.brightness:
             image = adjust_brightness_accumulative(image, 1 + self.brightness * brightness)
         if self.contrast:
@@ -166,7 +170,7 @@ class Augmentation:
             image = adjust_saturation_with_gray_subtraction(image, 1 + self.saturation * saturation)
         if self.hue:
             image = adjust_hue(image, 2 * math.pi * self.hue * hue)
-        return 2 * image - 1
+        return (2 * image - 1).reshape(shape)
 
 
 def checked_ramp(ramp: Sequence[tuple[int, int]], crop: int) -> list[tuple[int, int]]:

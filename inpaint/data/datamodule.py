@@ -18,15 +18,16 @@ from inpaint.batch import Batch
 from inpaint.data import automatic
 from inpaint.data.augmentation import Augmentation, checked_ramp
 from inpaint.data.automatic import AUTO
+from inpaint.data.clips import unfolded
 from inpaint.data.degraded import apart, check_pairs, check_scale, degraded
 from inpaint.data.foreign import check_source
 from inpaint.data.huggingface import HuggingFace
 from inpaint.data.loader import KeyedSampler, ResumableLoader, ShardBatches, shelter
 from inpaint.data.paired import check_drawn, check_masks
 from inpaint.data.shards import Shards
-from inpaint.data.sources import Folder, Photos, Source, say
+from inpaint.data.sources import Folder, Photos, Source
 from inpaint.data.splits import Split
-from inpaint.data.store import SHARE, is_kept
+from inpaint.data.store import is_kept
 from inpaint.data.tiles import Tiles
 from inpaint.degradations import Degradation
 from inpaint.masks import Masks
@@ -62,9 +63,14 @@ class InpaintingData(L.LightningDataModule):
             same way, and counted.
         seed: keys order, crops and masks of training (validation is the same for every seed).
 
+    Attributes:
+        mask_speed: pixels that the holes of a clip move from frame to frame at most; 0 lets them stand.
+
     Raises:
         Refused: an impossible number, or photographs that cannot be used (named, in `setup`).
     """
+
+    mask_speed: float = 0.0
 
     def __init__(
         self,
@@ -165,7 +171,7 @@ class InpaintingData(L.LightningDataModule):
         trainer, tiles = self.trainer, self.tiles[split]
         rank, ranks = (0, 1) if trainer is None or alone else (trainer.global_rank, trainer.world_size)
         device = torch.device("cpu") if trainer is None else trainer.strategy.root_device
-        tiles.on_device = self._moved(tiles, device)
+        tiles.on_device = tiles.move(device, self.cache)
         # Where nothing is decoded, workers could only copy, which costs a CPU more than it takes off the training.
         idle = tiles.on_device or (tiles.store is not None and device.type == "cpu")
         workers = 0 if idle else self._workers(device)
@@ -192,25 +198,14 @@ class InpaintingData(L.LightningDataModule):
         ranks = getattr(self.trainer, "num_devices", 1)
         return automatic.workers(device.type, ranks) if self.workers == AUTO else self.workers
 
-    def _moved(self, tiles: Tiles, device: torch.device) -> bool:
-        """Whether the photographs are on `device`, a GPU, where they go if they should and fit."""
-        if tiles.store is None or device.type == "cpu" or self.cache == "ram":
-            return False
-        if tiles.store.data.device != device:
-            free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-            if self.cache == "auto" and tiles.store.bytes > SHARE * free:
-                return False
-            tiles.store.to(device)
-            say(f"data.cache: {tiles.split} photographs on {device}, {tiles.store.bytes / 2**20:.0f} MB")
-        return True
-
     def validation_batch(self, samples: int, device: torch.device) -> Batch:
         """Some validation crops with their frozen masks, on `device`.
 
         They are spread evenly over the set, but for shards, of which the first are taken, as they are read in sequence.
+        Of clips there are as many as have so many frames.
         """
         tiles = self.tiles["validation"]
-        samples = min(samples, len(tiles))
+        samples = min(-(-samples // tiles.frames), len(tiles))
         step = 1 if isinstance(self.source, Shards) else len(tiles) / samples
         rows = [tiles[0, int(place * step)] for place in range(samples)]
         return self.to_batch(default_collate(rows), device)
@@ -223,14 +218,8 @@ class InpaintingData(L.LightningDataModule):
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Count the photographs that workers had to leave out."""
         tiles = self._tiles_of(batch)
-        for index, taken in zip(batch["index"].tolist(), batch["photograph"].tolist(), strict=True):
-            row = index // tiles.per_image
-            while row != taken:  # a worker passed over these; others may have read them
-                if row not in tiles.bad:
-                    if tiles.max_bad_fraction is None:  # it is no broken one
-                        tiles.small.add(row)
-                    tiles.skip({row: f"{self.source.name(tiles.split, row)} cannot be read"})
-                row = (row + 1) % tiles.count
+        rows = [index // tiles.per_image for index in batch["index"].tolist()]
+        tiles.passed_over(rows, batch["photograph"].tolist())
         return batch
 
     @torch.no_grad()
@@ -240,17 +229,20 @@ class InpaintingData(L.LightningDataModule):
         tile = batch["tile"] if "tile" in batch else tiles.cut(batch["photograph"], batch["place"], extent)
         masks, side = self.validation_masks, self.crop
         if extent is None:
-            image, companion, mask = apart(tile)
+            pictures, mask = apart(tile)
         else:
             masks, side = self.masks, self._side()
             pictures, mask = self._cropped(tile, extent, rng.fold(keys, "crop"), side)
-            image, companion = pictures[:, :3], pictures[:, 3:]
+        image, companion = pictures[:, : 3 * tiles.frames], pictures[:, 3 * tiles.frames :]
         if masks is not None:
             mask = masks(self.mask_keys(batch), (side, side))
         made = Batch(image=image, mask=mask, index=batch["index"])
+        if tiles.frames > 1:
+            made = unfolded(made, tiles.frames, self.mask_speed, rng.fold(keys, "motion of the mask"))
         if self.degradation is not None:
-            keys = rng.fold(keys, "degradation")
-            made["given"] = degraded(self.degradation, image, companion, mask, keys, masks)
+            keys = rng.fold(keys, "degradation").repeat_interleave(tiles.frames)
+            with rng.of_clips(tiles.frames):
+                made["given"] = degraded(self.degradation, made["image"], companion, made["mask"], keys, masks)
         for name in ("label", "caption"):
             if name in batch:
                 made[name] = batch[name]

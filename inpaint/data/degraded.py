@@ -34,14 +34,13 @@ def degraded(
     return made if masks is not None and masks.whole else emptied(made, mask)
 
 
-def apart(tile: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The channels of tiles, uint8 ``(B, C, H, W)``, as image and companion in [-1, 1], and mask.
+def apart(tile: Tensor) -> tuple[Tensor, Tensor]:
+    """The channels of tiles, uint8 ``(B, C, H, W)``, as pictures in [-1, 1], one behind the other, and mask.
 
     Of three channels each and one; none of what there is not.
     """
     colours = tile.shape[1] // 3 * 3
-    pictures = from_uint8(tile[:, :colours])
-    return pictures[:, :3], pictures[:, 3:], tile[:, colours:].float()
+    return from_uint8(tile[:, :colours]), tile[:, colours:].float()
 
 
 def check_pairs(

@@ -86,6 +86,8 @@ def write_shards(folder: Path, splits: Sequence[Tiles], largest: int = LARGEST) 
     new_shards(folder)
     if any(tiles.given_scale for tiles in splits):
         raise Refused("shards: hold no degraded pictures beside their truths; leave data.given_root out")
+    if any(tiles.frames > 1 for tiles in splits):
+        raise Refused("shards: hold no clips; data=frames reads videos as they are")
     scratch = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(8)}")
     try:
         scratch.mkdir()

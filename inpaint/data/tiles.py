@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from inpaint import rng
 from inpaint.data.sources import Folder, Picture, Source, say
 from inpaint.data.splits import Split
-from inpaint.data.store import Store
+from inpaint.data.store import SHARE, Store
 from inpaint.pictures.reading import BadImage
 from inpaint.progress import in_threads
 from inpaint.settings import Refused
@@ -21,10 +21,10 @@ MOST_VALIDATED = 1 << 24  # crops; their order is a list
 class Tiles(Dataset):
     """`per_image` uint8 tiles ``(C, tile, tile)`` of each photograph of a split.
 
-    Row `index` comes from photograph ``index // per_image``. Its channels are RGB, RGB of the degraded picture that it
-    comes with, in which a pixel is a square of several where it has fewer, and its mask, as far as there are such. A
-    training tile has room for the crop to move in; where the photograph is smaller than that, it fills the upper left
-    part and `extent` says how much. A validation tile is the crop itself.
+    Row `index` comes from photograph ``index // per_image``. Its channels are RGB, of a clip of each frame in turn;
+    RGB of the degraded picture that it comes with, in which a pixel is a square of several where it has fewer; and its
+    mask, as far as there are such. A training tile has room for the crop to move in; where the photograph is smaller
+    than that, it fills the upper left part and `extent` says how much. A validation tile is the crop itself.
 
     Args:
         source: where the photographs come from.
@@ -51,7 +51,8 @@ class Tiles(Dataset):
     ) -> None:
         self.source, self.split, self.per_image, self.tile, self.crop = source, split, per_image, tile, crop
         self.given_scale: int = getattr(source, "given_scale", 0)
-        self.channels = (6 if self.given_scale else 3) + source.masked
+        self.frames: int = getattr(source, "frames", 1)
+        self.channels = 3 * self.frames + (3 if self.given_scale else 0) + source.masked
         self.seed, self.max_bad_fraction, self.skip_small = seed, max_bad_fraction, skip_small
         self.count = source.count(split)
         self.bad: dict[int, str] = {}  # photographs that cannot be used, and why
@@ -63,8 +64,8 @@ class Tiles(Dataset):
         return self.count * self.per_image
 
     def name(self, index: int) -> str:
-        """The photograph that row `index` comes from."""
-        return self.source.name(self.split, self.usable(index // self.per_image))
+        """The photograph that picture `index` of a batch comes from; of a row's clip, each frame is a picture."""
+        return self.source.name(self.split, self.usable(index // self.frames // self.per_image))
 
     def check(self) -> list[tuple[int, int]] | None:
         """Look at every photograph's header; their sizes, or None where only reading would tell.
@@ -140,6 +141,16 @@ class Tiles(Dataset):
             raise Refused(f"data.{key}: {said} cannot be used; {remedy}: {shown}")
         say(f"data: {said} are left out: {shown}")
 
+    def passed_over(self, rows: Sequence[int], taken: Sequence[int]) -> None:
+        """Count the photographs that workers had to leave out: those between the ones wanted and the ones taken."""
+        for row, stand_in in zip(rows, taken, strict=True):
+            while row != stand_in:  # others may have read them
+                if row not in self.bad:
+                    if self.max_bad_fraction is None:  # it is no broken one
+                        self.small.add(row)
+                    self.skip({row: f"{self.source.name(self.split, row)} cannot be read"})
+                row = (row + 1) % self.count
+
     def usable(self, row: int) -> int:
         """The photograph itself, or the next that is not left out."""
         while row in self.bad:
@@ -192,6 +203,18 @@ class Tiles(Dataset):
 
         self.store = Store(sizes, self.channels, read, f"reading ({self.split})", left_out=self.bad)
         self.skip(self.store.broken)
+
+    def move(self, device: torch.device, cache: str) -> bool:
+        """Whether the photographs are on `device`, a GPU, where they go if they should and fit."""
+        if self.store is None or device.type == "cpu" or cache == "ram":
+            return False
+        if self.store.data.device != device:
+            free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+            if cache == "auto" and self.store.bytes > SHARE * free:
+                return False
+            self.store.to(device)
+            say(f"data.cache: {self.split} photographs on {device}, {self.store.bytes / 2**20:.0f} MB")
+        return True
 
     def __getitem__(self, row: tuple[int, int]) -> dict[str, Any]:
         return self.__getitems__([row])[0]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from inpaint.degradations.kind import LEVEL, Degradation, between, each, happens, share, span
-from inpaint.rng import fold, normal, uniform
+from inpaint.rng import each_frame, fold, normal, uniform
 
 MANY = 20.0  # photons from which a normal distribution, corrected for its skewness, stands for Poisson's
 COUNTED = 64  # the largest number that fewer give: the chance of more is below 1e-13
@@ -90,7 +90,7 @@ class SaltAndPepper(Degradation):
         """Replace them."""
         amount, salt = (each(between(keys, *drawn)) for drawn in (("amount", self.amount), ("salt", self.salt)))
         pixels = image.shape[2:]
-        chance = uniform(fold(keys, "pixels"), pixels.numel()).view(-1, 1, *pixels)
+        chance = uniform(each_frame(fold(keys, "pixels")), pixels.numel()).view(-1, 1, *pixels)
         speckled = torch.where(chance < amount * salt, 1.0, image)
         return torch.where((chance >= amount * salt) & (chance < amount), -1.0, speckled)
 
@@ -98,7 +98,7 @@ class SaltAndPepper(Degradation):
 def poisson(mean: Tensor, keys: Tensor) -> Tensor:
     """Poisson numbers of the means ``(B, C, H, W)``, at least 0: exact below `MANY`, to a hundredth above."""
     size = mean[0].numel()
-    chance = uniform(fold(keys, "photons"), size).view_as(mean)
+    chance = uniform(each_frame(fold(keys, "photons")), size).view_as(mean)
     few = mean.clamp(max=MANY)
     probability = torch.exp(-few)
     below, count = probability.clone(), torch.zeros_like(mean)
@@ -113,7 +113,7 @@ def poisson(mean: Tensor, keys: Tensor) -> Tensor:
 
 def _white(image: Tensor, keys: Tensor, grey: float) -> Tensor:
     """Standard normal numbers of the shape of `image`; for a share `grey` of the samples alike in the channels."""
-    noise = normal(fold(keys, "noise"), image[0].numel()).view_as(image)
+    noise = normal(each_frame(fold(keys, "noise")), image[0].numel()).view_as(image)
     if grey == 0:
         return noise
     return torch.where(each(happens(keys, "grey", grey)), noise[:, :1], noise)

@@ -20,7 +20,7 @@ from inpaint.degradations.kind import LEVEL, Degradation
 from inpaint.degradations.noise import poisson
 from inpaint.degradations.resampling import METHODS
 from inpaint.degradations.tone import luma
-from inpaint.rng import fold, normal, permutation, uniform
+from inpaint.rng import each_frame, fold, normal, permutation, uniform
 from inpaint.settings import Refused, whole
 
 Span = tuple[float, float]
@@ -31,7 +31,7 @@ class Draw:
 
     Args:
         host: its key on the host, int64 ``(1,)``.
-        device: the same where the picture is.
+        device: the same where the picture is; of a clip, each frame has its own, for noise.
     """
 
     def __init__(self, host: Tensor, device: Tensor) -> None:
@@ -79,9 +79,9 @@ class _Chain(Degradation):
         height, width = image.shape[2:]
         if height % self.scale or width % self.scale:
             raise Refused(f"degradation.scale: {self.scale} does not divide {width}x{height} pixels; see data.crop")
-        size, host = (height // self.scale, width // self.scale), keys.cpu()
+        size, host, noise = (height // self.scale, width // self.scale), keys.cpu(), each_frame(keys)
         made = [
-            self.one(image[place : place + 1], size, Draw(host[place : place + 1], keys[place : place + 1]))
+            self.one(image[place : place + 1], size, Draw(host[place : place + 1], noise[place : place + 1]))
             for place in range(len(keys))
         ]
         return torch.cat(made)
@@ -213,7 +213,7 @@ class BSRGAN(_Chain):
             noise = noise[:, :1]
         elif kind == "correlated":
             # A random rotation of channels with random strengths: what a covariance of the published kind looks like.
-            turn = torch.linalg.qr(draw.normal("directions", 9).view(3, 3)).Q
+            turn = torch.linalg.qr(normal(fold(draw.host, "directions"), 9).view(3, 3)).Q.to(image.device)
             strength = torch.tensor([draw.between(f"strength {axis}", (0, 1)) for axis in range(3)]).to(image.device)
             noise = torch.einsum("cd,bdhw->bchw", turn * strength.sqrt(), noise)
             sigma = most  # whatever was drawn, as published

@@ -18,7 +18,7 @@ from inpaint.evaluation.synthesis import MadeOfNothing, of_fills
 from inpaint.masks.frozen import Crop, Frozen, described
 from inpaint.metrics.image import hole_area, measure
 from inpaint.progress import track
-from inpaint.settings import listed
+from inpaint.settings import Refused, listed
 
 if TYPE_CHECKING:
     from inpaint.evaluation.judges import Judges
@@ -266,7 +266,13 @@ def _said_of(method: str, differing: dict[int, float], pictures: Pictures) -> li
 
 
 def validation_crops(data: InpaintingData) -> Iterator[Crop]:
-    """All validation crops with their holes, in 8 bits, in order."""
+    """All validation crops with their holes, in 8 bits, in order.
+
+    Raises:
+        Refused: they are clips, which a frozen set has no place for.
+    """
+    if data.tiles["validation"].frames > 1:
+        raise Refused("freeze: a frozen set holds pictures, and these are clips; their crops and masks never change")
     for raw in data.evaluation_dataloader():
         keys = data.mask_keys(raw).tolist()
         batch = data.to_batch(raw, "cpu")

@@ -118,8 +118,10 @@ def read_video_header(path: Path) -> VideoHeader:
     return VideoHeader(path, size, frames, rate, deep, turn, codec, pixels)
 
 
-def read_frames(header: VideoHeader) -> Iterator[Still]:
-    """The frames of a file, one after another.
+def read_frames(header: VideoHeader, first: int = 0) -> Iterator[Still]:
+    """The frames of a file, one after another, from a number on.
+
+    Frames before it are decoded only as far as it depends on them, if the file says when each is shown.
 
     Raises:
         BadImage: its data is broken, or frames change their size.
@@ -130,13 +132,31 @@ def read_frames(header: VideoHeader) -> Iterator[Still]:
         stream.thread_type = "AUTO"
         number = 0
         with _broken_is_refused(header.path):
-            for number, frame in enumerate(container.decode(stream), start=1):
+            begin = _sought(container, stream, first, header.frames) if first else None
+            for frame in container.decode(stream):
+                if begin is not None:
+                    if frame.pts is not None and frame.pts < begin:
+                        continue
+                    number, begin = first, None
+                number += 1
+                if number <= first:
+                    continue
                 pixels = np.rot90(frame.to_ndarray(format=kind), header.turn)
                 if pixels.shape[:2] != header.size:
                     raise BadImage(f"{header.path}: frame {number} has another size than the first")
                 yield Still(np.ascontiguousarray(pixels), number - 1 if frame.pts is None else frame.pts)
         if number < header.frames:
             raise BadImage(f"{header.path}: broken video, {number} of {header.frames} frames can be decoded")
+
+
+def _sought(container: Any, stream: Any, first: int, frames: int) -> int | None:
+    """When a frame is shown, after a jump to the last one before it that depends on no other; None: no jump."""
+    times = sorted({packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None})
+    if len(times) != frames:
+        container.seek(0)
+        return None
+    container.seek(times[first], stream=stream)
+    return times[first]
 
 
 @contextmanager

@@ -228,3 +228,18 @@ def test_bad_input_is_one_line(arguments, message, clip, command):
     given = [word for word in ("video=clip.mkv", "output=out", "generator=mean") if word.split("=")[0] not in keys]
     said = command(predict, *given, *arguments, code=2)
     assert message in said and said.count("\n") == 1 and not list((clip / "out").glob("*.mkv"))
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libx264", "mp4"), ("libx264", "mkv"), ("libvpx-vp9", "webm"), ("ffv1", "mkv")]
+)
+def test_frames_from_a_number_on_are_those_of_the_whole(tmp_path, codec, suffix):
+    """With frames that depend on later ones, and a first one that is far back or near."""
+    path = write(
+        tmp_path / f"clip.{suffix}", pan(14, (1.5, 0.5), (48, 64)), codec, "bgr0" if codec == "ffv1" else "yuv420p"
+    )
+    header, every = read_video_header(path), stills(path)
+    for first in (1, 5, 12, 13):
+        found = list(read_frames(header, first))
+        assert [still.time for still in found] == [still.time for still in every[first:]]
+        assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(found, every[first:], strict=True))

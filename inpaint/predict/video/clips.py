@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +50,7 @@ class Clip(NamedTuple):
             BadImage: a frame cannot be read, or is of another kind or size than the first.
         """
         if self.header is not None:
-            for still in islice(read_frames(self.header), first, None):
+            for still in read_frames(self.header, first):
                 yield Photograph(still.pixels), still.time
             return
         for number, job in enumerate(self.frames[first:], start=first):
