@@ -110,7 +110,7 @@ GROUPS: dict[str, Group] = {
         many=True,
         inside=(RAMP, LAYER),
         argument_of="module",
-        files=("Perceptual.weights", "Style.weights", "MRF.weights"),
+        files=("Perceptual.weights", "Style.weights", "Style.picture", "MRF.weights"),
         at_resume="said",
         compared="choice",
     ),
@@ -248,6 +248,12 @@ GROUPS: dict[str, Group] = {
     "refine": Group(
         "what a prediction does to what was painted",
         Classes("a refinement", "inpaint.predict.refine.Refinement", ("inpaint.predict",)),
+        files=("weights",),
+        compared="never",
+    ),
+    "method": Group(
+        "what style is to inpaint-stylise",
+        Classes("a method of style", "inpaint.stylise.methods.Method", ("inpaint.stylise",)),
         files=("weights",),
         compared="never",
     ),

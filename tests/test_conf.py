@@ -39,6 +39,7 @@ MIRRORED = {
     ],
     "module": ["inpaint.training.gan", "inpaint.training.edge_connect"],
     "refine": ["inpaint.predict.refine", "inpaint.predict.texture"],
+    "method": ["inpaint.stylise.methods"],
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}
@@ -56,7 +57,7 @@ NOT_OPTIONS |= {
     "LeavesAmongPhotographs",
     "Tiles",
 }
-NOT_OPTIONS |= {"Degradation", "Draw", "Stage"}
+NOT_OPTIONS |= {"Degradation", "Draw", "Stage", "Method", "View", "Matched"}
 NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
 
 
@@ -121,7 +122,7 @@ def rounds():
     tried = [[] for _ in (*options("masks"), *options("degradation"))]
     for path in sorted(CONF.iterdir()):
         group = path.name
-        if not path.is_dir() or group in ("hydra", "experiment", "debug", "sweep", "refine"):
+        if not path.is_dir() or group in ("hydra", "experiment", "debug", "sweep", "refine", "method"):
             continue
         key = f"{group}@generator_{group}" if group in ("optimizer", "scheduler") else group
         offered = [name for name in options(group) if name not in BOUND and (group != "generator" or trainable(name))]

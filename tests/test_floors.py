@@ -29,7 +29,7 @@ FLOORS = [
     ["config"],
     ["cli"],
     ["study", "compare", "exchange"],
-    ["train", "evaluate", "preview", "predict", "probe", "sample", "sweep"],  # commands
+    ["train", "evaluate", "preview", "predict", "probe", "sample", "stylise", "sweep"],  # commands
     ["api", "hydra_plugins"],
 ]
 COMMANDS = FLOORS[-2]

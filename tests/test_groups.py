@@ -17,7 +17,7 @@ def test_every_key_of_a_run_has_a_row():
         key.split("@")[-1].split()[-1] for entry in config["defaults"] if isinstance(entry, dict) for key in entry
     }
     keys = ({*config} | defaults) - {"defaults", "hydra/job_logging"}
-    assert keys | {"sweep", "refine"} == {*GROUPS}
+    assert keys | {"sweep", "refine", "method"} == {*GROUPS}
 
 
 @pytest.mark.parametrize(

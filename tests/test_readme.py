@@ -121,9 +121,8 @@ def test_a_command_composes(page, line):
 
 
 def test_there_are_commands_of_every_kind():
-    assert {words[0] for words in HYDRA.values()} == {
-        f"inpaint-{name}" for name in ("train", "evaluate", "predict", "preview", "probe", "import", "export", "sample")
-    }
+    names = ("train", "evaluate", "predict", "preview", "probe", "import", "export", "sample", "stylise")
+    assert {words[0] for words in HYDRA.values()} == {f"inpaint-{name}" for name in names}
     others = {words[0] for text in TEXTS.values() for words in blocks(text)}
     assert {"inpaint-compare", "inpaint-study", "make", "wandb"} <= others
 

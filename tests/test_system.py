@@ -37,7 +37,7 @@ for module in pkgutil.walk_packages(inpaint.__path__, "inpaint."):
         importlib.import_module(module.name)
 from inpaint.files.folder import Held
 pickle.loads(pickle.dumps(Held()))
-for name in ("train", "evaluate", "predict", "preview", "probe", "sample", "compare", "study"):
+for name in ("train", "evaluate", "predict", "preview", "probe", "sample", "stylise", "compare", "study"):
     sys.argv = [f"inpaint-{name}", "--help"]
     place = {"probe": "inpaint.probe", "compare": "inpaint.compare", "study": "inpaint.study.__main__"}
     try:

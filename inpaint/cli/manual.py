@@ -69,6 +69,7 @@ EXAMPLE = {
     "export": "formats",
     "import": "name",
     "sample": "truncation",
+    "stylise": "strength",
 }
 
 

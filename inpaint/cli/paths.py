@@ -29,6 +29,7 @@ OWN = {
     "preview": ("output", "freeze", "shards", "explain", "checkpoint"),
     "probe": ("checkpoint",),
     "sample": ("checkpoint", "output"),
+    "stylise": ("content", "style", "output"),
     "import": ("weights", "output"),
 }
 SEVERAL = ("checkpoint", "weights", "results", "data.train", "data.validation")  # may be lists or have names

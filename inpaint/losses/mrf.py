@@ -1,7 +1,7 @@
 """A loss on patches of features, each compared with the true patch that is most like it."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -123,3 +123,46 @@ def nearest(patches: Tensor, references: Tensor, most: int = 1 << 24) -> Tensor:
     unit = F.normalize(references, dim=0)
     block = max(1, most // references.shape[1])
     return torch.cat([(part.T @ unit).argmax(dim=1) for part in F.normalize(patches, dim=0).split(block, dim=1)])
+
+
+class Matched(NamedTuple):
+    """What features are to become so that their patches are the references that were chosen for them.
+
+    The sum over all patches of ``|patch - reference|^2`` is, place by place, the number of patches that cover it times
+    the squared distance to the mean of what they want there, and a constant; so patches are cut out once.
+
+    covered: how many patches want something of a place, ``(1, 1, h, w)``.
+    mean: of what they want, ``(1, C, h, w)``; 0 where nothing is wanted.
+    constant: how far what they want is from that.
+    unit: by what the sum is divided.
+    """
+
+    covered: Tensor
+    mean: Tensor
+    constant: Tensor
+    unit: Tensor
+
+    def energy(self, features: Tensor) -> Tensor:
+        """Mean squared distance of the patches to their references, as a share of the references' mean square."""
+        return ((self.covered * (features - self.mean).square()).sum() + self.constant) / self.unit
+
+
+def matched(references: Tensor, chosen: Tensor, size: tuple[int, int], patch: int) -> Matched:
+    """What features ``(1, C, h, w)`` are to become.
+
+    Args:
+        references: patches, ``(C * patch^2, M)``.
+        chosen: the reference of each patch of the features at stride 1, int64 ``(N,)``; -1 for those that want none.
+        size: h and w.
+        patch: side of the patches.
+    """
+    asking = chosen >= 0
+    taken = references[:, chosen[asking]]
+    wanted = references.new_zeros(len(references), len(chosen))
+    wanted[:, asking] = taken
+    covered = asking.to(references.dtype).expand(patch**2, -1)
+    total, count = F.fold(wanted[None], size, patch), F.fold(covered[None], size, patch)
+    mean = total / count.clamp_min(1)
+    constant = (taken.square().sum() - (count * mean.square()).sum()).clamp_min(0)
+    unit = references.square().sum(dim=0).mean().clamp_min(1e-12) * max(1, int(asking.sum()))
+    return Matched(count, mean, constant, unit)

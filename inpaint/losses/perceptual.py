@@ -15,15 +15,17 @@ The backbone runs in the precision of the autocast, all that follows it in float
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from inpaint.batch import Batch, Outputs
+from inpaint.batch import Batch, Outputs, from_uint8
 from inpaint.losses.term import Term, Weight
 from inpaint.networks.backbones import HoldsBackbone, shared
-from inpaint.settings import Refused, choice
+from inpaint.pictures.reading import read_image
+from inpaint.settings import Refused, choice, whole
 
 Painted = Literal["output", "composite", "both"]
 BLACK = -1.0
@@ -61,7 +63,7 @@ class _Featurewise(Term, HoldsBackbone):
         pictures = [self._seen(getattr(outputs, name).to(truth.dtype), mask) for name in self.of]
         painted = self.backbone(torch.cat(pictures), self.layers)
         with torch.no_grad():
-            true = self.backbone(self._seen(truth, mask), self.layers)
+            true = self._true(truth, mask)
         total = torch.zeros((), device=truth.device)
         with torch.autocast(truth.device.type, enabled=False):
             for weight, both, theirs in zip(self.layer_weights, painted, true, strict=True):
@@ -72,6 +74,10 @@ class _Featurewise(Term, HoldsBackbone):
     def _seen(self, picture: Tensor, mask: Tensor) -> Tensor:
         """What of a picture the backbone sees."""
         return picture
+
+    def _true(self, truth: Tensor, mask: Tensor) -> list[Tensor]:
+        """The features that painted ones are compared with."""
+        return self.backbone(self._seen(truth, mask), self.layers)
 
     @abstractmethod
     def compare(self, painted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
@@ -134,6 +140,9 @@ class Style(_Featurewise):
     | AOT-GAN | vgg19 | relu2_2, relu3_4, relu4_4, relu5_2 | torchvision | 250 | output | all |
     | EdgeConnect | vgg19 | the same | unit | 250 | output | hole |
 
+    With a `picture` the matrices are compared with its own in place of the truth's: what is painted gets its style
+    (Johnson et al. 2016: VGG16, relu1_2, relu2_2, relu3_3, relu4_3, `l2`, `chw`).
+
     The matrix is C x C, the products of all pairs of channels summed over the places, in float32. It is divided in two
     steps, by the places before the sum, so that it overflows in no precision.
 
@@ -143,9 +152,11 @@ class Style(_Featurewise):
         gram: what the sums are divided by: `chw` (channels and places, the three papers above), `hw` or `none`.
         error: `l1` or `l2` (Gatys et al.), averaged over the matrix.
         region: `all`, or `hole`: the backbone sees black outside the hole.
+        picture: a file whose style counts; None is the truth.
+        picture_size: pixels of its shorter side, to which it is shrunk; None leaves it as it is.
 
     Raises:
-        Refused: a choice that does not exist, or weights that are nowhere to be found.
+        Refused: a choice that does not exist, weights that are nowhere to be found, or a picture that cannot be read.
     """
 
     def __init__(
@@ -160,22 +171,42 @@ class Style(_Featurewise):
         error: Literal["l1", "l2"] = "l1",
         region: Literal["all", "hole"] = "all",
         of: Painted = "both",
+        picture: str | None = None,
+        picture_size: int | None = None,
     ) -> None:
         super().__init__("style", weight, backbone, weights, convention, layers, layer_weights, of)
         self.gram = choice("losses.style.gram", gram, ("chw", "hw", "none"))
         self.error = choice("losses.style.error", error, ("l1", "l2"))
         self.region = choice("losses.style.region", region, ("all", "hole"))
+        if picture is not None and region == "hole":
+            raise Refused("losses.style.region: a picture has no hole; with losses.style.picture give region=all")
+        size = None if picture_size is None else whole("losses.style.picture_size", picture_size, 32)
+        self.example = None if picture is None else from_uint8(read_image(Path(picture), size))[None]
+        self.of_example: list[Tensor] = []  # its features, once they are asked for
 
     def _seen(self, picture: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask > 0.5, picture, BLACK) if self.region == "hole" else picture
 
+    def _true(self, truth: Tensor, mask: Tensor) -> list[Tensor]:
+        if self.example is None:
+            return super()._true(truth, mask)
+        if not self.of_example or self.of_example[0].device != truth.device:
+            self.of_example = self.backbone(self.example.to(truth.device), self.layers)
+        return self.of_example
+
     def compare(self, painted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """Mean error of the Gram matrices."""
-        return _error(self._gram(painted) - self._gram(truth), self.error)
+        return _error(gram(painted, self.gram) - gram(truth, self.gram), self.error)
 
-    def _gram(self, features: Tensor) -> Tensor:
-        """``(B, C, h, w)`` to ``(B, C, C)``."""
-        channels, places = features.shape[1], features.shape[2] * features.shape[3]
-        flat = features.flatten(2)
-        matrix = (flat / (1 if self.gram == "none" else places)) @ flat.transpose(1, 2)
-        return matrix / channels if self.gram == "chw" else matrix
+
+def gram(features: Tensor, divided: str = "chw") -> Tensor:
+    """Products of all pairs of channels, summed over the places: ``(B, C, h, w)`` to ``(B, C, C)``.
+
+    Args:
+        features: float32.
+        divided: what the sums are divided by: `chw` (channels and places), `hw` or `none`.
+    """
+    channels, places = features.shape[1], features.shape[2] * features.shape[3]
+    flat = features.flatten(2)
+    matrix = (flat / (1 if divided == "none" else places)) @ flat.transpose(1, 2)
+    return matrix / channels if divided == "chw" else matrix

@@ -14,6 +14,7 @@ import weakref
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -245,6 +246,32 @@ def shared(network: str, weights: str | None, convention: str, layers: Collectio
     log.info("%s: %s with %s, in the convention %s", key, network, backbone.file or "random weights", convention)
     backbone.require(layers, key)
     return backbone
+
+
+def preferred(
+    network: str, weights: str | None, convention: str, wishes: Sequence[Sequence[Sequence[str]]], key: str
+) -> tuple[Backbone, Sequence[Sequence[str]]]:
+    """The shared `Backbone` of these settings, and the first of several wishes that its file has weights for.
+
+    Args:
+        network: as of `Backbone`; so are `weights`, `convention` and `key`.
+        weights: likewise.
+        convention: likewise.
+        wishes: each some lists of layers, the best wish first; those that name layers of other networks are passed
+            over.
+        key: likewise.
+
+    Raises:
+        Refused: as `Backbone` and `Backbone.require` of the last wish, which is taken where there is no better one.
+    """
+    choice(f"{key}.backbone", network, FILES)
+    with torch.device("meta"):
+        names = {name for name, _ in layers_of(network)}
+    possible = [wish for wish in wishes if {*chain(*wish)} <= names] or [wishes[-1]]
+    backbone = shared(network, weights, convention, [*chain(*possible[-1])], key)
+    wish = next(wish for wish in possible if wish is possible[-1] or backbone.has([*chain(*wish)]))
+    backbone.require([*chain(*wish)], key)
+    return backbone, wish
 
 
 # ---- where weights come from ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
 from inpaint.files.folder import replacing
 from inpaint.files.untrusted import Unreadable, measure
@@ -34,6 +34,7 @@ from inpaint.settings import choice
 
 DEEP = ("PNG",)  # the formats whose encoder here takes 16 bits a channel
 OPAQUE = ("JPEG", "BMP")  # that hold no transparency
+XMP_IN_PNG = "XML:com.adobe.xmp"  # the keyword of an XMP packet (XMP specification, part 3, 1.1.5)
 LOSSY = 95  # quality of JPEGs that were none, and of lossy WebP, whose quality a file does not tell
 LONGEST_EXIF = 65_000  # bytes that fit into a segment of a JPEG
 TURNED = {  # numpy's way of what Pillow calls a transposition: whether rows and columns change places, then flips
@@ -75,6 +76,7 @@ class Photograph:
     exif: its EXIF data without orientation, as the pixels are upright, and without the thumbnail, which shows the
         picture before.
     profile: its ICC profile.
+    xmp: an XMP packet that is written; those of files are not read.
     remarks: what of the file is not kept.
     """
 
@@ -85,6 +87,7 @@ class Photograph:
     encoding: dict[str, Any] = field(default_factory=dict)
     exif: bytes | None = None
     profile: bytes | None = None
+    xmp: bytes | None = None
     remarks: tuple[str, ...] = ()
 
     def painted(self, pixels: np.ndarray, opaque: np.ndarray | None = None) -> "Photograph":
@@ -135,7 +138,7 @@ def read_photograph(path: Path) -> Photograph:
         if not kept:
             remarks.append("EXIF data is damaged and left out")
         return Photograph(
-            pixels, alpha, grey, _format(picture), _encoding(picture, data), exif, profile, tuple(remarks)
+            pixels, alpha, grey, _format(picture), _encoding(picture, data), exif, profile, remarks=tuple(remarks)
         )
 
 
@@ -193,7 +196,9 @@ def write_photograph(path: Path, photograph: Photograph, format: str | None = No
         stacked = np.concatenate(bands, axis=2)
         picture = Image.fromarray(stacked[..., 0] if stacked.shape[2] == 1 else np.ascontiguousarray(stacked))
         settings = photograph.encoding if format == photograph.format else _encoding_of_new(format, photograph.encoding)
-        beside = {"icc_profile": photograph.profile, "exif": photograph.exif}
+        beside: dict[str, Any] = {"icc_profile": photograph.profile, "exif": photograph.exif}
+        if photograph.xmp:
+            beside |= _with_xmp(photograph.xmp, format)
         if format == "JPEG" and len(photograph.exif or b"") > LONGEST_EXIF:
             beside.pop("exif")
         if format in ("TIFF", "BMP"):  # TIFF's own tags and EXIF's are one list; a BMP has neither
@@ -318,6 +323,17 @@ def _encoding_of_new(format: str, before: dict[str, Any]) -> dict[str, Any]:
     return {"compression": "tiff_adobe_deflate", **dots} if format == "TIFF" else dots
 
 
+def _with_xmp(packet: bytes, format: str) -> dict[str, Any]:
+    """What makes Pillow write an XMP packet; a BMP has no place for one."""
+    if format == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt(XMP_IN_PNG, packet.decode())
+        return {"pnginfo": info}
+    if format == "TIFF":
+        return {"tiffinfo": {ExifTags.Base.XMLPacket: packet}}
+    return {"xmp": packet} if format in ("JPEG", "WEBP") else {}
+
+
 def _webp_chunks(data: bytes) -> Iterator[bytes]:
     """The kinds of the chunks of a WebP file."""
     place = 12
@@ -342,6 +358,8 @@ def _deep_png(photograph: Photograph) -> bytes:
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photograph.profile))
     if photograph.exif:
         chunks += _chunk(b"eXIf", photograph.exif.removeprefix(b"Exif\0\0"))
+    if photograph.xmp:
+        chunks += _chunk(b"iTXt", XMP_IN_PNG.encode() + b"\0" * 5 + photograph.xmp)
     header = 33  # the signature's 8 bytes and IHDR's 25
     return data[:header] + chunks + data[header:]
 

@@ -2,34 +2,20 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import compose
-from inpaint.losses.mrf import nearest
-from inpaint.networks.backbones import Backbone, shared
+from inpaint.losses.mrf import Matched, matched, nearest
+from inpaint.networks.backbones import preferred
 from inpaint.optimise import optimise
 from inpaint.predict.refine import AS_PAINTED, Refinement, mean_over
 from inpaint.settings import Refused, choice, whole
 
-
-class _Target(NamedTuple):
-    """What one layer of the texture is to become: the squared distance to the matched patches, as one to their mean.
-
-    The sum over all patches of ``|patch - matched|^2`` is, place by place, the number of patches that cover it times
-    the squared distance to the mean of what they want there, and a constant; so patches are cut out once a scale.
-    """
-
-    covered: Tensor
-    mean: Tensor
-    constant: Tensor
-    unit: Tensor
-
-    def energy(self, features: Tensor) -> Tensor:
-        return ((self.covered * (features - self.mean).square()).sum() + self.constant) / self.unit
+# The published ones, and those that are taken where the file ends before these: of the texture, of the content.
+LAYERS = ((["relu4_1"], ["relu4_2"]), (["relu2_1", "relu3_1"], ["relu3_3"]))
 
 
 class Texture(Refinement):
@@ -96,7 +82,8 @@ class Texture(Refinement):
         self.weights = {"texture": texture, "content": content, "smoothness": smoothness}
         self.scales, self.steps, self.stride, self.smallest = scales, steps, stride, smallest
         self.copies = [(0.0, 1.0), *((turn, 1.0) for turn in turns), *((0.0, zoom) for zoom in zooms)]
-        self.backbone, layers = _with_layers(backbone, weights, convention, texture_layers, content_layers)
+        wishes = [(list(texture_layers or first), list(content_layers or second)) for first, second in LAYERS]
+        self.backbone, layers = preferred(backbone, weights, convention, wishes, "refine")
         self.texture_layers, self.content_layers = layers
         self.convention = convention
 
@@ -189,21 +176,14 @@ class Texture(Refinement):
         course = optimise([pixels], energy, self.steps, method="lbfgs", label=label)
         return torch.where(hole > 0.5, pixels.detach().clamp(-1, 1), picture), course.stopped
 
-    def _target(self, features: Tensor, hole: Tensor, references: Tensor) -> _Target:
+    def _target(self, features: Tensor, hole: Tensor, references: Tensor) -> Matched:
         """What a layer is to become: each patch that touches the hole, its nearest reference."""
-        size = features.shape[-2:]
+        size = (features.shape[2], features.shape[3])
         patches = F.unfold(features, self.patch)[0]
         asking = F.unfold(F.adaptive_max_pool2d(hole, size), self.patch)[0].amax(dim=0) > 0.5
-        matched = references[:, nearest(patches[:, asking], references)]
-        wanted = torch.zeros_like(patches)
-        wanted[:, asking] = matched
-        covered = torch.zeros_like(patches[: self.patch**2])
-        covered[:, asking] = 1
-        total, count = F.fold(wanted[None], size, self.patch), F.fold(covered[None], size, self.patch)
-        mean = total / count.clamp_min(1)
-        constant = (matched.square().sum() - (count * mean.square()).sum()).clamp_min(0)
-        unit = references.square().sum(dim=0).mean().clamp_min(1e-12) * max(1, int(asking.sum()))
-        return _Target(count, mean, constant, unit)
+        chosen = asking.long() - 1
+        chosen[asking] = nearest(patches[:, asking], references)
+        return matched(references, chosen, size, self.patch)
 
     def _levels(self, image: Tensor, mask: Tensor, content: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Known picture, hole and content at each scale, the smallest first.
@@ -222,24 +202,6 @@ class Texture(Refinement):
             hole = (share < 1 - 1e-4).float()
             smaller = F.interpolate(content, size, mode="area")
             yield known, hole, torch.where(hole > 0.5, smaller, known)
-
-
-def _with_layers(
-    backbone: str,
-    weights: str | None,
-    convention: str,
-    texture: Sequence[str] | None,
-    content: Sequence[str] | None,
-) -> tuple[Backbone, tuple[list[str], list[str]]]:
-    """The network, and the layers that are asked for, or else the published ones, or else those that the file has."""
-    published, earlier = (["relu4_1"], ["relu4_2"]), (["relu2_1", "relu3_1"], ["relu3_3"])
-    layers = list(texture or earlier[0]), list(content or earlier[1])
-    network = shared(backbone, weights, convention, [*layers[0], *layers[1]], "refine")
-    wanted = list(texture or published[0]), list(content or published[1])
-    if wanted != layers and network.has([*wanted[0], *wanted[1]]):
-        layers = wanted
-        network.require([*layers[0], *layers[1]], "refine")
-    return network, layers
 
 
 def _moved(image: Tensor, mask: Tensor, turn: float, zoom: float) -> tuple[Tensor, Tensor]:

@@ -101,7 +101,7 @@ def test_a_setting_is_its_line_with_its_comment(name, key):
     assert text.startswith(f"{key}\n\n") and SETTINGS[name, key] in text, text
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "preview", "probe", "sample"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "preview", "probe", "sample", "stylise"])
 def test_every_setting_of_a_command_has_help(name):
     known = _settings(name)
     lacking = [key for key in _all_settings(name) if key not in known and not key.endswith(("_target_", "_partial_"))]

@@ -37,6 +37,8 @@ KEYS = [
     ("train", (), "logger.csv.folder"),
     ("preview", (), "freeze"),
     ("sample", ("output=o",), "checkpoint"),
+    ("stylise", ("content=c", "output=o"), "style"),
+    ("stylise", ("content=c", "style=s", "output=o"), "method.weights"),
     ("probe", ("data.root=x",), "data.root"),
 ]
 

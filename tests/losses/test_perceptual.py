@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from inpaint.batch import compose
 from inpaint.losses.mrf import MRF
 from inpaint.losses.perceptual import Perceptual, Style
+from inpaint.losses.perceptual import gram as gram_of
 from inpaint.networks.backbones import shared
+from inpaint.settings import Refused
 
 SMALL = {"backbone": "vgg16", "weights": "random", "layers": ["relu1_2", "relu2_1"], "layer_weights": [1.0, 0.5]}
 VARIANTS = ["cnnmrf", "neural_patch", "id_mrf"]
@@ -67,6 +70,28 @@ def test_style_against_numpy(batch, outputs, kind, divided, region):
         expected += weight * error(gram(mine, divided) - gram(theirs, divided), kind)
     value = LOSSES["style"](error=kind, gram=divided, region=region, of="output")(outputs, batch)
     assert value.item() == pytest.approx(expected, rel=2e-4)
+
+
+def test_the_style_of_a_picture_takes_the_truths_place(batch, outputs, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 52, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "style.png")
+    shown = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
+    expected = sum(
+        weight * error(gram(mine, "chw") - gram(theirs, "chw"), "l2")
+        for weight, mine, theirs in zip((1.0, 0.5), features(outputs.output), features(shown), strict=True)
+    )
+    settings = {"error": "l2", "of": "output", "picture": str(tmp_path / "style.png")}
+    loss = LOSSES["style"](**settings)
+    assert loss(outputs, batch).item() == pytest.approx(expected, rel=2e-4)
+    assert loss(outputs, batch | {"image": batch["image"] * 0}).item() == pytest.approx(expected, rel=2e-4)
+    assert LOSSES["style"](**settings, picture_size=32).example.shape == (1, 3, 32, 42)
+    for wrong, says in (
+        ({"picture": "nowhere.png"}, r"nowhere\.png: cannot be opened"),
+        ({"region": "hole"}, r"losses\.style\.region"),
+        ({"picture_size": 8}, r"losses\.style\.picture_size: 8 is no whole number"),
+    ):
+        with pytest.raises(Refused, match=says):
+            LOSSES["style"](**(settings | wrong))
 
 
 def test_style_of_both_is_the_sum(batch, outputs):
@@ -188,7 +213,7 @@ def test_what_follows_the_backbone_is_float32_under_autocast(batch, outputs, nam
 def test_gram_matrices_overflow_in_no_precision():
     """The sums over places would be 4e7, past the largest float16; the means are 1e4."""
     large = torch.full((1, 4, 64, 64), 100.0, dtype=torch.float16)
-    assert LOSSES["style"](gram="hw")._gram(large).flatten().tolist() == pytest.approx([1e4] * 16, rel=0.01)
+    assert gram_of(large, "hw").flatten().tolist() == pytest.approx([1e4] * 16, rel=0.01)
 
 
 def test_losses_share_one_backbone(batch, outputs):

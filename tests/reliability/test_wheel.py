@@ -44,5 +44,5 @@ def test_commands_of_the_wheel(tmp_path):
     assert "next:" in call(bin / "inpaint-train", *SMALL, *fewer)
     assert (tmp_path / "run" / "results.md").is_file()
     call(bin / "inpaint-evaluate", f"checkpoint={tmp_path}/run", "baselines=[]", f"hydra.run.dir={tmp_path}/evaluation")
-    for command in ("predict", "preview", "sample", "compare", "study"):
+    for command in ("predict", "preview", "sample", "stylise", "compare", "study"):
         call(bin / f"inpaint-{command}", "--help")

@@ -1,0 +1,166 @@
+"""Paint a picture in the style of another, by optimisation of its pixels.
+
+    inpaint-stylise content=photo.jpg style=painting.jpg output=painted.png
+    inpaint-stylise method=patches content=photo.jpg style=painting.jpg output=painted.png keep_colours=true
+
+What is written says of itself that it is made: its XMP data have IPTC's digital source type.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from inpaint.cli.command import command
+from inpaint.config import check, choose_device
+from inpaint.pictures.names import SUFFIXES_OF, suffix_of
+from inpaint.settings import ConfigError, Refused, choice, number, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from inpaint.pictures.writing import Photograph
+    from inpaint.stylise.methods import Method
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")  # that hold XMP data
+LARGEST, MOST_SCALES, MOST_STEPS = 4096, 8, 100_000
+MADE = b"http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
+MARK = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+    b'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmp:CreatorTool="inpaint-stylise" '
+    b'Iptc4xmpExt:DigitalSourceType="' + MADE + b'"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def run(cfg: DictConfig) -> None:
+    """Check everything, paint, write, and say where it is.
+
+    Raises:
+        Refused: a setting that means nothing, a picture that cannot be read, or weights that are nowhere to be found.
+    """
+    check(cfg)
+    size = _within("size", cfg.size, 32, LARGEST)
+    settings = {
+        "strength": number("strength", cfg.strength, 0, 1e6, "a number from 0 up"),
+        "scales": _within("scales", cfg.scales, 1, MOST_SCALES),
+        "steps": _within("steps", cfg.steps, 1, MOST_STEPS),
+        "start": choice("start", cfg.start, ("content", "noise")),
+        "style_scale": number("style_scale", cfg.style_scale, 0.1, 10, "a share of the picture's longer side"),
+        "seed": whole("seed", cfg.seed, 0),
+    }
+    content, style, output = Path(cfg.content), Path(cfg.style), Path(cfg.output)
+    format = _format(content, output)
+    for name, file in (("content", content), ("style", style)):
+        if output.exists() and file.exists() and output.samefile(file):
+            raise Refused(f"output: {output} is {name} and would be overwritten")
+    if output.is_dir() or (output.exists() and not _is_ours(output)):
+        raise Refused(f"output: {output} is there already, and inpaint-stylise did not write it; give another file")
+
+    from inpaint.pictures.writing import read_photograph, write_photograph
+
+    photograph, example = read_photograph(content), read_photograph(style)
+    device = choose_device(cfg.device)
+    method: Method = hydra.utils.instantiate(cfg.method, _convert_="all")
+    method.backbone.to(device)
+    print(method.about)
+    painted, stopped = _painted(method, photograph, example, size, device, bool(cfg.keep_colours), settings)
+    write_photograph(output, replace(photograph.painted(painted), grey=False, xmp=MARK), format)
+    height, width = painted.shape[:2]
+    print(f"{'stopped early' if stopped else 'done'}: {output}, {width} x {height} pixels, marked as made")
+
+
+def _painted(
+    method: "Method",
+    photograph: "Photograph",
+    example: "Photograph",
+    size: int,
+    device: str,
+    keep_colours: bool,
+    settings: dict[str, Any],
+) -> "tuple[np.ndarray, bool]":
+    """The content in the style, as its file has pixels, and whether that was stopped."""
+    from inpaint.degradations.tone import luma
+    from inpaint.stylise.methods import View, stylise
+
+    before = as_tensor(shrunk(photograph.pixels, size)).to(device)
+    style = as_tensor(shrunk(example.pixels, round(size * max(1, settings["style_scale"])))).to(device)
+    painted, stopped = stylise(method, View(before), View(style), **settings)
+    if keep_colours:
+        painted = before + luma(painted) - luma(before)  # grey that is added to luma is added to all channels alike
+    return as_pixels(painted, photograph.pixels), stopped
+
+
+def _within(setting: str, value: Any, least: int, most: int) -> int:
+    if whole(setting, value, least) > most:
+        raise ConfigError(f"{setting}: {value} is more than {most}")
+    return int(value)
+
+
+def _format(content: Path, output: Path) -> str:
+    """The format that the output's suffix names.
+
+    Raises:
+        Refused: there is none, or it cannot hold what the content has.
+    """
+    from inpaint.pictures.writing import DEEP, OPAQUE, read_header
+
+    suffix = suffix_of(output.name)
+    format = next((name for name in FORMATS if suffix in SUFFIXES_OF[name]), None)
+    if format is None:
+        raise ConfigError(f"output: {output.name} should end in one of .jpg, .png, .webp, .tif")
+    header = read_header(content)
+    if header.deep and format not in DEEP:
+        raise Refused(f"output: {content} has 16 bits a channel, which {suffix} cannot hold here; give a .png")
+    if header.transparent and format in OPAQUE:
+        raise Refused(f"output: {content} has transparency, and {suffix} has none; give a .png")
+    return format
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a picture's XMP data say that it is a result."""
+    from inpaint.pictures.reading import LARGEST_FILE
+
+    if not file.is_file() or file.stat().st_size > LARGEST_FILE:
+        return False
+    return b'"inpaint-stylise"' in file.read_bytes()
+
+
+# ---- pixels of files and of networks --------------------------------------------------------------------------------
+
+
+def shrunk(pixels: "np.ndarray", size: int) -> "np.ndarray":
+    """Pixels ``(H, W, 3)`` whose longer side has at most `size`, in proportion."""
+    import cv2
+
+    longer = max(pixels.shape[:2])
+    if longer <= size:
+        return pixels
+    height, width = (max(1, round(side * size / longer)) for side in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def as_tensor(pixels: "np.ndarray") -> "Tensor":
+    """Pixels ``(H, W, 3)`` of 8 or 16 bits as float32 ``(1, 3, H, W)`` in [-1, 1]."""
+    import numpy as np
+    import torch
+
+    scaled = pixels.astype(np.float32) * (2 / np.iinfo(pixels.dtype).max) - 1
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]
+
+
+def as_pixels(picture: "Tensor", like: "np.ndarray") -> "np.ndarray":
+    """The reverse of `as_tensor`, with as many bits as other pixels have."""
+    import numpy as np
+
+    most = np.iinfo(like.dtype).max
+    levels = picture[0].permute(1, 2, 0).cpu().double().add(1).mul(most / 2).round().clamp(0, most)
+    return levels.numpy().astype(like.dtype)
+
+
+def main() -> None:
+    """`inpaint-stylise`."""
+    command("stylise", run)
