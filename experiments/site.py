@@ -171,7 +171,7 @@ def write_sources(docs: Path) -> list[Path]:
         ROOT / "SECURITY.md",
         *sorted(ROOT.glob("inpaint/*/README.md")),
         *sorted(ROOT.glob("experiments/**/README.md")),
-        ROOT / "inpaint" / "builtin" / "MODEL_CARD.md",
+        *sorted(ROOT.glob("inpaint/builtin/*/MODEL_CARD.md")),
     ]
     pages.append(ROOT / "tests" / "reliability" / "README.md")
     for page in pages:

@@ -63,8 +63,8 @@ def run(cfg: DictConfig) -> None:
     if trained and not _paired(cfg):
         cfg = _with_checkpoints(cfg, trained, notes)
     check(cfg)
-    if builtin.NAME in trained:  # no run may have this name, so it is the same network
-        cfg.baselines = [name for name in cfg.baselines if name != builtin.NAME]
+    # No run may have these names, so it is the same network.
+    cfg.baselines = [name for name in cfg.baselines if name not in builtin.MODELS or name not in trained]
     if taken := [name for name in trained if name in cfg.baselines or name == _generator(cfg)]:
         raise ConfigError(
             f"checkpoint: one is called {taken[0]}, as a fill is; name it: 'checkpoint={{other: FILE}}', or leave the "

@@ -1,4 +1,4 @@
-"""Padding, cropping, Fourier transforms and the harmonic fill for other programs: nothing in place, any size.
+"""Padding, medians, Fourier transforms and the harmonic fill for other programs: nothing in place, any size.
 
 `fills.harmonic` works in memory that it lays out for one size, inside a `torch.autograd.Function`. Neither TorchScript
 nor ONNX can hold that, and a trace would unroll the grids of one size. Here are the same grids, the same sweeps and the
@@ -71,6 +71,12 @@ def cropped(x: Tensor, height: int, width: int) -> Tensor:
     """The upper left ``height x width`` of ``(B, C, H, W)``, likewise."""
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     return x.index_select(2, rows).index_select(3, columns)
+
+
+def median(x: Tensor) -> Tensor:
+    """``torch.median`` of each row, ``(B, N)`` to ``(B,)``: by sorting, which ONNX has."""
+    middle = torch.full((1,), (x.shape[1] - 1) // 2, device=x.device)
+    return x.sort(dim=1).values.index_select(1, middle).squeeze(1)
 
 
 def turns(rows: int, columns: int, length: int, x: Tensor) -> tuple[Tensor, Tensor]:

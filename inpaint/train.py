@@ -75,16 +75,16 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 
 def _take_builtin(cfg: DictConfig) -> None:
-    """Where a run begins with the model in the box and names no other generator, it has that model's."""
+    """Where a run begins with a model in the box and names no other generator, it has that model's."""
     from inpaint import builtin
 
-    if cfg.init_from != builtin.NAME:
+    if cfg.init_from not in builtin.MODELS:
         return
     words = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
     if not any(word.startswith(("generator=", "generator.", "experiment=")) for word in words):
-        cfg.generator = builtin.settings()
+        cfg.generator = builtin.settings(cfg.init_from)
         if first_rank():
-            print("init_from=builtin: the generator has the settings of the model in the box")
+            print(f"init_from={cfg.init_from}: the generator has the settings of the model in the box")
 
 
 def _start(cfg: DictConfig) -> "Start":

@@ -29,7 +29,7 @@ def hole(height=40, width=56):
 
 def test_it_reaches_the_figures_that_it_came_with(command, tmp_path):
     command(evaluate, *SHIPPED, "data.crop=64", "data.validation_crops=2", "hydra.run.dir=out")
-    stated = json.loads((builtin.FOLDER / "config.json").read_text())["figures"]
+    stated = json.loads(builtin.content("builtin", "config.json"))["figures"]
     found, fill = (card.figures_of(tmp_path / "out", name) for name in ("builtin", "harmonic"))
     assert found["pictures"] == stated["pictures"] == 8
     assert found["values"]["hole_psnr"]["mean"] == pytest.approx(stated["values"]["hole_psnr"]["mean"], abs=0.02)
@@ -37,32 +37,33 @@ def test_it_reaches_the_figures_that_it_came_with(command, tmp_path):
 
 
 def test_its_files_are_small_and_name_nothing_of_anybodys_machine():
-    assert (builtin.FOLDER / "model.safetensors").stat().st_size <= 2_000_000
-    text = (builtin.FOLDER / "config.json").read_text()
-    assert "/" not in json.dumps(json.loads(text)["config"])
-    described = (builtin.FOLDER / "MODEL_CARD.md").read_text()
-    for heading in ("## Data", "## Figures", "## Limits", "## Licence and credits"):
-        assert heading in described
+    assert sum(path.stat().st_size for path in builtin.FOLDER.rglob("*.safetensors")) <= 2_000_000
     rows = (ROOT / "experiments" / "014-model-in-the-box" / "photographs.csv").read_text().splitlines()[1:]
-    assert all(row.split(",")[0] in described for row in rows)
+    for name, folder in builtin.MODELS.items():
+        assert "/" not in json.dumps(json.loads(builtin.content(name, "config.json"))["config"])
+        described = (builtin.FOLDER / folder / "MODEL_CARD.md").read_text()
+        for heading in ("## Data", "## Figures", "## Limits", "## Licence and credits"):
+            assert heading in described
+        assert all(row.split(",")[0] in described for row in rows)
 
 
-@pytest.mark.parametrize("name", builtin.SHA256)
-def test_a_file_that_was_changed_is_refused(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("file", builtin.SHA256)
+def test_a_file_that_was_changed_is_refused(file, tmp_path, monkeypatch):
     folder = tmp_path / "builtin"
     shutil.copytree(builtin.FOLDER, folder)
     monkeypatch.setattr(builtin, "FOLDER", folder)
-    Builtin()
-    content = bytearray((folder / name).read_bytes())
+    (name,) = (name for name, inside in builtin.MODELS.items() if file.startswith(f"{inside}/"))
+    Builtin(name)
+    content = bytearray((folder / file).read_bytes())
     content[len(content) // 2] ^= 1
-    (folder / name).write_bytes(content)
-    with pytest.raises(Refused, match=f"builtin: .*{name} is not what"):
-        Builtin()
+    (folder / file).write_bytes(content)
+    with pytest.raises(Refused, match=f"{name}: .*{file} is not what"):
+        Builtin(name)
     with pytest.raises(Refused, match="install the package again"):
-        models.load("builtin")
-    (folder / name).unlink()
+        models.load(name)
+    (folder / file).unlink()
     with pytest.raises(Refused, match="cannot be read"):
-        builtin.check()
+        builtin.weights(name)
 
 
 def test_every_way_to_it_is_the_same_network():

@@ -2,7 +2,7 @@
 
     python experiments/014-model-in-the-box/ship.py RUN [--photographs DIR] [--lpips-weights FILE]
 
-writes `inpaint/builtin/`: model.safetensors, config.json, MODEL_CARD.md, and the hashes in its code.
+writes `inpaint/builtin/holes/`: model.safetensors, config.json, MODEL_CARD.md, and the hashes in its code.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from inpaint.files import checkpoint as checkpoints
 from inpaint.groups import named_files
 
 HERE = Path(__file__).parent
+FOLDER = builtin.FOLDER / builtin.MODELS[builtin.NAME]
 KEPT = ("generator", "discriminator", "adversarial", "losses", "masks", "validation_masks", "data", "seed")
 OF_PHOTOGRAPHS = ("root", "share", "train", "validation", "resize")  # settings of data=dead_leaves that need a folder
 HOLES = {
@@ -180,17 +181,17 @@ def main() -> None:
         updates = f"{arguments.before} updates and {updates} from there"
     stripped = model | {"inpaint": model["inpaint"] | {"config": json.dumps(settings_of(config))}}
     # In 16 bits, half the size; the figures below are of what is read back.
-    weights.write_weights(builtin.FOLDER / weights.WEIGHTS, copy.deepcopy(generator).half())
-    (builtin.FOLDER / weights.WEIGHTS).chmod(0o644)
-    if (size := (builtin.FOLDER / weights.WEIGHTS).stat().st_size) > MOST:
+    weights.write_weights(FOLDER / weights.WEIGHTS, copy.deepcopy(generator).half())
+    (FOLDER / weights.WEIGHTS).chmod(0o644)
+    if (size := (FOLDER / weights.WEIGHTS).stat().st_size) > MOST:
         raise SystemExit(f"ship: {size} bytes are more than {MOST}")
-    weights.write_config(builtin.FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0"})
+    weights.write_config(FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0"})
     seal()
     with tempfile.TemporaryDirectory() as scratch:
         lpips = arguments.lpips_weights
         found = {SMALL: measured(Path(scratch) / "small", lpips, **SMALL_SET)}
         figures = card.figures_of(Path(scratch) / "small", builtin.NAME)
-        weights.write_config(builtin.FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
+        weights.write_config(FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
         seal()
         if arguments.photographs:
             for name, words in HOLES.items():
@@ -201,7 +202,7 @@ def main() -> None:
                 found[f"{name}, {rows[0]['images']} {arguments.called}"] = rows
         lines = table(found)
     parameters = sum(parameter.numel() for parameter in generator.parameters())
-    (builtin.FOLDER / "MODEL_CARD.md").write_text(text_of_card(config, updates, parameters, lines, compared(found)))
+    (FOLDER / "MODEL_CARD.md").write_text(text_of_card(config, updates, parameters, lines, compared(found)))
     print("\n".join(lines))
 
 

@@ -1,7 +1,8 @@
-"""The model in the box: a small network, trained on free pictures, that paints thin damage without anything further.
+"""The models in the box: small networks, trained on free pictures, that work without anything further.
 
-Its weights, `model.safetensors`, and what they are, `config.json`, lie beside this file in the form of
-`inpaint-export`; `MODEL_CARD.md` says what it learnt from, whom that is owed to, what it reaches and where it ends.
+One paints thin damage, one enlarges twice, one takes noise off. Each has a folder beside this file with its weights,
+`model.safetensors`, and what they are, `config.json`, in the form of `inpaint-export`; its `MODEL_CARD.md` says what it
+learnt from, whom that is owed to, what it reaches and where it ends.
 """
 
 import hashlib
@@ -11,40 +12,44 @@ from typing import Any
 
 from inpaint.settings import Refused
 
-NAME = "builtin"  # in place of a checkpoint, and as the option of `generator`
+NAME = "builtin"  # what repairs where nothing else is named
 FOLDER = Path(__file__).parent
+# Each by its name, in place of a checkpoint and as the option of `generator`, and its folder.
+MODELS = {NAME: "holes"}
 SHA256 = {
-    "model.safetensors": "e2f12a031b75ebd108409ac930b050f2262d3d1d9ef3be6e69172dd037cf8d65",
-    "config.json": "4f30023a85702b9ee5afe28f2e189019fa42f0324b3b252755ccb23faaff51fd",
+    "holes/model.safetensors": "e2f12a031b75ebd108409ac930b050f2262d3d1d9ef3be6e69172dd037cf8d65",
+    "holes/config.json": "4f30023a85702b9ee5afe28f2e189019fa42f0324b3b252755ccb23faaff51fd",
 }
 
 
-def settings() -> dict[str, Any]:
-    """Those of its generator, with the class as ``_target_``."""
-    return json.loads(content("config.json"))["config"]["generator"]
+def settings(name: str = NAME) -> dict[str, Any]:
+    """Those of a model's generator, with the class as ``_target_``."""
+    return json.loads(content(name, "config.json"))["config"]["generator"]
 
 
-def check() -> None:
-    """See that both files are the ones that this version came with.
+def weights(name: str = NAME) -> Path:
+    """The file of a model's weights, once it and its config are known to be those that this version came with.
 
     Raises:
         Refused: one is missing or damaged.
     """
-    for name in SHA256:
-        content(name)
+    for file in ("config.json", "model.safetensors"):
+        content(name, file)
+    return FOLDER / MODELS[name] / file
 
 
-def content(name: str) -> bytes:
-    """A file of it, once it is known to be the one that this version came with.
+def content(name: str, file: str) -> bytes:
+    """A file of a model, once it is known to be the one that this version came with.
 
     Raises:
         Refused: it is missing or damaged.
     """
-    file = FOLDER / name
+    place = f"{MODELS[name]}/{file}"
+    path = FOLDER / place
     try:
-        read = file.read_bytes()
+        read = path.read_bytes()
     except OSError as error:
-        raise Refused(f"builtin: {file} cannot be read ({error.strerror}); install the package again") from None
-    if hashlib.sha256(read).hexdigest() != SHA256[name]:
-        raise Refused(f"builtin: {file} is not what this version came with; install the package again")
+        raise Refused(f"{name}: {path} cannot be read ({error.strerror}); install the package again") from None
+    if hashlib.sha256(read).hexdigest() != SHA256[place]:
+        raise Refused(f"{name}: {path} is not what this version came with; install the package again")
     return read

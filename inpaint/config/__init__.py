@@ -114,7 +114,8 @@ def _check_combinations(cfg: DictConfig) -> list[str]:
         if target.startswith(tuple(f"{module}." for module in UNTRAINED)):
             problems.append(f"generator: {target} has nothing to train; measure it with inpaint-evaluate")
         elif target.startswith("inpaint.builtin."):
-            problems.append("generator: builtin is trained already; init_from=builtin trains it further")
+            model = cfg.generator.get("model", "builtin")
+            problems.append(f"generator: {model} is trained already; init_from={model} trains it further")
         elif not isinstance(name := cfg.get("name", ""), str):
             problems.append(f"name: {name} is no text; name=run_{name}, for one, is")
         elif name in cfg.get("baselines", []):

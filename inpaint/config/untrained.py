@@ -1,4 +1,4 @@
-"""Methods that need no training, or have had it: fills, classical restorations, the model in the box."""
+"""Methods that need no training, or have had it: fills, classical restorations, the models in the box."""
 
 import logging
 from collections.abc import Sequence
@@ -125,8 +125,8 @@ def _collect(fill: "NearestNeighbour", photographs: "Sequence[Tensor]") -> None:
 
 
 def _encoder(path: str) -> "nn.Module":
-    """The generator of a run or a checkpoint, or of the model in the box."""
+    """The generator of a run or a checkpoint, or a model in the box."""
     from inpaint.builtin.network import Builtin
     from inpaint.files import checkpoint
 
-    return Builtin().network if path == builtin.NAME else load_generator(checkpoint.load(path))
+    return Builtin(path).network if path in builtin.MODELS else load_generator(checkpoint.load(path))

@@ -11,7 +11,7 @@ from inpaint.files.untrusted import Unreadable, parse_json, read_text
 from inpaint.settings import printable
 
 CARD = "README.md"
-SHOWN = ("hole_l1", "hole_psnr", "hole_ssim", "psnr", "ssim", "lpips_alex", "fid")  # where a run has them
+SHOWN = ("hole_l1", "hole_psnr", "hole_ssim", "psnr", "ssim", "psnr_y", "ssim_y", "lpips_alex", "fid")  # if there
 UNSTATED = (
     "The licence of the weights is not stated. It follows from the photographs that they were trained on, and from the "
     "licence of the weights that training began with, if there were any. The code is Apache-2.0."
@@ -54,13 +54,14 @@ def card(
         parameters: of the network.
         files: names of the exported files, and what each is.
         about: ``figures`` as `figures_of` returns them, ``licence``, None where it is not stated, and what ``int8``
-            costs, where there is such a file.
+            costs, where there is such a file; ``scale`` of a network that restores whole pictures.
     """
     name = _cell(config.get("name") or "generator")
     network = _class(config.get("generator"))
     figures, licence = _sound(about.get("figures")), about.get("licence")
     licence = licence if isinstance(licence, str) else None
     smallest, largest = graph_sizes()
+    does, contract, holes = _purpose(about.get("scale"))
     head = {
         "license": licence or "other",
         **({} if licence else {"license_name": "not-stated"}),
@@ -71,7 +72,7 @@ def card(
     }
     lines = ["---", yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip(), "---", "", f"# {name}", ""]
     lines += [
-        f"A network that paints the holes of photographs: `{network}`, {parameters:,} parameters, the moving average "
+        f"A network that {does}: `{network}`, {parameters:,} parameters, the moving average "
         f"after {update} updates of inpaint-train. It was trained on `{_class(config.get('data'))}` at crops of "
         f"{_setting(config, 'data', 'crop')} pixels. `config.json` holds every setting.",
         "",
@@ -79,12 +80,11 @@ def card(
         "|---|---|",
         *(f"| `{file}` | {text} |" for file, text in files),
         "",
-        "Every graph takes an image `(1, 3, H, W)` in [0, 1] and a mask `(1, 1, H, W)`, 1 = hole, both float32, and "
-        "returns the composite in [0, 1]; known pixels are those of the image. TorchScript takes pictures of any size, "
+        f"Every graph takes an image `(1, 3, H, W)` in [0, 1]{contract} TorchScript takes pictures of any size, "
         f"the other graphs those of {smallest} to {largest} pixels a side.",
         "",
         "```",
-        "inpaint-predict checkpoint=model.safetensors images=DAMAGED holes=MASKS output=REPAIRED",
+        f"inpaint-predict checkpoint=model.safetensors images=DAMAGED{holes} output=REPAIRED",
         "```",
         "",
     ]
@@ -99,6 +99,17 @@ def card(
         lines += ["## 8 bits", "", f"`model.int8.onnx`: {_cell(cost)}.", ""]
     lines += ["## Licence", "", f"The weights: {_cell(licence)}." if licence else UNSTATED, ""]
     return "\n".join(lines)
+
+
+def _purpose(scale: int | None) -> tuple[str, str, str]:
+    """What a network does, what its graphs take and return, and what `inpaint-predict` wants besides pictures."""
+    if scale is None:
+        returned = "returns the composite in [0, 1]; known pixels are those of the image."
+        taken = f" and a mask `(1, 1, H, W)`, 1 = hole, both float32, and {returned}"
+        return "paints the holes of photographs", taken, " holes=MASKS"
+    size = "(1, 3, H, W)" if scale == 1 else f"(1, 3, {scale} H, {scale} W)"
+    does = "restores photographs" if scale == 1 else f"makes photographs {scale} times as large"
+    return does, f", float32, and returns what it makes of it, `{size}` in [0, 1].", ""
 
 
 def _sound(figures: Any) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""The one contract of every exported graph, which is LaMa's, and networks that come in it.
+"""The contracts of exported graphs, and networks that come in them.
 
-``(image, mask) -> composite``: image float32 ``(1, 3, H, W)`` in [0, 1], mask ``(1, 1, H, W)``, of which more than 0.5
-is hole, composite ``(1, 3, H, W)`` in [0, 1], whose known pixels are the image's, to the bit. The padding to the sizes
-that a network needs is inside. TorchScript files of LaMa, as IOPaint loads them, keep it too.
+One that fills holes keeps LaMa's, ``(image, mask) -> composite``: image float32 ``(1, 3, H, W)`` in [0, 1], mask
+``(1, 1, H, W)``, of which more than 0.5 is hole, composite ``(1, 3, H, W)`` in [0, 1], whose known pixels are the
+image's, to the bit. TorchScript files of LaMa, as IOPaint loads them, keep it too. One that restores whole pictures has
+no mask, ``image -> restored``: ``(1, 3, H, W)`` to ``(1, 3, scale * H, scale * W)``, both in [0, 1]. The padding to the
+sizes that a network needs is inside.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,9 @@ from inpaint.settings import Refused
 
 
 class Contract(nn.Module):
-    """A generator of this project, ``[-1, 1]`` to ``[-1, 1]``, behind the contract."""
+    """A generator of this project that fills holes, ``[-1, 1]`` to ``[-1, 1]``, behind the contract."""
+
+    inputs = ("image", "mask")
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -35,46 +39,72 @@ class Contract(nn.Module):
         return torch.where(hole > 0.5, output.clamp(0, 1), image)
 
 
+class Restoring(nn.Module):
+    """One that restores whole pictures, likewise.
+
+    Args:
+        generator: it.
+        scale: how many times more pixels a side it makes.
+    """
+
+    inputs = ("image",)
+
+    def __init__(self, generator: nn.Module, scale: int) -> None:
+        super().__init__()
+        self.generator, self.scale = generator, scale
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The restored picture, ``(1, 3, scale * H, scale * W)`` in [0, 1]."""
+        height, width = (self.scale * side for side in image.shape[2:])
+        return (self.generator(image * 2 - 1, image.new_ones(1, 1, height, width)).output.clamp(-1, 1) + 1) / 2
+
+
 class Exported(nn.Module):
-    """A graph that keeps the contract, as a generator: ``(image in [-1, 1], mask) -> Outputs``, any batch.
+    """A graph that keeps a contract, as a generator: ``(image in [-1, 1], mask) -> Outputs``, any batch.
 
     Args:
         graph: the contract's function.
         file: for messages.
         smallest, largest: pixels a side of the pictures that it takes; smaller ones are extended by their borders.
+        scale: of one that restores whole pictures, how many times more pixels a side it makes; None fills holes.
 
     Raises:
         Refused: by a call, a picture is larger, or the graph fails or makes something else of it than a picture.
     """
 
     def __init__(
-        self, graph: Callable[[Tensor, Tensor], Tensor], file: str, smallest: int = 1, largest: int | None = None
+        self,
+        graph: Callable[..., Tensor],
+        file: str,
+        smallest: int = 1,
+        largest: int | None = None,
+        scale: int | None = None,
     ) -> None:
         super().__init__()
-        self.graph, self.file, self.smallest, self.largest = graph, file, smallest, largest
+        self.graph, self.file, self.smallest, self.largest, self.scale = graph, file, smallest, largest, scale
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
-        """Paint the picture: the pixels of `image` inside the hole are not read."""
+        """Paint the picture: where holes are filled, the pixels of `image` inside them are not read."""
         if self.largest is not None and max(image.shape[-2:]) > self.largest:
             raise Refused(
                 f"checkpoint: {self.file} takes pictures of at most {self.largest} pixels a side, and one has "
                 f"{max(image.shape[-2:])}; show it parts (strategy=crop or strategy=tile), or take model.safetensors"
             )
-        seen, hole = pad_to_multiple(image, mask, 1, self.smallest)
-        seen = (seen + 1) / 2 * (1 - hole)
+        seen, hole = pad_to_multiple(image, mask if self.scale is None else image[:, :1], 1, self.smallest)
         height, width = seen.shape[-2:]
+        # Copies: a program may write into what it is given, and the mask is that of all other methods too.
+        inputs = [(seen + 1) / 2] if self.scale is not None else [(seen + 1) / 2 * (1 - hole), hole.clone()]
         with refused_if_it_fails(f"checkpoint: {self.file} cannot paint a picture of {width} x {height} pixels"):
-            # Copies: a program may write into what it is given, and the mask is that of all other methods too.
-            painted = [self.graph(*pair) for pair in zip(seen.split(1), hole.clone().split(1), strict=True)]
+            painted = [self.graph(*sample) for sample in zip(*(x.split(1) for x in inputs), strict=True)]
+        wanted = (1, 3, (self.scale or 1) * height, (self.scale or 1) * width)
         for each in painted:
-            is_picture = isinstance(each, Tensor) and each.is_floating_point() and each.shape == (1, 3, height, width)
-            if not is_picture:
+            if not (isinstance(each, Tensor) and each.is_floating_point() and each.shape == wanted):
                 made = f"{each.dtype} {tuple(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
                 raise Refused(
                     f"checkpoint: {self.file} makes {made} of a picture of {width} x {height} pixels; what is needed "
-                    f"is float32 (1, 3, {height}, {width})"
+                    f"is float32 {wanted}"
                 )
-        return compose(crop(torch.cat(painted).to(image.dtype) * 2 - 1, image), image, mask)
+        return compose(crop(torch.cat(painted).to(image.dtype) * 2 - 1, mask), image, mask)
 
 
 def graph_sizes() -> tuple[int, int]:
@@ -93,12 +123,21 @@ def example(height: int, width: int) -> tuple[Tensor, Tensor]:
     return (waves + noise) / 2, mask
 
 
-def draws_noise(generator: nn.Module, device: str = "cpu") -> bool:
-    """Whether a generator, which is on `device`, paints two samples of one picture differently."""
+def draws_noise(generator: nn.Module, device: str = "cpu", scale: int | None = None) -> bool:
+    """Whether a generator, which is on `device`, paints two samples of one picture differently.
+
+    Args:
+        generator: it.
+        device: where it is.
+        scale: as of `Exported`.
+    """
     image, mask = (x.to(device) for x in example(SMALLEST, SMALLEST))
+    if scale is not None:
+        mask = image.new_ones(1, 1, scale * SMALLEST, scale * SMALLEST)
+    shown = image * 2 - 1 if scale is not None else (image * 2 - 1) * (1 - mask)
     painted = []
     for key in (1, 2):
         with torch.inference_mode(), rng.of_samples(torch.tensor([key], device=device)):
-            painted.append(generator((image * 2 - 1) * (1 - mask), mask).composite)
+            painted.append(generator(shown, mask).composite)
     first, second = painted
     return not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

@@ -55,8 +55,9 @@ def run(cfg: DictConfig) -> None:
     model = models.load(cfg.checkpoint)
     if "graph" in model:
         raise Refused(f"checkpoint: {cfg.checkpoint} is exported already; give its run, or its safetensors")
-    if restoration_scale(model, cfg.trust_paths) is not None:
-        names = _without_graphs(names, cfg)
+    scale = restoration_scale(model, cfg.trust_paths)
+    if cfg.int8 and scale is not None:
+        raise ConfigError("int8: is measured on holes, and this model restores whole pictures; leave it out")
     generator = models.generator_of(model, cfg.trust_paths)
     folder = Path(cfg.output)
     _refuse_others(folder)
@@ -69,13 +70,14 @@ def run(cfg: DictConfig) -> None:
         for file in _files():
             (folder / file).unlink(missing_ok=True)
         weights.write_config(folder / weights.CONFIG, model, about)
-        written, problems, wrong = _write(names, generator, folder)
+        written, problems, wrong = _write(names, generator, folder, scale)
         if cfg.int8:
             about["int8"] = _write_int8(folder, written, problems)
             weights.write_config(folder / weights.CONFIG, model, about)
         parameters = sum(parameter.numel() for parameter in generator.parameters())
+        told = about | {"scale": scale}
         described = [(each.file, DESCRIPTIONS[each.format]) for each in written]
-        write_whole(folder / CARD, card(config, model["inpaint"]["update"], parameters, described, about))
+        write_whole(folder / CARD, card(config, model["inpaint"]["update"], parameters, described, told))
     _print(written)
     if about["int8"]:
         print(about["int8"])
@@ -92,21 +94,6 @@ def _formats(asked: Any, known: list[str]) -> list[str]:
     if not isinstance(asked, ListConfig) or not asked:
         raise ConfigError(f"formats: give a list of {', '.join(known)}, or null for all; got {asked}")
     return [choice("formats", str(name), known) for name in dict.fromkeys(asked)]
-
-
-def _without_graphs(names: list[str], cfg: DictConfig) -> list[str]:
-    """The formats of a model that restores whole pictures: graphs take pictures with holes, and hide what is in them.
-
-    Raises:
-        ConfigError: a graph was asked for.
-    """
-    if cfg.int8 or (cfg.formats is not None and names != [SAFETENSORS]):
-        raise ConfigError(
-            "formats: graphs take pictures with holes, and this model restores whole ones; give "
-            f"formats=[{SAFETENSORS}]"
-        )
-    print(f"formats={SAFETENSORS}: graphs take pictures with holes, and this model restores whole ones")
-    return [SAFETENSORS]
 
 
 def _files() -> list[str]:
@@ -133,7 +120,9 @@ def _refuse_others(folder: Path) -> None:
         raise Refused(f"output: {folder} holds {taken[0]}, which no export wrote; choose another folder") from None
 
 
-def _write(names: list[str], generator: "nn.Module", folder: Path) -> "tuple[list[Written], list[str], bool]":
+def _write(
+    names: list[str], generator: "nn.Module", folder: Path, scale: int | None
+) -> "tuple[list[Written], list[str], bool]":
     """Every file that is kept, what is to be said of the others, and whether one of these came out wrong."""
     from inpaint.exchange import formats, weights
 
@@ -145,7 +134,7 @@ def _write(names: list[str], generator: "nn.Module", folder: Path) -> "tuple[lis
                 size = (folder / weights.WEIGHTS).stat().st_size
                 written.append(formats.Written(name, weights.WEIGHTS, size, None, 0.0))
             else:
-                written.append(formats.write(name, generator, folder))
+                written.append(formats.write(name, generator, folder, scale))
         except formats.CannotHold as error:
             problems.append(f"{name}: this network has no such form: {error}")
         except formats.Differs as error:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inpaint.exchange.contract import Contract, Exported, draws_noise, example, graph_sizes
+from inpaint.exchange.contract import Contract, Exported, Restoring, draws_noise, example, graph_sizes
 from inpaint.files.folder import replacing
 from inpaint.metrics.foreign import onnx_session, refuse_acts
 from inpaint.settings import Refused
@@ -54,13 +54,14 @@ class Written(NamedTuple):
     difference: float | None
 
 
-def write(name: str, generator: nn.Module, folder: Path) -> Written:
+def write(name: str, generator: nn.Module, folder: Path, scale: int | None = None) -> Written:
     """Write the graph in a format of `GRAPHS`, load it back, and compare both at `SIZES`; else nothing stays.
 
     Args:
         name: of the format.
         generator: in evaluation mode, on the CPU, without gradients.
         folder: of the file.
+        scale: of a generator that restores whole pictures, how many times more pixels a side it makes.
 
     Raises:
         CannotHold: the generator draws noise, or the format has no form of what it does.
@@ -68,7 +69,7 @@ def write(name: str, generator: nn.Module, folder: Path) -> Written:
         OSError: the disk refuses it.
     """
     kind = GRAPHS[name]
-    contract = _contract(generator)
+    contract = _contract(generator, scale)
     with replacing(folder / kind.file) as scratch:
         try:
             with torch.no_grad(), _quiet():
@@ -90,10 +91,11 @@ def write(name: str, generator: nn.Module, folder: Path) -> Written:
 
 
 @lru_cache(maxsize=1)  # of all formats
-def _contract(generator: nn.Module) -> Contract:
-    if draws_noise(generator):
+def _contract(generator: nn.Module, scale: int | None) -> Contract | Restoring:
+    if draws_noise(generator, scale=scale):
         raise CannotHold("its generator draws noise, by keys that a graph does not have; model.safetensors holds it")
-    return Contract(_numbered(generator)).eval()
+    network = _numbered(generator)
+    return (Contract(network) if scale is None else Restoring(network, scale)).eval()
 
 
 class _Numbered(nn.ModuleDict):
@@ -122,19 +124,19 @@ def _numbered(network: nn.Module) -> nn.Module:
     return network
 
 
-def compare(contract: nn.Module, graph: Callable[[Tensor, Tensor], Tensor]) -> float:
-    """The largest difference between two composites at `SIZES`.
+def compare(contract: Contract | Restoring, graph: Callable[..., Tensor]) -> float:
+    """The largest difference between two pictures at `SIZES`.
 
     Raises:
         Differs: it is more than `TOLERANCE`, or the graph fails at a size, or paints NaN on a picture of one colour.
     """
     largest = 0.0
     for height, width in SIZES:
-        image, mask = example(height, width)
+        inputs = _inputs(contract, height, width)
         with torch.no_grad():
-            expected = contract(image, mask)
+            expected = contract(*inputs)
             try:
-                painted = graph(image, mask)
+                painted = graph(*inputs)
             except Exception as error:  # whatever a graph raises that was made for another size
                 raise Differs(f"it fails at {height} x {width} pixels ({_reason(error)})") from error
         difference = float((painted - expected).abs().max()) if painted.shape == expected.shape else float("nan")
@@ -142,48 +144,51 @@ def compare(contract: nn.Module, graph: Callable[[Tensor, Tensor], Tensor]) -> f
             raise Differs(f"it differs from its network by {difference:.1e} at {height} x {width} pixels")
         largest = max(largest, difference)
     # Where all has one colour, little is left of what a network divides by; what is left may be noise, and differ.
-    image, mask = torch.full((1, 3, *SIZES[0]), 0.5), example(*SIZES[0])[1]
+    inputs = (torch.full((1, 3, *SIZES[0]), 0.5), *_inputs(contract, *SIZES[0])[1:])
     with torch.no_grad():
-        if contract(image, mask).isfinite().all() and not graph(image, mask).isfinite().all():
+        if contract(*inputs).isfinite().all() and not graph(*inputs).isfinite().all():
             raise Differs("it paints NaN or infinite pixels on a picture of one colour, and its network does not")
     return largest
+
+
+def _inputs(contract: Contract | Restoring, height: int, width: int) -> tuple[Tensor, ...]:
+    return example(height, width)[: len(contract.inputs)]
 
 
 # ---- the formats -----------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)  # two formats are made of it, and it takes the longest
-def _exported(contract: nn.Module) -> Any:
+def _exported(contract: Contract | Restoring) -> Any:
     smallest, largest = graph_sizes()
     height, width = (torch.export.Dim(name, min=smallest, max=largest) for name in ("height", "width"))
     sizes = {2: height, 3: width}
-    shapes = {"image": sizes, "mask": sizes}
     return torch.export.export(
         contract,
-        example(*TRACED),
-        dynamic_shapes=shapes,
+        _inputs(contract, *TRACED),
+        dynamic_shapes=dict.fromkeys(contract.inputs, sizes),
         strict=False,
         prefer_deferred_runtime_asserts_over_guards=True,  # what it cannot prove for all sizes is asked of each picture
     )
 
 
-def _write_program(contract: nn.Module, path: Path) -> None:
+def _write_program(contract: Contract | Restoring, path: Path) -> None:
     torch.export.save(_exported(contract), path)
 
 
-def _read_program(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+def _read_program(path: Path) -> Callable[..., Tensor]:
     module = torch.export.load(path).module()
-    return lambda image, mask: module(image.cpu(), mask.cpu()).to(image.device)
+    return lambda *inputs: module(*(x.cpu() for x in inputs)).to(inputs[0].device)
 
 
-def _write_onnx(contract: nn.Module, path: Path) -> int:
+def _write_onnx(contract: Contract | Restoring, path: Path) -> int:
     try:
         from onnxscript.optimizer import fold_constants, inline, remove_unused_nodes
     except ImportError:
         raise CannotHold("it needs onnxscript; pip install onnxscript") from None
     # The exporter's own optimization takes an added 1e-12 for 0, and 0 / 0 comes back that it kept out.
     program = torch.onnx.export(
-        _exported(contract), dynamo=True, verbose=False, input_names=["image", "mask"], optimize=False
+        _exported(contract), dynamo=True, verbose=False, input_names=[*contract.inputs], optimize=False
     )
     assert program is not None
     for simplify in (inline, fold_constants, remove_unused_nodes):
@@ -197,21 +202,21 @@ def onnx_inputs(path: Path) -> list[str]:
     return [each.name for each in onnx_session(path, "checkpoint").get_inputs()]
 
 
-def _read_onnx(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+def _read_onnx(path: Path) -> Callable[..., Tensor]:
     session = onnx_session(path, "checkpoint")
     names = [each.name for each in session.get_inputs()]
-    if len(names) != 2:
+    if len(names) not in (len(Contract.inputs), len(Restoring.inputs)):
         raise ValueError(f"it takes {len(names)} inputs")
 
-    def run(image: Tensor, mask: Tensor) -> Tensor:
-        arrays = dict(zip(names, (image.cpu().numpy(), mask.cpu().numpy()), strict=True))
-        return torch.from_numpy(session.run(None, arrays)[0]).to(image.device)
+    def run(*inputs: Tensor) -> Tensor:
+        arrays = dict(zip(names, (x.cpu().numpy() for x in inputs), strict=True))
+        return torch.from_numpy(session.run(None, arrays)[0]).to(inputs[0].device)
 
     return run
 
 
-def _write_torchscript(contract: nn.Module, path: Path) -> None:
-    traced = torch.jit.trace(contract, example(*TRACED), check_trace=False)
+def _write_torchscript(contract: Contract | Restoring, path: Path) -> None:
+    traced = torch.jit.trace(contract, _inputs(contract, *TRACED), check_trace=False)
     torch.jit.save(traced, path)
 
 
@@ -231,8 +236,8 @@ class Graph(NamedTuple):
     """
 
     file: str
-    write: Callable[[nn.Module, Path], int | None]
-    read: Callable[[Path], Callable[[Tensor, Tensor], Tensor]]
+    write: Callable[[Contract | Restoring, Path], int | None]
+    read: Callable[[Path], Callable[..., Tensor]]
     any_size: bool = False
 
 
@@ -262,12 +267,13 @@ def _is_torchscript(path: Path) -> bool:
         return False
 
 
-def read(path: Path, name: str) -> Exported:
+def read(path: Path, name: str, scale: int | None = None) -> Exported:
     """A graph as a generator.
 
     Args:
-        path: a file that keeps the contract, from here or from elsewhere.
+        path: a file that keeps a contract, from here or from elsewhere.
         name: its format, as `format_of` says.
+        scale: as of `Exported`.
 
     Raises:
         Refused: it is none, lacks a package, or would do something else than compute.
@@ -288,7 +294,7 @@ def read(path: Path, name: str) -> Exported:
     except Exception as error:  # whatever a foreign file makes a reader raise
         raise Refused(f"checkpoint: {path} cannot be read ({_reason(error)})") from None
     smallest, largest = (1, None) if kind.any_size else graph_sizes()
-    return Exported(graph, path.name, smallest, largest).eval()
+    return Exported(graph, path.name, smallest, largest, scale).eval()
 
 
 @contextmanager

@@ -7,21 +7,20 @@ from typing import Any
 from torch import nn
 
 from inpaint import builtin
-from inpaint.config.sent import load_generator
+from inpaint.config.sent import load_generator, restoration_scale
 from inpaint.exchange import formats, int8, weights
 from inpaint.files import checkpoint as checkpoints
 from inpaint.files.folder import expanded
 
 
 def find(path: str | Path) -> Path:
-    """The file that is read: the weights of an exported folder, else as `checkpoint.find`; ``builtin`` is ours.
+    """The file that is read: the weights of an exported folder or of a model in the box, else as `checkpoint.find`.
 
     Raises:
         Refused: a folder in which there is none.
     """
-    if str(path) == builtin.NAME:
-        builtin.check()
-        return builtin.FOLDER / weights.WEIGHTS
+    if str(path) in builtin.MODELS:
+        return builtin.weights(str(path))
     exported = expanded(path) / weights.WEIGHTS
     return exported if exported.is_file() else checkpoints.find(path)
 
@@ -57,5 +56,5 @@ def generator_of(model: dict[str, Any], trust_paths: bool = False) -> nn.Module:
     if path := model.get("graph"):
         name = formats.format_of(path)
         assert name is not None
-        return formats.read(path, name)
+        return formats.read(path, name, restoration_scale(model, trust_paths))
     return load_generator(model, trust_paths)

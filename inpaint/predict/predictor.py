@@ -257,7 +257,7 @@ class Predictor:
         from inpaint.batch import noise_of
         from inpaint.exchange.contract import draws_noise
 
-        return noise_of(self.generator) is not None or draws_noise(self.generator, self.device)
+        return noise_of(self.generator) is not None or draws_noise(self.generator, self.device, self.scale)
 
     def _paint(
         self,
@@ -364,16 +364,13 @@ def _network(path: str | Path, trust_paths: bool) -> "tuple[nn.Module, int | Non
     from inpaint.exchange import models
 
     model = models.load(path)
-    scale = restoration_scale(model, trust_paths)
-    if scale is not None and "graph" in model:
-        raise Refused(f"checkpoint: {path} takes pictures with holes, and its model restores whole ones; give its run")
-    return models.generator_of(model, trust_paths), scale
+    return models.generator_of(model, trust_paths), restoration_scale(model, trust_paths)
 
 
 def load(
     checkpoint: str | Path | None, fill: "nn.Module | None", device: str, trust_paths: bool = False, **settings: Any
 ) -> Predictor:
-    """A trained network from its checkpoint or run folder, or a fill; without either, the model in the box.
+    """A trained network from its checkpoint or run folder, or a fill; without either, the model in the box for holes.
 
     Args:
         checkpoint: a checkpoint, or a run folder, of which the newest valid one is taken.
@@ -388,6 +385,10 @@ def load(
     if checkpoint and fill is not None:
         raise ConfigError("checkpoint: give checkpoint=... or a fill (generator=harmonic), one of the two")
     if fill is not None:
-        restores = type(fill).__module__.startswith("inpaint.restoration.")
-        return Predictor.of(fill, device, scale=1 if restores else None, **settings)
+        from inpaint.builtin.network import Builtin
+
+        if not isinstance(fill, Builtin):
+            restores = type(fill).__module__.startswith("inpaint.restoration.")
+            return Predictor.of(fill, device, scale=1 if restores else None, **settings)
+        checkpoint = fill.model
     return Predictor.load(checkpoint or builtin.NAME, device=device, trust_paths=trust_paths, **settings)

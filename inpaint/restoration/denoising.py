@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaint import portable
 from inpaint.batch import Outputs, compose
 from inpaint.fills.single import share_threads
 from inpaint.restoration.enlarging import enlarged
@@ -111,4 +112,5 @@ def noise_level(image: Tensor) -> Tensor:
     levels = image.float().flatten(0, 1)[:, None] * 127.5
     kernel = levels.new_tensor(IMMERKAER)[None, None]
     left = F.conv2d(levels, kernel).abs().view(len(image), -1)
-    return left.median(dim=1).values / (MEDIAN * 6)
+    median = portable.median(left) if torch.compiler.is_exporting() else left.median(dim=1).values
+    return median / (MEDIAN * 6)

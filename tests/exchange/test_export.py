@@ -17,6 +17,7 @@ from inpaint.cli.command import call
 from inpaint.exchange import export, formats, int8, models, weights
 from inpaint.files import checkpoint
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.networks.generators.super_resolution import SRVGG
 from inpaint.predict.predictor import Predictor
 from inpaint.settings import Refused
 from tests.conftest import smooth_picture
@@ -120,7 +121,7 @@ def test_evaluate_takes_graphs_beside_the_run(command, once, tmp_path):
 
 
 def test_a_format_that_a_network_cannot_have(command, trained, monkeypatch, tmp_path):
-    monkeypatch.setattr(formats, "draws_noise", lambda generator: True)
+    monkeypatch.setattr(formats, "draws_noise", lambda generator, scale: True)
     assert "opset" in exported(command, trained)  # asked for none: what there is is written
     assert (tmp_path / "out" / "model.safetensors").is_file() and not (tmp_path / "out" / "model.pt").exists()
     exported(command, trained, SHORT, code=1)
@@ -131,7 +132,7 @@ LOSS = int8.Loss(16, 30.0, 29.75, 1_500_000)
 
 
 def test_what_whole_numbers_cost_is_printed_and_stands_in_the_card(command, trained, monkeypatch, tmp_path):
-    def write(name, generator, folder):
+    def write(name, generator, folder, scale):
         (folder / "model.onnx").touch()
         return formats.Written(name, "model.onnx", 6_000_000, 20, 1e-6)
 
@@ -189,19 +190,21 @@ def rewrite(folder, group, node):
     path.write_text(json.dumps(content))
 
 
-def test_a_model_that_restores_whole_pictures_has_no_graphs(command, tmp_path):
-    """Those keep a contract of holes, in which nothing may be seen."""
+def test_a_model_that_enlarges_whole_pictures(command, tmp_path):
     config = CONFIG | {
         "masks": {"_target_": "inpaint.masks.Full"},
-        "degradation": {"_target_": "inpaint.degradations.GaussianNoise"},
-        "generator": CONFIG["generator"] | {"start": "given"},
+        "degradation": {"_target_": "inpaint.degradations.Resize", "scale": 2},
+        "generator": {"_target_": f"{SRVGG.__module__}.SRVGG", "scale": 2, "width": 4, "depth": 1},
     }
-    generator = ResidualUNet(**SETTINGS, start="given").eval().requires_grad_(False)
-    checkpoint.save_generator(tmp_path / "denoiser.ckpt", generator, config, 7)
-    said = command(export, f"checkpoint={tmp_path / 'denoiser.ckpt'}", "output=out")
-    assert "formats=safetensors: graphs take pictures with holes" in said
-    assert (tmp_path / "out/model.safetensors").is_file() and not (tmp_path / "out/model.onnx").exists()
-    restored = Predictor.load("out")(PICTURE)
-    assert np.array_equal(restored, Predictor.load(tmp_path / "denoiser.ckpt")(PICTURE))
-    refused = command(export, f"checkpoint={tmp_path / 'denoiser.ckpt'}", "output=o", "formats=[onnx]", code=2)
-    assert "formats: graphs take pictures with holes, and this model restores whole ones" in refused
+    torch.manual_seed(0)
+    generator = SRVGG(2, width=4, depth=1).eval().requires_grad_(False)
+    generator.layers[-1].weight.normal_(std=0.05)
+    checkpoint.save_generator(tmp_path / "larger.ckpt", generator, config, 7)
+    command(export, "checkpoint=larger.ckpt", "output=out", SHORT)
+    expected = Predictor.load(tmp_path / "larger.ckpt")(PICTURE)
+    assert expected.shape == (140, 180, 3) and np.array_equal(Predictor.load("out")(PICTURE), expected)
+    assert np.abs(Predictor.load("out/model.pt")(PICTURE).astype(int) - expected).max() <= 1
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "makes photographs 2 times as large" in card and "`(1, 3, 2 H, 2 W)`" in card and "MASKS" not in card
+    refused = command(export, "checkpoint=larger.ckpt", "output=o", "int8=true", code=2)
+    assert "int8: is measured on holes" in refused

@@ -12,6 +12,7 @@ from inpaint.exchange import formats
 from inpaint.exchange.contract import Contract, Exported, draws_noise, example
 from inpaint.networks.generators.fourier import LaMa
 from inpaint.networks.generators.residual_unet import ResidualUNet
+from inpaint.networks.generators.super_resolution import SRVGG
 from inpaint.networks.layers import crop, pad_to_multiple
 from inpaint.settings import Refused
 
@@ -69,6 +70,23 @@ def test_a_graph_paints_what_its_network_paints(name, tmp_path):
         if min(height, width) >= 64:
             torch.testing.assert_close(found.composite, expected, atol=1e-4, rtol=0)
         assert torch.equal(torch.where(mask > 0.5, 0, found.composite), torch.where(mask > 0.5, 0, image))
+
+
+@pytest.mark.parametrize("name", formats.GRAPHS)
+def test_a_graph_enlarges_as_its_network_does(name, tmp_path):
+    torch.manual_seed(0)
+    generator = SRVGG(2, width=4, depth=1).eval().requires_grad_(False)
+    generator.layers[-1].weight.normal_(std=0.05)
+    written = formats.write(name, generator, tmp_path, scale=2)
+    assert written.difference <= 1e-5
+    exported = formats.read(tmp_path / written.file, name, scale=2)
+    for height, width in ((90, 71), (33, 40)):  # two pictures together, and some smaller than a graph takes
+        image = torch.cat([example(height, width)[0], torch.zeros(1, 3, height, width)]) * 2 - 1
+        mask = torch.ones(2, 1, 2 * height, 2 * width)
+        expected, found = generator(image, mask).output.clamp(-1, 1), exported(image, mask)
+        assert found.output.shape == (2, 3, 2 * height, 2 * width) and torch.equal(found.output, found.composite)
+        inside = (..., slice(None, -8), slice(None, -8))  # a smaller one is extended by its border, which others see
+        torch.testing.assert_close(found.output[inside], expected[inside], atol=1e-4, rtol=0)
 
 
 def test_torchscript_holds_the_default_generator_at_any_size(tmp_path):

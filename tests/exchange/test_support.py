@@ -11,7 +11,10 @@ from tests.options import TINY, option, options, trainable
 
 PAGE = (Path(formats.__file__).parent / "README.md").read_text()
 COLUMNS = ("safetensors", "torch_export", "onnx", "torchscript")
-QUICK = [("pix2pixhd_global", "torchscript"), ("big_lama", "torchscript"), ("context_encoder_centre", "torchscript")]
+# Those that restore whole pictures, and a scale of each: what their options say of it, or one that they take.
+RESTORING = {"vdsr": 4, "srresnet": 4, "edsr": 3, "rrdb": 2, "srvgg": 2}
+RESTORING |= dict.fromkeys(("dncnn", "ffdnet", "nafnet", "deblurgan"), 1)
+QUICK = [(name, "torchscript") for name in ("pix2pixhd_global", "big_lama", "context_encoder_centre", "rrdb")]
 
 
 def table():
@@ -38,13 +41,14 @@ def test_every_generator_that_is_trained_is_in_the_table():
 def check(name, kinds, folder):
     """Small, at the depth of its yaml; formats together, as two are made of one program."""
     torch.manual_seed(0)
-    generator = option("generator", name, **TINY).eval().requires_grad_(False)
+    scale = RESTORING.get(name)
+    generator = option("generator", name, **TINY, **({"scale": scale} if scale else {})).eval().requires_grad_(False)
     for kind in kinds:
         if TABLE[name, kind]:
-            assert formats.write(kind, generator, folder).difference <= formats.TOLERANCE, kind
+            assert formats.write(kind, generator, folder, scale).difference <= formats.TOLERANCE, kind
         else:
             with pytest.raises((formats.CannotHold, formats.Differs)):
-                formats.write(kind, generator, folder)
+                formats.write(kind, generator, folder, scale)
 
 
 @pytest.mark.parametrize(("name", "kind"), QUICK)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
-from inpaint.networks.layers import PRELU, he_init
+from inpaint.networks.layers import PRELU, crop, he_init, pad_to_multiple
 from inpaint.restoration.denoising import checked_sigma, sigma_of
 from inpaint.settings import whole_numbers
 
@@ -70,12 +70,11 @@ class FFDNet(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Take the noise off."""
-        height, width = image.shape[2:]
-        blocks = F.pixel_unshuffle(F.pad(image, (0, width % 2, 0, height % 2), mode="replicate"), 2)
+        blocks = F.pixel_unshuffle(pad_to_multiple(image, mask, 2)[0], 2)
         level = (sigma_of(image, self.sigma) / 255).view(-1, 1, 1, 1)
         level_map = level.expand(-1, 1, *blocks.shape[2:]).to(blocks.dtype)
         noise = F.pixel_shuffle(self.layers(torch.cat([blocks, level_map], dim=1)), 2)
-        return compose(image - noise[..., :height, :width], image, mask)
+        return compose(image - crop(noise, image), image, mask)
 
     def initial_fill(self, image: Tensor, mask: Tensor) -> Tensor:
         """What the noise is taken off: the given picture."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from inpaint.batch import Outputs, compose
 from inpaint.degradations.tone import luma
-from inpaint.networks.layers import PRELU, he_init
+from inpaint.networks.layers import PRELU, crop, he_init, pad_to_multiple
 from inpaint.restoration import enlarged
 from inpaint.settings import Refused, choice, number, whole, whole_numbers
 
@@ -213,11 +213,10 @@ class RRDB(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:
         """Paint all of the large picture anew."""
-        height, width = image.shape[2:]
-        padded = F.pad(image, (0, -width % self.block, 0, -height % self.block), mode="replicate")
+        padded, _ = pad_to_multiple(image, image[:, :1], self.block)
         shallow = self.first(F.pixel_unshuffle(padded, self.block))
         output = self.last(shallow + self.body(shallow))
-        return compose(output[..., : self.scale * height, : self.scale * width], image, mask)
+        return compose(crop(output, mask), image, mask)
 
 
 class _Dense(nn.Module):
