@@ -231,6 +231,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "generator/srresnet.yaml": {"scale"},
         "generator/edsr.yaml": {"scale"},
         "generator/rrdb.yaml": {"scale"},
+        "generator/basicvsr_small.yaml": {"scale"},
         "generator/big_lama.yaml": {"blocks"},
         "generator/mat_small.yaml": {
             *("width", "heads", "depths", "windows", "halvings", "base", "most", "latent"),

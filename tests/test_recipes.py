@@ -72,6 +72,8 @@ def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
         cfg.generator.update(encoder=[1, 1], middle=1, decoder=[1, 1])
     if "blocks" in cfg.generator:
         cfg.generator.blocks = min(cfg.generator.blocks, 2)
+    if "clips" in cfg.data:
+        cfg.data.update(clips=1, frames=3)
     check(cfg)
     parts = build(cfg)
     before = [parameter.detach().clone() for parameter in parts.module.generator.parameters()]
@@ -336,6 +338,12 @@ NUMBERS = {
     | {"@scheduler@generator_scheduler": "linear", "@scheduler@discriminator_scheduler": "linear"}
     | adam(1e-4, 1e-4, [0.5, 0.999])
     | size(256, 1, 5 * 300 * 2103),
+    "basicvsr_small": restoring("basicvsr_small", "resize")
+    | LARGER
+    | pixels("charbonnier", 1 / 2)
+    | {"@data": "pan_and_zoom", "data.frames": 15, "losses.charbonnier.epsilon": pytest.approx(2e-6)}
+    | adam(2e-4, None, [0.9, 0.99])
+    | size(256, 8, 300_000),
 }
 
 

@@ -49,6 +49,7 @@ class Paper:
 
 PAPERS = {
     "aot_gan": Paper("1.8 M (Places2)"),
+    "basicvsr_small": Paper("26 600 (frames of REDS)"),
     "big_lama": Paper("4.5 M (Places Challenge)", 8, "10 days on 8 V100"),
     "context_encoder": Paper("14 900 (Paris StreetView)"),
     "context_encoder_features": Paper("1.2 M (ImageNet)", 1, "14 hours on a Titan X"),
@@ -121,12 +122,16 @@ def photographs(folder, side):
 def measure(recipe, samples, updates):
     """Processor seconds of an update, by the project's own trainer; the first update, which warms up, is left out."""
     with tempfile.TemporaryDirectory() as folder:
-        cfg = compose(f"+experiment={recipe}", "data=folder", f"data.root={folder}", "backbone_weights=random")
+        of_clips = "clips" in compose(f"+experiment={recipe}").data  # and in no folder of photographs
+        data = [] if of_clips else ["data=folder"]
+        cfg = compose(f"+experiment={recipe}", *data, f"data.root={folder}", "backbone_weights=random")
         asked, crop, most = cfg.data.batch_size, cfg.data.crop, cfg.trainer.max_steps
         photographs(Path(folder), int(1.6 * max(crop, 256)))
         batch = min(samples, asked)
         cfg.data.update({"batch_size": batch, "workers": 0, "train": "train", "validation": "validation"})
         cfg.data.crops_per_image = batch
+        if of_clips:
+            cfg.data.clips = 1
         cfg.module.adversarial_start = cfg.module.discriminator_alone = 0  # the phase that most updates are of
         cfg.trainer.update({"max_steps": updates + 1, "limit_val_batches": 0, "num_sanity_val_steps": 0})
         cfg.trainer.val_check_interval = 1

@@ -246,7 +246,8 @@ class MovingWindows:
     """Clips of a window that pans and zooms over a photograph at a constant rate.
 
     Where it begins, in which direction, how fast, and how it zooms is keyed by the clip (and by the seed for those that
-    train), and the flow between any two frames is known exactly (`track`). What moves is the camera alone.
+    train), and the flow between any two frames is known exactly (`track`). What moves is the camera alone. Where a
+    photograph has no room for all of it, the window sees and moves less.
 
     Args:
         photographs: what the windows move over.
@@ -283,9 +284,6 @@ class MovingWindows:
         self.zoom_speed = number("data.zoom_speed", zoom_speed, 0, 0.1, "a share")
         self.seed = seed
         self._last: dict[tuple[Split, int], Tensor] = {}
-        # A photograph has to hold the largest window wherever it goes.
-        widest = self.zoom[1] * (1 + self.zoom_speed) ** (self.frames - 1)
-        self.least = math.ceil(widest * (self.side + self.speed * (self.frames - 1))) + 2
 
     def count(self, split: Split) -> int:
         """So many of each photograph."""
@@ -306,31 +304,33 @@ class MovingWindows:
 
     def _room(self, split: Split, photograph: int) -> tuple[int, int]:
         size = self.photographs.size(split, photograph)
-        if size is None or min(size) < self.least:
-            raise BadImage(
-                f"{self.photographs.name(split, photograph)} is smaller than the {self.least} px that windows of "
-                f"data.side={self.side} move over"
-            )
+        if size is None or min(size) < self.zoom[0] * self.side:
+            name = self.photographs.name(split, photograph)
+            raise BadImage(f"{name} has no room for a window of {self.side} px; lower data.side, or data.crop")
         return size
 
     def track(self, split: Split, row: int) -> Track:
         """How the window of a clip moves."""
         height, width = self._room(split, row // self.clips)
         of = (self.seed, "train") if split == "train" else ("validation",)
-        drawn = rng.uniform(torch.tensor([rng.key("moving window", *of, row)]), 6)[0].double()
-        x, y, angle, speed, zoom, growth = drawn
+        place, drawn = rng.uniform(torch.tensor([rng.key("moving window", *of, row)]), 6)[0].double().split([2, 4])
+        angle, speed, zoom, growth = drawn.tolist()
         time = torch.arange(self.frames, dtype=torch.float64)
-        scales = (self.zoom[0] + zoom * (self.zoom[1] - self.zoom[0])) * (
-            1 + self.zoom_speed * (2 * growth - 1)
-        ) ** time
-        direction = torch.stack([(2 * math.pi * angle).cos(), (2 * math.pi * angle).sin()])
-        moved = self.speed * speed * scales[0] * time[:, None] * direction
+
+        widest = min(height, width) / self.side
+        begin = self.zoom[0] + zoom * (min(self.zoom[1], widest) - self.zoom[0])
+        rate = min(1 + self.zoom_speed * (2 * growth - 1), (widest / begin) ** (1 / (self.frames - 1)))
+        scales = begin * rate**time
+        size, angle = torch.tensor([width, height], dtype=torch.float64), 2 * math.pi * angle
+        steps = self.speed * speed * begin * torch.tensor([math.cos(angle), math.sin(angle)], dtype=torch.float64)
+        room = (size - self.side * scales.max()).clamp(min=0)
+        moved = time[:, None] * steps * (room / (steps * time[-1]).abs().clamp(min=1e-9)).clamp(max=1).amin()
+
         # The least and the greatest centre of the first window for which all windows lie in the photograph.
         half = scales[:, None] * self.side / 2
-        low = (half - moved).amax(dim=0)
-        high = (torch.tensor([width, height], dtype=torch.float64) - half - moved).amin(dim=0)
-        begin = low + torch.stack([x, y]) * (high - low) - 0.5  # pixels have their middles at whole numbers
-        return Track((self.side - 1) / 2, begin + moved, scales)
+        low, high = (half - moved).amax(dim=0), (size - half - moved).amin(dim=0)
+        centre = low + place * (high - low) - 0.5  # pixels have their middles at whole numbers
+        return Track((self.side - 1) / 2, centre + moved, scales)
 
     def read(self, split: Split, row: int) -> Picture:
         """The frames, one behind the other: uint8 ``(3 * frames, side, side)``.

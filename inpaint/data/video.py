@@ -42,7 +42,7 @@ class PanAndZoomData(InpaintingData):
         masks: as there; each clip has one, which stands still or moves.
         root: a folder of photographs; None takes the bundled ones.
         train, validation, resize: of the folder, as in `sources.Folder`; None is all, a tenth, and as they are.
-        frames, side, clips, speed, zoom, zoom_speed: as in `clips.MovingWindows`.
+        frames, side, clips, speed, zoom, zoom_speed: as in `clips.MovingWindows`; without a side, it is the crop's.
         mask_speed: pixels that the holes of a clip move from frame to frame at most, as in `clips.unfolded`.
         seed: keys the clips that train, too.
         settings: as in `InpaintingData`.
@@ -59,7 +59,7 @@ class PanAndZoomData(InpaintingData):
         validation: float | str | None = None,
         resize: int | None = None,
         frames: int = 7,
-        side: int = 96,
+        side: int | None = None,
         clips: int = 16,
         speed: float = 2.0,
         zoom: Sequence[float] = (1.0, 2.0),
@@ -77,6 +77,7 @@ class PanAndZoomData(InpaintingData):
                 raise Refused(f"data.{named[0]}: is of a folder of photographs; give data.root=PHOTOS too")
             photographs = Photos()
         ends: Any = tuple(zoom) if isinstance(zoom, Sequence) else zoom
+        side = settings.get("crop", 64) if side is None else side
         source = MovingWindows(photographs, frames, side, clips, speed, ends, zoom_speed, seed)
         super().__init__(source, masks, seed=seed, **settings)
         self.mask_speed = number("data.mask_speed", mask_speed, 0, self.crop, "pixels a frame")

@@ -111,12 +111,13 @@ def test_optical_flow_of_moving_windows_is_found():
 
 def test_windows_stay_in_their_photograph_and_are_keyed():
     source = windows(Photos(), clips=3)
-    for split in ("train", "validation"):
-        for row in range(source.count(split)):
-            track = source.track(split, row)
-            height, width = source.photographs.size(split, row // 3)
-            ends = torch.cat([track.centres - 24 * track.scales[:, None], track.centres + 24 * track.scales[:, None]])
-            assert (ends >= -0.5 - 1e-6).all() and (ends <= torch.tensor([width, height]) - 0.5 + 1e-6).all()
+    for tried in (source, windows(Photos(), clips=3, side=290, speed=30.0)):  # the least photograph has 300 px a side
+        rows = {split: range(tried.count(split)) for split in ("train", "validation")}
+        for side, row in ((side, number) for side, numbers in rows.items() for number in numbers):
+            track, (height, width) = tried.track(side, row), tried.photographs.size(side, row // 3)
+            half = track.scales[:, None] * tried.side / 2
+            ends = torch.cat([track.centres - half, track.centres + half])
+            assert (ends >= -0.5 - 1e-6).all() and (ends <= torch.tensor([width, height]).double() - 0.5 + 1e-6).all()
     other = windows(Photos(), clips=3, seed=1)
     assert not torch.equal(source.track("train", 1).centres, other.track("train", 1).centres)
     assert torch.equal(source.track("validation", 1).centres, other.track("validation", 1).centres)
@@ -133,7 +134,8 @@ def test_windows_stay_in_their_photograph_and_are_keyed():
         ({"zoom_speed": 0.5}, "data.zoom_speed"),
         ({"mask_speed": -1.0}, "data.mask_speed"),
         ({"validation": 0.5}, "data.validation: is of a folder"),
-        ({"side": 200, "crop": 64}, "smaller than the"),
+        ({"side": 301, "crop": 64}, "no room for a window of 301 px"),
+        ({"side": 20, "crop": 32}, "smaller than data.crop=32"),
     ],
 )
 def test_impossible_clips_are_refused(settings, said):

@@ -7,6 +7,7 @@ import torch
 
 from inpaint import rng
 from inpaint.networks.generators.aot import AOT
+from inpaint.networks.generators.basicvsr import BasicVSR
 from inpaint.networks.generators.context_encoder import ContextEncoder, FeatureContextEncoder
 from inpaint.networks.generators.edge_connect import EdgeConnect
 from inpaint.networks.generators.fourier import LaMa
@@ -18,6 +19,7 @@ from inpaint.networks.generators.pix2pixhd import Pix2PixHDGlobal
 from inpaint.networks.generators.residual_unet import ResidualUNet
 
 SMALL = {
+    "basicvsr": lambda: BasicVSR(width=8, blocks=1, start="harmonic"),
     "context_encoder": lambda: ContextEncoder(width=8, levels=3, bottleneck=32),
     "context_encoder_noise": lambda: ContextEncoder(width=8, levels=3, bottleneck=32, noise=4),
     "context_encoder_centre": lambda: ContextEncoder(width=8, levels=3, bottleneck=32, paints="centre"),
@@ -216,7 +218,7 @@ DECLARED = [name for name in SMALL if hasattr(small(name), "features")]
 
 
 def test_who_declares_features():
-    assert set(SMALL) - set(DECLARED) == {"global_local", "gated_conv", "edge_connect", "mat"}
+    assert set(SMALL) - set(DECLARED) == {"basicvsr", "global_local", "gated_conv", "edge_connect", "mat"}
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inpaint.files.writing import write_table
+from inpaint.pictures.motion import View, motion, moved
 from inpaint.pictures.names import natural
 from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import image_size
@@ -20,7 +21,6 @@ from inpaint.pictures.video import is_video, read_frames, read_video_header
 from inpaint.pictures.writing import read_photograph
 from inpaint.predict.holes import Holes
 from inpaint.predict.video.clips import Clip
-from inpaint.predict.video.motion import View, motion, moved
 from inpaint.progress import track
 from inpaint.settings import Refused, listed
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from inpaint.predict.video.motion import Motion, View, motion
+from inpaint.pictures.motion import Motion, View, motion
 
 Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
 WHOLE = 0.05  # pixels; so near to the middle of a pixel, its value is taken as it is

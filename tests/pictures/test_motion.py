@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 from skimage import data
 
-from inpaint.predict.video.motion import View, motion, moved, returns
+from inpaint.pictures.motion import View, motion, moved, returns
 from tests.predict.video.clips import box, emptied, pan, photograph
 
 NOTHING = np.zeros((96, 128), bool)

@@ -62,7 +62,7 @@ class Motion(NamedTuple):
 
 def motion(first: View, second: View) -> Motion:
     """The flow between two frames of one size, both ways; it holds nowhere across a cut."""
-    there, back = _dense(first, second), _dense(second, first)
+    there, back = dense(first.grey, second.grey), dense(second.grey, first.grey)
     forward, backward = _settled(first, second, there, back), _settled(second, first, back, there)
     forward_holds, backward_holds = returns(forward, backward), returns(backward, forward)
     if min(forward_holds.mean(), backward_holds.mean()) < SHOT:
@@ -101,13 +101,16 @@ def _targets(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _dense(first: View, second: View) -> np.ndarray:
-    """DIS from the first frame to the second, up to the finest scale: half the pixels are found within 0.01 pixels."""
-    if min(first.grey.shape) < SMALLEST:
-        return np.zeros((*first.grey.shape, 2), np.float32)
+def dense(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """DIS from one picture to another, grey, uint8 ``(H, W)``: half the pixels are found within 0.01 pixels.
+
+    Up to the finest scale. Of pictures too small for the search nothing moves.
+    """
+    if min(first.shape) < SMALLEST:
+        return np.zeros((*first.shape, 2), np.float32)
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     search.setFinestScale(0)
-    return search.calc(first.grey, second.grey, None)
+    return search.calc(first, second, None)
 
 
 def _settled(first: View, second: View, flow: np.ndarray, back: np.ndarray) -> np.ndarray:
