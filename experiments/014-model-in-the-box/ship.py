@@ -12,12 +12,14 @@ import hashlib
 import json
 import re
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import inpaint
 from inpaint import builtin
 from inpaint.data.splits import place
+from inpaint.evaluation.intervals import ALL, Results, aggregate
 from inpaint.exchange import card, models, weights
 from inpaint.files import checkpoint as checkpoints
 from inpaint.groups import named_files
@@ -29,16 +31,18 @@ OF_PHOTOGRAPHS = ("root", "share", "train", "validation", "resize")  # settings 
 HOLES = {
     "text": "masks=text",
     "scratches": "masks=scratches",
+    "thin strokes": "masks=strokes masks.width=[0.015,0.06]",
     "LaMa thin": "masks=lama_thin",
     "LaMa medium": "masks=lama_medium",
 }
+SIDES = (128, 320)  # pixels; the larger is all that the shorter side of BSDS500's photographs has
 FILLS = ["harmonic", "telea", "navier_stokes", "biharmonic"]
 MOST = 2_000_000  # bytes of the weights
 COLUMNS = {"hole_psnr": ("hole PSNR", max, 2), "lpips_alex": ("LPIPS", min, 4)}
 # What the test of the package repeats.
 SMALL_SET = {"data": "photos", "masks": "damage", "data.crop": 64, "data.validation_crops": 2}
 SMALL = "captions, cracks or pen strokes, 8 crops of the bundled photographs, 64 px"
-LARGE_SET = {"data": "folder", "data.validation": 0.3, "data.crop": 128, "data.validation_crops": 1}
+LARGE_SET = {"data": "folder", "data.validation": 0.3, "data.validation_crops": 1}
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -67,45 +71,77 @@ def seal() -> None:
     source.write_text(text)
 
 
-def measured(folder: Path, lpips_weights: str | None, *overrides: str, **settings: Any) -> list[dict[str, Any]]:
-    """Averages over holes of all sizes by method."""
+def measured(folder: Path, lpips_weights: str | None, *overrides: str, **settings: Any) -> Results:
+    """Averages and differences of the model and the fills, over every picture."""
     judged = {"lpips": "alex", "lpips_weights": lpips_weights} if lpips_weights else {}
     inpaint.measure(*overrides, generator=builtin.NAME, baselines=FILLS, folder=folder, **judged, **settings)
-    return [row for row in inpaint.rows(folder) if row["area"] == "all"]
+    return aggregate(inpaint.rows(folder, table="records"))
 
 
-def table(measurements: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The figures of the card: a line for each kind of holes, and beside each figure that of the best fill."""
-    shown = {name: value for name, value in COLUMNS.items() if name in next(iter(measurements.values()))[0]}
-    lines = [f"| holes | {' | '.join(f'{title} | best fill' for title, _, _ in shown.values())} |"]
+def means(results: Results) -> dict[str, dict[str, float]]:
+    """Averages over holes of all sizes, by method."""
+    return {row.method: row.means for row in results.rows if row.area == ALL}
+
+
+def best_fill(results: Results, figure: str) -> str:
+    """The fill with the best average."""
+    averages = means(results)
+    return COLUMNS[figure][1](FILLS, key=lambda fill: averages[fill][figure])
+
+
+def to_best_fill(results: Results, figure: str) -> str:
+    """The difference to the best fill with its 95 % interval: of PSNR in dB, of LPIPS in percent of the fill's."""
+    fill = best_fill(results, figure)
+    difference = results.difference(ALL, figure, builtin.NAME, fill)
+    assert difference is not None  # both have measured every picture
+    if figure == "hole_psnr":
+        scale, digits, unit = 1.0, 2, "dB"
+    else:
+        scale, digits, unit = 100 / means(results)[fill][figure], 0, "%"
+    mean, low, high = (f"{scale * value:+.{digits}f}" for value in difference[1:])
+    return f"{mean} {unit} ({low} to {high}), {fill}"
+
+
+def shown_figures(measurements: dict[str, Results]) -> list[str]:
+    """LPIPS is there where its weights are."""
+    first = means(next(iter(measurements.values())))[builtin.NAME]
+    return [figure for figure in COLUMNS if figure in first]
+
+
+def table(measurements: dict[str, Results]) -> list[str]:
+    """The figures of the card: a line for each kind of holes, and beside each figure how it compares."""
+    shown = shown_figures(measurements)
+    lines = [f"| holes | {' | '.join(f'{COLUMNS[figure][0]} | to the best fill' for figure in shown)} |"]
     lines.append("|---|" + "---:|---|" * len(shown))
-    for holes, rows in measurements.items():
-        cells = []
-        for name, (_, best, digits) in shown.items():
-            ours = next(row[name] for row in rows if row["method"] == builtin.NAME)
-            figure, fill = best((row[name], row["method"]) for row in rows if row["method"] != builtin.NAME)
-            cells.append(f"{ours:.{digits}f} | {figure:.{digits}f} {fill}")
+    for holes, results in measurements.items():
+        ours = means(results)[builtin.NAME]
+        cells = [f"{ours[figure]:.{COLUMNS[figure][2]}f} | {to_best_fill(results, figure)}" for figure in shown]
         lines.append(f"| {holes} | {' | '.join(cells)} |")
     return lines
 
 
-def compared(measurements: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Where it is better than every fill, and where one of them is better."""
+def compared(measurements: dict[str, Results]) -> list[str]:
+    """Under which holes it is better than every fill, under which a fill is, and under which that cannot be told."""
     lines = []
-    for name, (title, best, _) in COLUMNS.items():
-        if name not in next(iter(measurements.values()))[0]:
-            continue
-        won: dict[bool, list[str]] = {True: [], False: []}
-        for holes, rows in measurements.items():
-            kind = holes.partition(",")[0] if holes != SMALL else "damage of the bundled photographs"
-            won[best(rows, key=lambda row: row[name])["method"] == builtin.NAME].append(kind)
-        told = [f"better than each of the fills on {', '.join(won[True])}"] if won[True] else []
-        told += [f"worse than the best of them on {', '.join(won[False])}"] if won[False] else []
-        lines.append(f"In {title} it is {', and '.join(told)}.")
+    for figure in shown_figures(measurements):
+        title, best, _ = COLUMNS[figure]
+        kinds: dict[str, list[str]] = {"better than each of the fills": [], "level with the best": [], "worse": []}
+        for holes, results in measurements.items():
+            difference = results.difference(ALL, figure, builtin.NAME, best_fill(results, figure))
+            assert difference is not None
+            better = difference.mean > 0 if best is max else difference.mean < 0
+            verdict = (
+                "level with the best" if not difference.is_real else ("worse", "better than each of the fills")[better]
+            )
+            kinds[verdict].append(holes if holes != SMALL else "damage of the bundled photographs")
+        verdicts = [f"{verdict} on {', '.join(names)}" for verdict, names in kinds.items() if names]
+        lines.append(f"In {title} it is {'; '.join(verdicts)}.")
     return lines
 
 
-def text_of_card(config: dict[str, Any], updates: str, parameters: int, figures: list[str], verdicts: list[str]) -> str:
+def text_of_card(
+    config: dict[str, Any], updates: str, parameters: int, others: str, figures: list[str], verdicts: list[str]
+) -> str:
     """What the model is, learnt from, reaches, and owes."""
     with (HERE / "photographs.csv").open(newline="") as file:
         photographs = list(csv.DictReader(file))
@@ -133,7 +169,7 @@ def text_of_card(config: dict[str, Any], updates: str, parameters: int, figures:
             "Hole PSNR in dB (higher is better)"
             + (" and LPIPS of AlexNet (lower is better)" if "LPIPS" in figures[0] else "")
             + " beside the best of four classical fills (harmonic, Telea, Navier-Stokes, biharmonic), on photographs "
-            "that it has not seen; crops of 128 px, where nothing else is said:",
+            f"that it has not seen; differences have 95 % intervals over photographs{others}:",
             "",
             *figures,
             "",
@@ -194,15 +230,19 @@ def main() -> None:
         weights.write_config(FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
         seal()
         if arguments.photographs:
-            for name, words in HOLES.items():
-                rows = measured(
-                    Path(scratch) / name.replace(" ", "_"), lpips, *words.split(), f"data.root={arguments.photographs}",
-                    **LARGE_SET,
+            for side, (name, words) in product(SIDES, HOLES.items()):
+                results = measured(
+                    Path(scratch) / f"{name.replace(' ', '_')}_{side}", lpips, *words.split(),
+                    f"data.root={arguments.photographs}", **LARGE_SET, **{"data.crop": side},
                 )  # fmt: skip
-                found[f"{name}, {rows[0]['images']} {arguments.called}"] = rows
+                found[f"{name}, {side} px"] = results
         lines = table(found)
+    sizes = [row.images for row in found[next(reversed(found))].rows if row.area == ALL]
+    others = f", squares of {' and '.join(map(str, SIDES))} px are of {sizes[0]} {arguments.called}"
     parameters = sum(parameter.numel() for parameter in generator.parameters())
-    (FOLDER / "MODEL_CARD.md").write_text(text_of_card(config, updates, parameters, lines, compared(found)))
+    (FOLDER / "MODEL_CARD.md").write_text(
+        text_of_card(config, updates, parameters, others if arguments.photographs else "", lines, compared(found))
+    )
     print("\n".join(lines))
 
 
