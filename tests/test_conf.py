@@ -228,6 +228,7 @@ def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
         "generator/residual_unet.yaml": {"width", "levels", "blocks", "shuffle"},
         "generator/context_encoder.yaml": {"width"},
         "generator/srvgg.yaml": {"scale"},
+        "generator/fast_style.yaml": {"scale"},
         "generator/srresnet.yaml": {"scale"},
         "generator/edsr.yaml": {"scale"},
         "generator/rrdb.yaml": {"scale"},

@@ -61,6 +61,7 @@ PAPERS = {
     "edge_connect_inpaint": Paper("1.8 M (Places2)"),
     "edsr": Paper("800 (DIV2K)"),
     "esrgan": Paper("3 450 (DF2K)"),
+    "fast_style": Paper("80 000 (COCO)", 1, "4 hours on a Titan X"),
     "ffdnet": Paper("5 544 (BSD, Waterloo, ImageNet)"),
     "global_local": Paper("8.1 M (Places2)", 1, "2 months on 4 K80"),
     "lama_fourier": Paper("1.8 M (Places)", 3),
@@ -135,6 +136,8 @@ def measure(recipe, samples, updates):
         cfg.module.adversarial_start = cfg.module.discriminator_alone = 0  # the phase that most updates are of
         cfg.trainer.update({"max_steps": updates + 1, "limit_val_batches": 0, "num_sanity_val_steps": 0})
         cfg.trainer.val_check_interval = 1
+        if OmegaConf.missing_keys(cfg):  # a style
+            cfg.losses.style.picture = f"{folder}/train/a.png"
         check(cfg)
         parts = build(cfg)
         clock = Clock()
