@@ -1,5 +1,6 @@
 """What several tests need: small photographs, a small run, and a check that no test leaves anything behind."""
 
+import copy
 import gc
 import logging
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2  # noqa: F401  these three set variables of their own when they are imported
+import hydra._internal.defaults_list
 import hydra.version
 import kornia  # noqa: F401
 import lightning  # noqa: F401
@@ -20,6 +22,7 @@ import numpy as np
 import omegaconf.base
 import pytest
 import torch
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 from PIL import Image
 
@@ -32,14 +35,34 @@ pytest_plugins = ["tests.sweeps"]
 omegaconf.base.parse = lru_cache(maxsize=None)(omegaconf.base.parse)
 hydra.version._get_version = lru_cache(maxsize=None)(hydra.version._get_version)
 
+# For each config Hydra writes down what an interpolation in a list of defaults could refer to, and none has one; it
+# copies all that it knows of where configs are, to change a list of them.
+choices = hydra._internal.defaults_list._create_interpolation_map
+hydra._internal.defaults_list._create_interpolation_map = lambda overrides, defaults, added: (
+    choices(overrides, defaults, added) if any(default.is_interpolation() for default in defaults) else None
+)
+ConfigRepository.__deepcopy__ = lambda self, memo: copy.copy(self)
+
 # A million objects of libraries come to stay; looking through them time and again is a quarter of a worker's start.
 gc.disable()
+
+
+modules = [0]
 
 
 def pytest_collection_finish():
     """Garbage is looked for among what tests make alone."""
     gc.freeze()
     gc.enable()
+    modules[0] = len(sys.modules)
+
+
+def pytest_runtest_teardown():
+    """Nor is it among what a test has imported, such as Optuna and its databases."""
+    if len(sys.modules) > modules[0] + 50:
+        gc.collect()
+        gc.freeze()
+        modules[0] = len(sys.modules)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,10 +1,13 @@
 """Sweeps in the tests' own process, with stubs for training and a config that composes quickly."""
 
+import copy
 import sys
 from types import SimpleNamespace
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 
 from inpaint.cli.command import command
@@ -32,10 +35,22 @@ TINY = (
 def start(tmp_path, monkeypatch, capfd):
     """`inpaint-NAME -m ...` with `run(cfg)` for what it does: exit code and what was printed."""
     monkeypatch.chdir(tmp_path)
+    Plugins.instance()  # found once, not for each command
+    load, composed = ConfigLoaderImpl.load_configuration, {}
+
+    def once(self, config_name, overrides, run_mode, **settings):
+        """The config of a job is composed to see whether it is valid, and when it begins."""
+        key = config_name, tuple(overrides), run_mode, *settings.items()
+        if key not in composed:
+            composed[key] = load(self, config_name, overrides, run_mode, **settings)
+        return copy.deepcopy(composed[key])
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", once)
 
     def start(run, *arguments, name="train"):
         monkeypatch.setattr(sys, "argv", [f"inpaint-{name}", "-m", "hydra.sweep.dir=sweep", *arguments])
         state, code = Singleton.get_state(), 0
+        composed.clear()
         try:
             command(name, run)
         except SystemExit as end:

@@ -1,6 +1,7 @@
 """Jobs that share a process or a folder and still do not touch each other."""
 
 import ctypes
+import functools
 import gc
 import logging
 import os
@@ -63,8 +64,7 @@ def isolated() -> Iterator[None]:
 
     from inpaint import rng
 
-    if not gc.get_freeze_count():
-        gc.freeze()  # looking through all that is imported would cost each job a quarter of a second
+    _freeze()
 
     settings: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
         (torch.get_num_threads, torch.set_num_threads),
@@ -101,6 +101,12 @@ def isolated() -> Iterator[None]:
             gc.collect()  # trainers and modules refer to each other
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
+
+
+@functools.cache
+def _freeze() -> None:
+    """Looking through all that is imported would cost each job a quarter of a second, and counting it as much again."""
+    gc.freeze()
 
 
 def _loggers() -> list[logging.Logger]:
