@@ -17,6 +17,7 @@ from inpaint.evaluation.shown import Shown
 from inpaint.evaluation.synthesis import MadeOfNothing, of_fills
 from inpaint.masks.frozen import Crop, Frozen, described
 from inpaint.metrics.image import hole_area, measure
+from inpaint.metrics.video import Steadiness
 from inpaint.progress import track
 from inpaint.settings import Refused, listed
 
@@ -124,7 +125,7 @@ def evaluate(
         methods: by name; None is another tool, whose results the pictures have.
         pictures: what is measured.
         device: where.
-        figures: names among `metrics.image.MEASURES`; None is all.
+        figures: names among `metrics.image.MEASURES`; None is all, and of clips those of `metrics.video`.
         judges: networks that look at the composites.
         shown: how many pictures are kept, spread evenly over hole area.
         samples: of methods that paint from noise: how many fills of each hole are looked at besides what has all
@@ -151,6 +152,7 @@ def evaluate(
         photographs = [pictures.photograph(index) for index in known["index"]]
         keys = rng.fold(batch["index"].to(device), "evaluation")
         composites = {}
+        steadiness = Steadiness(batch) if batch.get("frames", 1) > 1 and figures is None else None
         for name in methods:
             parts.at_work(name)
             times: dict[str, float] = {}
@@ -163,6 +165,8 @@ def evaluate(
                 else:
                     outputs = _foreign(pictures.result(name, part, device), batch, differing[name])
                 found = measure(outputs, batch["image"], batch["mask"], figures, border)
+                if steadiness is not None:
+                    found |= steadiness(outputs.composite)
                 made.look(name, outputs.composite, batch)
                 if name in networks:
                     found |= of_fills(networks[name], batch, keys, samples)

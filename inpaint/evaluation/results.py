@@ -87,8 +87,9 @@ def publish(
     measured = evaluate(methods, pictures, device, figures, judges, shown, samples)
     measured.notes[:0] = notes
     results = aggregate(measured.records, measured.sets)
-    of_noise = [name for name in table.OF_NOISE if any(name in row.means for row in results.rows)]
-    usual = [*table.SHOWN, *of_noise, *(judges.columns if judges else ())]
+    further = (*table.OF_NOISE, *table.OF_CLIPS)
+    found = [name for name in further if any(name in row.means for row in results.rows)]
+    usual = [*table.SHOWN, *found, *(judges.columns if judges else ())]
     names = usual if columns is None else list(columns)
     write(folder, results, measured, {**about, "networks": judges.networks if judges else {}}, names)
     return Published(results, names, measured.notes)

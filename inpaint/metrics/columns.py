@@ -265,6 +265,30 @@ COLUMNS: dict[str, Column] = {
         higher_is_better=True,
         definition="the highest hole PSNR among fills of one hole by other noise, as many as the notes say",
     ),
+    "warping_error": Column(
+        title="warping error",
+        unit="levels",
+        digits=2,
+        higher_is_better=False,
+        definition="of clips: mean difference, of 255 levels, of a frame and of the one before as the truth's optical "
+        "flow (DIS) leads it there, over the hole's pixels that both show (Lai et al. 2018); below the truth's own it "
+        "is no virtue but blur; none of a clip's first frame, and where the flow has no way back",
+    ),
+    "warping_error_of_truth": Column(
+        title="truth's warping error",
+        unit="levels",
+        digits=2,
+        higher_is_better=False,
+        definition="the same of the truth: its noise, its light, and what the flow gets wrong",
+    ),
+    "tof": Column(
+        title="tOF",
+        unit="px",
+        digits=3,
+        higher_is_better=False,
+        definition="of clips: mean distance of the optical flow (Farneback 2003) from the frame before and of the "
+        "truth's, over the whole picture (Chu et al. 2020, who cut edges and ends); the truth's own is 0",
+    ),
     "ms": Column(
         title="ms per image",
         unit="",

@@ -89,8 +89,6 @@ def run(cfg: DictConfig) -> None:
     if cfg.video is not None:
         from inpaint.predict.video.command import repair_video
 
-        if cfg.holes is None and masks is None:
-            raise Refused("holes: give holes=..., or masks=... for holes that are drawn; video=... is for nothing else")
         repair_video(cfg, masks, _set_up)
         return
     output = Path(cfg.output)

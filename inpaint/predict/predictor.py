@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inpaint import builtin
 from inpaint.config import build_refinement, choose_device
+from inpaint.predict import pixels
 from inpaint.settings import ConfigError, Refused, choice, whole
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor, nn
+    from torch import nn
 
     from inpaint.predict.refine import Refinement
     from inpaint.predict.tiles import Window
@@ -194,7 +195,12 @@ class Predictor:
             raise Refused(f"{setting}: this model fills holes; say where they are")
 
     def repair(
-        self, pictures: "Sequence[np.ndarray]", holes: "Sequence[np.ndarray]", sample: int = 0, raw: bool = False
+        self,
+        pictures: "Sequence[np.ndarray]",
+        holes: "Sequence[np.ndarray]",
+        sample: int = 0,
+        raw: bool = False,
+        clip: bool = False,
     ) -> list[Repaired]:
         """Repair pictures together: their windows of one size share batches.
 
@@ -203,6 +209,8 @@ class Predictor:
             holes: bool ``(H, W)`` for each; `everywhere` for a model that restores whole pictures.
             sample: as in `__call__`.
             raw: whether what the network painted everywhere is returned too.
+            clip: whether they are successive frames of one size, which a recurrent network sees together: a window is
+                at the same place in all of them.
         """
         import numpy as np
 
@@ -210,17 +218,18 @@ class Predictor:
         from inpaint.predict.tiles import back, cover, plan
 
         asked, holes = holes, [grown(hole, self.feather) for hole in holes]
-        plans = [plan(hole, self.sizes) if self.scale is None else cover(hole.shape, self.sizes) for hole in holes]
-        canvases = [_enlarged(picture, self.factor) for picture in pictures]
+        planned = [np.logical_or.reduce(holes)] * len(holes) if clip else holes
+        plans = [plan(hole, self.sizes) if self.scale is None else cover(hole.shape, self.sizes) for hole in planned]
+        canvases = [pixels.enlarged(picture, self.factor) for picture in pictures]
         raws = [canvas.copy() for canvas in canvases] if raw else []
         broken = set()
         windows = [
             (which, number, window) for which, one in enumerate(plans) for number, window in enumerate(one.windows)
         ]
-        for group in _groups(windows, self.batch_size):
-            painted, raw_painted = self._paint(group, pictures, holes, sample)
+        for group in _clips(windows) if clip else _groups(windows, self.batch_size):
+            painted, raw_painted = self._paint(group, pictures, holes, sample, clip)
             for (which, _, window), composite, output in zip(group, painted, raw_painted, strict=True):
-                mine = _enlarged(holes[which][window.place], self.factor)
+                mine = pixels.enlarged(holes[which][window.place], self.factor)
                 others = None
                 if window.own is not None:
                     mine, others = mine & window.own, mine & ~window.own
@@ -252,6 +261,11 @@ class Predictor:
         return plain
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether the generator sees the frames of a clip together."""
+        return "frames" in getattr(self.generator, "needs", ())
+
+    @property
     def draws_noise(self) -> bool:
         """Whether two samples of one picture differ."""
         from inpaint.batch import noise_of
@@ -265,6 +279,7 @@ class Predictor:
         pictures: "Sequence[np.ndarray]",
         holes: "Sequence[np.ndarray]",
         sample: int,
+        clip: bool,
     ) -> "tuple[np.ndarray, np.ndarray]":
         """Composites and outputs of windows of one size, as they are seen: float32 ``(B, h, w, 3)`` in [-1, 1]."""
         import numpy as np
@@ -275,13 +290,16 @@ class Predictor:
         from inpaint.predict.tiles import seen
 
         shown = [
-            seen(window, _unit(pictures[which][window.place]), holes[which][window.place]) for which, _, window in group
+            seen(window, pixels.unit(pictures[which][window.place]), holes[which][window.place])
+            for which, _, window in group
         ]
         image = torch.from_numpy(np.stack([picture for picture, _ in shown])).permute(0, 3, 1, 2).contiguous()
-        mask = torch.from_numpy(np.stack([_enlarged(hole, self.factor) for _, hole in shown])).float()[:, None]
+        mask = torch.from_numpy(np.stack([pixels.enlarged(hole, self.factor) for _, hole in shown])).float()[:, None]
         keys = torch.tensor([rng.key(self.seed, "predict", sample, number) for _, number, _ in group])
         index = torch.arange(len(group))
         batch = Batch(image=image.to(self.device), mask=mask.to(self.device), index=index)
+        if clip:
+            batch["frames"] = len(group)
         if self.scale is not None:
             batch["given"] = batch["image"]  # all of it is to be restored, and nothing of it hidden
         if sample:  # the first is what the network paints by itself, which for some is the likeliest picture
@@ -290,7 +308,7 @@ class Predictor:
         deep = any(pictures[which].dtype != np.uint8 for which, _, _ in group)
         with torch.inference_mode(), self._arithmetic(deep), rng.of_samples(keys.to(self.device)):
             outputs = paint(self.generator, batch) if self.refine is None else self.refine(self.generator, batch)
-        return _array(outputs.composite), _array(outputs.output)
+        return pixels.array(outputs.composite), pixels.array(outputs.output)
 
     def _arithmetic(self, deep: bool) -> Any:
         """How numbers are rounded inside the network."""
@@ -313,12 +331,18 @@ def _groups(windows: "Sequence[tuple[int, int, Window]]", most: int) -> "Iterato
             yield group[first : first + most]
 
 
+def _clips(windows: "Sequence[tuple[int, int, Window]]") -> "Iterator[Sequence[tuple[int, int, Window]]]":
+    """Each window in all frames of a clip, in their order."""
+    for number in range(1 + max((number for _, number, _ in windows), default=-1)):
+        yield [entry for entry in windows if entry[1] == number]
+
+
 def _blend(canvas: "np.ndarray", window: "Window", painted: "np.ndarray", where: "np.ndarray") -> None:
     """Paint a window into the canvas at the pixels `where`; over what earlier tiles painted, as its weights say."""
     import numpy as np
 
     place = canvas[window.place]
-    new = _levels(painted, canvas.dtype)
+    new = pixels.levels(painted, canvas.dtype)
     if (weight := window.weight()) is not None:
         new = place + weight * (new - place)
     place[where] = (np.rint(new) if canvas.dtype.kind == "u" else new)[where].astype(canvas.dtype)
@@ -329,33 +353,6 @@ def everywhere(size: tuple[int, ...]) -> "np.ndarray":
     import numpy as np
 
     return np.ones(size, dtype=bool)
-
-
-def _enlarged(pixels: "np.ndarray", factor: int) -> "np.ndarray":
-    """A copy of ``(H, W, ...)`` in which each pixel is a square of them."""
-    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def _unit(pixels: "np.ndarray") -> "np.ndarray":
-    """float32 in [-1, 1], as `batch.from_uint8`."""
-    import numpy as np
-
-    if pixels.dtype.kind != "u":
-        return pixels
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max / 2) - 1
-
-
-def _levels(values: "np.ndarray", dtype: Any) -> "np.ndarray":
-    """Back from [-1, 1], clamped; not yet rounded."""
-    import numpy as np
-
-    if dtype.kind != "u":
-        return values.clip(-1, 1)
-    return ((values + 1) * np.float32(np.iinfo(dtype).max / 2)).clip(0, np.iinfo(dtype).max)
-
-
-def _array(pictures: "Tensor") -> "np.ndarray":
-    return pictures.float().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _network(path: str | Path, trust_paths: bool) -> "tuple[nn.Module, int | None]":

@@ -12,17 +12,21 @@ from inpaint import rng
 from inpaint.batch import Outputs, compose
 from inpaint.data.datamodule import InpaintingData, PhotosData
 from inpaint.data.sources import Photos
+from inpaint.data.video import PanAndZoomData
+from inpaint.degradations import GaussianNoise
 from inpaint.evaluation import measuring as module
 from inpaint.evaluation import pairs as module_of_pairs
 from inpaint.evaluation.measuring import JPEG, ValidationCrops, evaluate, validation_crops
 from inpaint.evaluation.pairs import Pairs, find_pairs
 from inpaint.evaluation.results import publish
 from inpaint.evaluation.shown import GIVEN
-from inpaint.masks import Strokes
+from inpaint.files.untrusted import TEXT, read_table
+from inpaint.masks import Full, Strokes
 from inpaint.masks.frozen import described
 from inpaint.metrics.image import MEASURES
 from inpaint.pictures import layers
 from inpaint.progress import Tracked
+from inpaint.restoration import Bicubic
 from tests.evaluation.pictures import Grey, Pictures
 
 
@@ -125,6 +129,23 @@ def test_validation_crops_are_what_the_loop_measures():
     assert measured.crops == [
         described(crop.index, pictures.name(crop.index), crop.area, crop.image, crop.mask) for crop in crops
     ]
+
+
+def test_clips_have_figures_of_their_frames_together(tmp_path):
+    """In the tables, beside the truth's own, which is the same for all; and videos are what intervals draw."""
+    settings = {"frames": 3, "clips": 2, "crop": 32, "batch_size": 3, "validation_crops": 1}
+    data = PanAndZoomData(Full(), degradation=GaussianNoise(20.0), **settings)
+    data.setup("validate")
+    published = publish(tmp_path, {"given": Bicubic(), "grey": Grey()}, ValidationCrops(data), "cpu", {}, shown=1)
+    assert {"warping_error", "warping_error_of_truth", "tof"} <= {*published.columns}
+    given, grey = (row.means for row in published.results.rows if row.area == "all")
+    assert given["warping_error"] > 2 * given["warping_error_of_truth"] > 0 == grey["warping_error"]
+    assert given["warping_error_of_truth"] == grey["warping_error_of_truth"] and grey["tof"] > 0.3
+    records = read_table(tmp_path / "records.csv", TEXT)
+    assert len(records) == 2 * 4 * 2 * 3
+    blank = [record["index"] for record in records if record["tof"] == ""]
+    assert blank == [str(index) for index in range(0, 24, 3)] * 2
+    assert "truth's warping error (levels)" in (tmp_path / "results.md").read_text()
 
 
 class Counted(Photos):

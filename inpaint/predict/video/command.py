@@ -17,12 +17,13 @@ from inpaint.pictures.video import Still, VideoWriter, video_like
 from inpaint.pictures.writing import read_photograph, write_photograph
 from inpaint.predict.adaptive import AUTO
 from inpaint.predict.growth import faded, grown
-from inpaint.predict.holes import Holes, look, mask_files
+from inpaint.predict.holes import Holes, look, mask_files, whole_pictures
 from inpaint.predict.jobs import Destination, sweep
 from inpaint.predict.predictor import NotFinite, Predictor
 from inpaint.predict.video.clips import Clip, ClipRecords, find_clip
 from inpaint.predict.video.figures import find_truth, publish_figures
 from inpaint.predict.video.filling import Filled, Frame, fill
+from inpaint.predict.video.together import Windows, restored
 from inpaint.progress import Reporter
 from inpaint.settings import Refused, whole
 
@@ -52,11 +53,15 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
     window, output = whole("window", cfg.window, 1), Path(cfg.output)
     clip = find_clip(cfg.video, mask_files(cfg), Destination(output, cfg.format))
     print(f"video: {clip}")
-    holes, line = look(clip.frames, cfg, masks)
-    print(line)
-    truth = find_truth(Path(cfg.truth), clip) if cfg.truth else None
     predictor, refine, settings = set_up(cfg)
-    predictor.check_holes("video", True)
+    predictor.check_holes("holes" if masks is None else "masks", cfg.holes is not None or masks is not None)
+    if predictor.scale is None:
+        holes, line = look(clip.frames, cfg, masks)
+    else:
+        size = f", {predictor.scale} times as large" if predictor.scale > 1 else ""
+        holes, line = whole_pictures(cfg), f"holes: none; this model restores whole frames{size}"
+    print(line)
+    truth = find_truth(Path(cfg.truth), clip, predictor.factor) if cfg.truth else None
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
@@ -74,7 +79,7 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
     if refine is not None and refine.done:
         print(f"windows refined: {', '.join(f'{end} ({number})' for end, number in refine.done.most_common())}")
     if truth is not None:
-        print(publish_figures(output / "figures", clip, truth, holes))
+        print(publish_figures(output / "figures", clip, truth, holes, predictor.factor))
 
 
 def _work(clip: Clip, window: int, predictor: Predictor, records: ClipRecords, holes: Holes) -> None:
@@ -86,13 +91,20 @@ def _work(clip: Clip, window: int, predictor: Predictor, records: ClipRecords, h
         return
     first, last = is_done.index(False), len(is_done) - 1 - is_done[::-1].index(False)
     feather, predictor.feather = predictor.feather, 0  # around the whole hole, not around what is painted of it
-    start = max(0, first - window)
-    frames = _frames(clip, start, last + window, is_done, holes, feather)
+    if predictor.is_recurrent or predictor.scale is not None:
+        windows = Windows(window, -(-window // 2)) if predictor.is_recurrent else Windows(1, 0)
+        start, end = windows.begin(first), windows.end(last)
+        frames = _frames(clip, start, end, is_done, holes, feather)
+        filled_frames = restored(frames, start, windows, partial(_restored, predictor))
+    else:
+        start = max(0, first - window)
+        frames = _frames(clip, start, last + window, is_done, holes, feather)
+        filled_frames = fill(frames, window, partial(_painted, predictor))
     total, number = Filled(), start - 1
     reporter = Reporter("repairing", "frames", len(is_done), first, transient=True)
     try:
-        with _file(clip) as writer:
-            for frame, filled in fill(frames, window, partial(_painted, predictor)):
+        with _file(clip, predictor.factor) as writer:
+            for frame, filled in filled_frames:
                 number += 1
                 if is_done[number]:
                     continue
@@ -120,7 +132,8 @@ def _work(clip: Clip, window: int, predictor: Predictor, records: ClipRecords, h
         print("a file of video is coded again, which changes known pixels a little; format=png keeps them to the bit")
     elif any(job.format == "JPEG" for job in clip.frames):
         print("JPEG files are coded again, which changes known pixels a little; format=png keeps them to the bit")
-    print(f"pixels of holes: {_shares(total)}")
+    if predictor.scale is None:
+        print(f"pixels of holes: {_shares(total)}")
 
 
 def _frames(clip: Clip, first: int, last: int, is_done: list[bool], holes: Holes, feather: int) -> Iterator[Frame]:
@@ -142,6 +155,14 @@ def _frames(clip: Clip, first: int, last: int, is_done: list[bool], holes: Holes
             return
 
 
+def _restored(predictor: Predictor, pictures: list[np.ndarray], holes: list[np.ndarray]) -> list[np.ndarray]:
+    found = [repaired.pixels for repaired in predictor.repair(pictures, holes, clip=predictor.is_recurrent)]
+    whole_ones = [pixels for pixels in found if pixels is not None]
+    if len(whole_ones) < len(found):
+        raise NotFinite
+    return whole_ones
+
+
 def _painted(predictor: Predictor, pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
     (repaired,) = predictor.repair([pixels], [hole])
     if repaired.pixels is None:
@@ -150,12 +171,13 @@ def _painted(predictor: Predictor, pixels: np.ndarray, hole: np.ndarray) -> np.n
 
 
 @contextmanager
-def _file(clip: Clip) -> Iterator[VideoWriter | None]:
-    """What writes the one file of a clip, if it has one."""
+def _file(clip: Clip, factor: int) -> Iterator[VideoWriter | None]:
+    """What writes the one file of a clip, if it has one, with so many times more pixels a side."""
     if clip.file is None or clip.header is None:
         yield None
         return
-    with video_like(clip.file, clip.header) as writer:
+    height, width = clip.header.size
+    with video_like(clip.file, clip.header._replace(size=(factor * height, factor * width))) as writer:
         for remark in writer.remarks:
             print(f"{clip.file}: {remark}")
         yield writer

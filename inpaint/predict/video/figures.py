@@ -13,13 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from inpaint.files.writing import write_table
-from inpaint.pictures.motion import View, motion, moved
+from inpaint.metrics.video import warping_error
+from inpaint.pictures.motion import View, motion
 from inpaint.pictures.names import natural
 from inpaint.pictures.pairing import find_images
 from inpaint.pictures.reading import image_size
 from inpaint.pictures.video import is_video, read_frames, read_video_header
 from inpaint.pictures.writing import read_photograph
 from inpaint.predict.holes import Holes
+from inpaint.predict.pixels import enlarged
 from inpaint.predict.video.clips import Clip
 from inpaint.progress import track
 from inpaint.settings import Refused, listed
@@ -38,8 +40,8 @@ class Truth(NamedTuple):
         yield from _pixels(self.path, self.frames)
 
 
-def find_truth(path: Path, clip: Clip) -> Truth:
-    """A frame for each of the clip.
+def find_truth(path: Path, clip: Clip, factor: int = 1) -> Truth:
+    """A frame for each of the clip, with `factor` times more pixels a side.
 
     Raises:
         Refused: there are more or fewer, they have another size, or they cannot be read.
@@ -52,13 +54,14 @@ def find_truth(path: Path, clip: Clip) -> Truth:
         count, sizes = len(frames), {image_size(frame) for frame in frames}
     if count != len(clip.frames):
         raise Refused(f"truth: {path} has {count} frames, and {clip.path} has {len(clip.frames)}")
-    if sizes != {clip.size}:
+    size = (factor * clip.size[0], factor * clip.size[1])
+    if sizes != {size}:
         found = listed([f"{width} x {height}" for height, width in sorted(sizes)])
-        raise Refused(f"truth: frames have {found} pixels, and those of {clip.path} {clip.size[1]} x {clip.size[0]}")
+        raise Refused(f"truth: frames have {found} pixels, and the results {size[1]} x {size[0]}")
     return Truth(path, frames)
 
 
-def publish_figures(folder: Path, clip: Clip, truth: Truth, holes: Holes) -> str:
+def publish_figures(folder: Path, clip: Clip, truth: Truth, holes: Holes, factor: int = 1) -> str:
     """Measure what was written, write ``frames.csv``, and say the means in a line.
 
     Args:
@@ -66,13 +69,14 @@ def publish_figures(folder: Path, clip: Clip, truth: Truth, holes: Holes) -> str
         clip: the video, repaired.
         truth: its truth.
         holes: its holes.
+        factor: how many times more pixels a side it has now.
     """
     results = _pixels(clip.file or Path(), [] if clip.file else [job.output for job in clip.frames])
     rows: list[dict[str, float | str]] = []
     before: tuple[np.ndarray, np.ndarray] | None = None
     pairs = zip(clip.frames, truth.read(), results, strict=True)
     for job, true, result in track(pairs, "measuring", "frames"):
-        hole = holes(job)[0].numpy() > 0.5
+        hole = enlarged(holes(job)[0].numpy() > 0.5, factor)
         errors = warping_errors(before, (true, result), hole) if before is not None else (math.nan, math.nan)
         row: dict[str, float | str] = {
             "frame": job.name,
@@ -111,7 +115,7 @@ def psnr(true: np.ndarray, result: np.ndarray, hole: np.ndarray) -> float:
 def warping_errors(
     before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], hole: np.ndarray
 ) -> tuple[float, float]:
-    """Of the truth and of a result, in levels; NaN where no pixel of the hole is seen in both frames.
+    """Of the truth and of a result, as `metrics.video.warping_error`.
 
     Args:
         before, after: the truth and the result, RGB ``(H, W, 3)``, of one frame and of the next.
@@ -119,13 +123,7 @@ def warping_errors(
     """
     nothing = np.zeros_like(hole)
     between = motion(View(before[0], nothing), View(after[0], nothing))
-    seen = hole & between.backward_holds
-    if not seen.any():
-        return math.nan, math.nan
-    true, result = (
-        float(np.abs(_levels(new) - moved(_levels(old), between.backward))[seen].mean())
-        for old, new in zip(before, after, strict=True)
-    )
+    true, result = (warping_error(old, new, between, hole) for old, new in zip(before, after, strict=True))
     return true, result
 
 

@@ -229,7 +229,7 @@ def beside(root):
         (
             resize("truth/f9.png"),
             ["truth=truth"],
-            "truth: frames have 60 x 40, 128 x 96 pixels, and those of frames 128 x 96",
+            "truth: frames have 60 x 40, 128 x 96 pixels, and the results 128 x 96",
         ),
     ],
 )
