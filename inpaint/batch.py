@@ -4,7 +4,9 @@ An *image* is float32 ``(B, 3, H, W)`` in [-1, 1]; pixels become 8-bit RGB only 
 A *mask* is float32 ``(B, 1, H, W)``, exactly 0 or 1, and **1 is the hole**, the part that is to be painted.
 """
 
-from collections.abc import Callable
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -14,12 +16,10 @@ from torch import Tensor
 from inpaint import rng
 
 MAGENTA = (255.0, 0.0, 255.0)
-CONDITIONS = (
-    "latent",
-    "label",
-    "caption",
-    "frames",
-)  # of a batch, what a network may name in `needs`; the truth is none
+# Of a batch, what a network may name in `needs`; the truth is none. `words` are those of its captions.
+CONDITIONS = ("latent", "label", "caption", "words", "embedding", "frames")
+SAID = ("label", "caption", "words", "embedding")  # of them, what is said of a picture
+WORD = re.compile(r"\w+")
 
 
 class Batch(TypedDict):
@@ -32,6 +32,8 @@ class Batch(TypedDict):
         is the truth without its holes (`given`).
     label: int64 ``(B,)``, the number of each picture's class, where the data set has classes.
     caption: a text for each picture, where the data set has texts.
+    embedding: what some other network makes of each picture's text, sound or anything, float32 ``(B, E)``, where the
+        data set has such.
     latent: the noise to paint from, float32 ``(B, L)``, standard normal; where it is not given, a network that paints
         from noise draws its own.
     frames: how many pictures in a row are the frames of one clip, in their order; where it is not given, each picture
@@ -44,6 +46,7 @@ class Batch(TypedDict):
     given: NotRequired[Tensor]
     label: NotRequired[Tensor]
     caption: NotRequired[list[str]]
+    embedding: NotRequired[Tensor]
     latent: NotRequired[Tensor]
     frames: NotRequired[int]
 
@@ -178,7 +181,7 @@ def paint(network: Callable[..., Outputs], batch: Batch) -> Outputs:
         network: a generator or a fill, ``(image, mask) -> Outputs``, which may name in `needs` what it takes besides.
         batch: the truth and its holes.
     """
-    return network(given(batch), batch["mask"], **_conditions(network, batch))
+    return network(given(batch), batch["mask"], **conditions(network, batch))
 
 
 def teach(network: Callable[..., Outputs], batch: Batch) -> Outputs:
@@ -187,13 +190,64 @@ def teach(network: Callable[..., Outputs], batch: Batch) -> Outputs:
     An autoencoder needs it to say which noise makes the truth. What it learns by it is measured by `paint`, without.
     """
     truth = {"truth": batch["image"]} if "truth" in getattr(network, "needs", ()) else {}
-    return network(given(batch), batch["mask"], **_conditions(network, batch), **truth)
+    return network(given(batch), batch["mask"], **conditions(network, batch), **truth)
 
 
-def _conditions(network: object, batch: Batch) -> dict[str, Any]:
+def said_to(discriminator: object, batch: Batch) -> dict[str, Any]:
+    """What a discriminator names in `needs`, as far as the batch has it; ``given`` is the picture that a network sees.
+
+    It is called with ``(picture, mask)`` and this.
+    """
+    seen = {"given": given(batch)} if "given" in getattr(discriminator, "needs", ()) else {}
+    return conditions(discriminator, batch) | seen
+
+
+def twice(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a batch, for two of them in one."""
+    joined = {name: torch.cat([value, value]) for name, value in said.items() if isinstance(value, Tensor)}
+    return {**said, **joined, **{name: value + value for name, value in said.items() if isinstance(value, list)}}
+
+
+def conditions(network: object, batch: Batch) -> dict[str, Any]:
     """What a network names in `needs`, as far as the batch has it."""
     needs = getattr(network, "needs", ())
-    return {name: batch[name] for name in CONDITIONS if name in needs and name in batch}  # type: ignore[literal-required]
+    found = {name: batch[name] for name in CONDITIONS if name in needs and name in batch}  # type: ignore[literal-required]
+    if "words" in needs and "caption" in batch:
+        found["words"] = words(batch["caption"]).to(batch["mask"].device)
+    return found
+
+
+def words(captions: Sequence[str]) -> Tensor:
+    """The words of texts as numbers, int64 ``(B, L)``: the CRC-32 of each in lower case, 0 behind the last.
+
+    L is a multiple of 8, so that compiled networks meet few lengths.
+    """
+    rows = [[zlib.crc32(word.encode()) or 1 for word in WORD.findall(caption.casefold())] for caption in captions]
+    length = max(8, -(-max(map(len, rows), default=0) // 8) * 8)
+    return torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64)
+
+
+def mismatched(said: Mapping[str, Any]) -> tuple[dict[str, Any], Tensor]:
+    """What is said of pictures, `conditions`, as if it were said of others: right pictures, wrong texts.
+
+    Each picture has what is said of the next one in the batch of which something else is said; where there is none, its
+    own. Returns that, and whether anything differs at all, bool ``()``, without waiting for a GPU.
+    """
+    told = {name: value for name, value in said.items() if name in SAID}
+    rows = [words(value) if isinstance(value, list) else value for value in told.values()]
+    several = torch.stack([(row[:, None] != row[None]).flatten(2).any(dim=2) for row in map(_column, rows)]).any(dim=0)
+    each = torch.arange(len(several), device=several.device)
+    turns = (each[:, None] + each) % len(several)  # the batch, from each picture on
+    other = turns[each, several.gather(1, turns).int().argmax(dim=1)]
+    wrong = {
+        name: [value[row] for row in other.tolist()] if isinstance(value, list) else value[other]
+        for name, value in told.items()
+    }
+    return {**said, **wrong}, several.any()
+
+
+def _column(row: Tensor) -> Tensor:
+    return row if row.dim() > 1 else row[:, None]
 
 
 def noise_of(network: object) -> int | None:

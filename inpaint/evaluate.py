@@ -50,7 +50,7 @@ def run(cfg: DictConfig) -> None:
     """
     from inpaint.evaluation.results import publish
     from inpaint.exchange.models import generator_of
-    from inpaint.training.contract import check_degradation
+    from inpaint.training.fitting import check_degradation
 
     folder = Path(cfg.paths.run)
     if (folder / "config.yaml").is_file():

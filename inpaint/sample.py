@@ -2,13 +2,15 @@
 
     inpaint-sample checkpoint=runs/DATE/TIME output=DIR n=64
     inpaint-sample checkpoint=runs/DATE/TIME output=DIR truncation=1.5 interpolations=0
+    inpaint-sample checkpoint=runs/DATE/TIME output=DIR label=3
+    inpaint-sample checkpoint=runs/DATE/TIME output=DIR 'caption="a red disc"'
 
 Nothing is known of a picture, so all of it is hole. A sample follows from `seed` and its number: it is the same picture
 however many are made, and in batches of any size.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +79,7 @@ def run(cfg: DictConfig) -> None:
     if foreign := _foreign(folder):
         raise Refused(f"output: {foreign} is there already, and no sampling wrote it; give another folder")
 
+    said = said_of(generator, count, cfg.label, cfg.caption)
     device = choose_device(cfg.device)
     noise = latents(count, latent, cfg.seed, limit)
     paths = interpolated(noise, min(ways, count // 2), steps)
@@ -86,13 +89,14 @@ def run(cfg: DictConfig) -> None:
         replacing_all(folder, (SHEET, WAYS, FOLDER)) as place,
     ):
         (place / FOLDER).mkdir()
-        made = _saved(painted(generator.to(device), noise, side, device, batch_size, cfg.seed), place / FOLDER)
+        generator = generator.to(device)
+        made = _saved(painted(generator, noise, side, device, batch_size, cfg.seed, said=said), place / FOLDER)
         on_sheet = min(count, SHOWN)
         _save(_sheet(made, on_sheet, round(on_sheet**0.5), side), place / SHEET)
         if len(paths):
             rows = torch.arange(len(paths)).mul(2).repeat_interleave(steps)
             rows[steps - 1 :: steps] += 1
-            between = painted(generator, paths.flatten(0, 1), side, device, batch_size, cfg.seed, rows)
+            between = painted(generator, paths.flatten(0, 1), side, device, batch_size, cfg.seed, rows, said)
             _save(_sheet(map(_picture, between), len(rows), steps, side), place / WAYS)
     print(f"{count} samples of {side} x {side} pixels: {folder / SHEET}, {folder / FOLDER}")
     if len(paths):
@@ -145,6 +149,38 @@ def latents(count: int, length: int, seed: int, limit: float | None = None) -> "
     return torch.special.ndtri(least + share * (1 - 2 * least)).float()
 
 
+def said_of(generator: "nn.Module", count: int, label: Any, caption: Any) -> dict[str, Any]:
+    """What is said of samples 0 to count - 1 to a generator that listens: `label` int64 ``(count,)``, `caption`.
+
+    Args:
+        generator: whose `needs` say to what.
+        count: samples.
+        label: the class of all; None: all classes in turn.
+        caption: the text of all; None: none.
+
+    Raises:
+        Refused: it does not listen to that, or has no such class.
+    """
+    import torch
+
+    from inpaint.networks.conditions import Conditions
+
+    heard = {*getattr(generator, "needs", ())}
+    if label is not None and "label" not in heard:
+        raise Refused("label: nothing was said of classes to this generator in training; leave it out")
+    if caption is not None and not heard & {"words", "caption"}:
+        raise Refused("caption: nothing was said in words to this generator in training; leave it out")
+    said: dict[str, Any] = {} if caption is None else {"caption": [str(caption)] * count}
+    own = [layer for layer in generator.modules() if isinstance(layer, Conditions) and "label" in layer.kinds]
+    if label is not None and own and _within("label", label, 0, 2**31) >= own[0].label.num_embeddings:
+        raise ConfigError(f"label: there is no class {label}; give 0 to {own[0].label.num_embeddings - 1}, or null")
+    if label is not None:
+        said["label"] = torch.full((count,), _within("label", label, 0, 2**31))
+    elif own:
+        said["label"] = torch.arange(count) % own[0].label.num_embeddings
+    return said
+
+
 def interpolated(noise: "Tensor", ways: int, steps: int) -> "Tensor":
     """From each second row of noise to the one after it, on the sphere: ``(N, L)`` to ``(ways, steps, L)``.
 
@@ -172,6 +208,7 @@ def painted(
     batch_size: int,
     seed: int,
     rows: "Tensor | None" = None,
+    said: "Mapping[str, Any] | None" = None,
 ) -> "Iterator[Tensor]":
     """What a generator makes of each row of noise, where all is hole: ``(3, side, side)`` in [-1, 1].
 
@@ -183,6 +220,7 @@ def painted(
         batch_size: pictures at a time.
         seed: of other noise that the generator may draw.
         rows: int64 ``(N,)``, the number of the sample whose other noise each has; None: 0, 1, 2, ...
+        said: of each sample, as `said_of` gives it.
     """
     import torch
 
@@ -194,6 +232,9 @@ def painted(
         shape = (len(some), side, side)
         image, mask = torch.zeros(shape[0], 3, *shape[1:], device=device), torch.ones(shape, device=device)[:, None]
         batch = Batch(image=image, mask=mask, index=index, latent=some.to(device))
+        for name, value in (said or {}).items():
+            own = value[index].to(device) if isinstance(value, torch.Tensor) else [value[row] for row in index.tolist()]
+            batch[name] = own  # type: ignore[literal-required]
         with torch.inference_mode(), rng.of_samples(rng.fold(index, f"{seed} sample").to(device)):
             yield from paint(generator, batch).output.float().cpu()
 

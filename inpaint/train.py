@@ -124,7 +124,8 @@ def _owning(cfg: DictConfig) -> AbstractContextManager[None]:
 
 def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     from inpaint.exchange import models
-    from inpaint.training.contract import check_degradation, check_norms, check_parts
+    from inpaint.training.contract import check_parts
+    from inpaint.training.fitting import check_conditions, check_degradation, check_norms
     from inpaint.training.launching import end_other_ranks, refusals, refuse_to_spawn
     from inpaint.training.resume import begin_with, check_fit
     from inpaint.training.run_logger import told
@@ -137,6 +138,7 @@ def _train(cfg: DictConfig, start: "Start") -> dict[str, float]:
     beside = baselines(cfg, parts.data)
     named = {f"baselines.{name}": method for name, method in beside.items()}
     check_degradation({"generator": parts.module.generator} | named, parts.data)
+    check_conditions(parts.module, parts.data)
     check_norms(parts.module, parts.data)
     _introduce(cfg, parts, start)
     if start.path is not None:

@@ -1,10 +1,26 @@
 import re
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
 import inpaint
-from inpaint.batch import Batch, Verdict, compose, from_uint8, given, paint, split, teach, to_uint8
+from inpaint.batch import (
+    Batch,
+    Verdict,
+    compose,
+    from_uint8,
+    given,
+    mismatched,
+    paint,
+    said_to,
+    split,
+    teach,
+    to_uint8,
+    twice,
+    words,
+)
 
 
 def test_every_byte_survives_the_round_trip():
@@ -88,3 +104,30 @@ def test_a_network_gets_no_truth_by_the_names_of_its_needs(batch):
     assert {*seen} == {"label"}
     teach(Curious(), batch)
     assert {*seen} == {"label", "truth"} and torch.equal(seen["truth"], batch["image"])
+
+
+def test_words_are_numbers_of_their_own_behind_which_nothing_stands():
+    """CRC-32, as zlib has it: of the word in lower case."""
+    found = words(["A red disc.", "", "one two three four five six seven eight nine"])
+    assert found.shape == (3, 16) and found.dtype == torch.int64
+    assert found[0].tolist() == [zlib.crc32(word.encode()) for word in ("a", "red", "disc")] + [0] * 13
+    assert not found[1].any() and (found[2] != 0).sum() == 9
+
+
+def test_a_picture_under_what_is_said_of_another():
+    said = {"label": torch.tensor([0, 0, 1, 0]), "caption": ["a", "a", "b", "c"], "latent": torch.rand(4, 2)}
+    wrong, several = mismatched(said)
+    assert several and wrong["label"].tolist() == [1, 1, 0, 0] and wrong["caption"] == ["b", "b", "c", "a"]
+    assert torch.equal(wrong["latent"], said["latent"])
+    wrong, several = mismatched({"embedding": torch.ones(3, 5)})
+    assert not several and torch.equal(wrong["embedding"], torch.ones(3, 5))
+
+
+def test_what_a_discriminator_is_told(batch):
+    judge = SimpleNamespace(needs=("words", "given", "label"))
+    batch = Batch(**{**batch, "caption": ["a", "b", "c", "d"]})
+    told = said_to(judge, batch)
+    assert {*told} == {"words", "given"} and torch.equal(told["given"], given(batch))
+    both = twice(told | {"caption": ["a", "b"], "frames": 2})
+    assert torch.equal(both["words"], words(["a", "b", "c", "d"] * 2)) and both["caption"] == ["a", "b"] * 2
+    assert both["frames"] == 2 and not said_to(SimpleNamespace(), batch)

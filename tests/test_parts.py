@@ -232,7 +232,7 @@ def test_a_yaml_of_the_wrong_form_is_told_the_right_one(lab, words, message):
             "generator",
             "Painter",
             "truth",
-            r"Painter should give needs among latent, label, caption, frames and truth; it gave \['image'\]",
+            r"Painter should give needs among latent, label, .*, frames and truth; it gave \['image'\]",
         ),
         ("generator", "Painter", "known", "a composite with the known pixels as they are"),
         ("discriminator", "Judge", "tensor", "discriminator: ownlab.Judge should give inpaint.batch.Verdict"),

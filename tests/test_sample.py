@@ -99,6 +99,27 @@ def test_generators_of_holes_that_paint_from_noise_are_sampled_too(tmp_path):
         call("sample", sample.run, [*settings, "truncation=1"])
 
 
+def test_classes_and_texts(tmp_path, monkeypatch):
+    """All classes in turn, or one; the same noise is another picture of another class, and a text another again."""
+    monkeypatch.setattr(torch.nn.init, "zeros_", torch.nn.init.normal_)  # it listens from the start
+    model = saved(tmp_path / "told", DCGAN, **SETTINGS, condition={"label": 3, "words": 16})
+
+    def make(name, *settings):
+        arguments = [f"checkpoint={model}", f"output={tmp_path / name}", "device=cpu", "n=4", *settings]
+        call("sample", sample.run, arguments)
+        return [pixels(tmp_path / name / "samples" / f"{number:05d}.png") for number in range(4)]
+
+    turns, twos, worded = make("turns", "interpolations=0"), make("twos", "label=2"), make("worded", "caption=red")
+    same = [abs(own - two).max() <= 1 for own, two in zip(turns, twos, strict=True)]
+    assert same == [False, False, True, False] and (turns[0] != worded[0]).any()
+    with pytest.raises(Refused, match="label: there is no class 3; give 0 to 2"):
+        make("three", "label=3")
+    plain = saved(tmp_path / "plain", DCGAN, **SETTINGS)
+    for setting in ("label=0", "caption=red"):
+        with pytest.raises(Refused, match=f"{setting.split('=')[0]}: nothing was said"):
+            call("sample", sample.run, [f"checkpoint={plain}", f"output={tmp_path / 'out'}", setting])
+
+
 def test_what_is_refused(tmp_path, made):
     model = saved(tmp_path / "unet", ResidualUNet, width=4, levels=1)
     with pytest.raises(Refused, match="checkpoint: ResidualUNet paints from no noise, so there is nothing to sample"):

@@ -115,7 +115,7 @@ class ImagePanel(Callback):
             page.save(scratch)
         update = trainer.global_step - 1
         if loggers := [logger for logger in told(trainer) if logger.takes_pictures]:
-            realism = pl_module.realism(outputs, mask)  # type: ignore[operator]
+            realism = pl_module.realism(outputs, self.batch)  # type: ignore[operator]
             shown = columns | ({"discriminator": realism} if realism is not None else {})
             for logger in loggers:
                 logger.log_panel("panel", page, update)

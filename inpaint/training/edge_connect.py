@@ -81,9 +81,9 @@ class EdgeConnectGAN(InpaintingGAN):
         grey = grey_of(batch["image"])
         return Batch(**{**batch, "given": given(batch), "image": _edge_picture(self._true_edges(grey), grey)})
 
-    def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
+    def realism(self, outputs: Outputs, batch: Batch) -> Tensor | None:
         """The discriminator's verdict, as in `InpaintingGAN`; None in the first stage, where it looks at edges."""
-        return None if self.stage == "edge" else super().realism(outputs, mask)
+        return None if self.stage == "edge" else super().realism(outputs, batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update of `InpaintingGAN`; in the first stage on pictures of edges."""

@@ -8,7 +8,8 @@ optimizers), never by a branch here.
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Literal, cast
+from functools import partial
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from inpaint import ranks, rng
-from inpaint.batch import Batch, Outputs, Verdict, paint, split, teach
+from inpaint.batch import SAID, Batch, Outputs, Verdict, mismatched, paint, said_to, split, teach, twice
 from inpaint.losses.adversarial import Adversarial, judge_for_r1, r1_penalty
 from inpaint.losses.term import Term
 from inpaint.networks.ema import MovingAverage
@@ -65,6 +66,8 @@ class InpaintingGAN(Phases):
         r1_gamma: weight of the R1 penalty, ``gamma / 2 * |gradient of a picture's score|^2``; 0 is off.
         r1_of: the score: the `mean` of the picture's logits, or their `sum`, see `r1_penalty`.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
+        mismatched: share of real pictures under what is said of others, right pictures and wrong texts, in what the
+            discriminator learns to call fake (GAN-CLS, Reed et al. 2016, section 4.2: 0.5); 0 is off.
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
         ema_decay: see `MovingAverage`.
@@ -96,6 +99,7 @@ class InpaintingGAN(Phases):
         r1_gamma: float = 0.0,
         r1_of: Literal["mean", "sum"] = "mean",
         r1_every: int = 16,
+        mismatched: float = 0.0,
         accumulate: int = 1,
         generator_clip: float | None = None,
         discriminator_clip: float | None = None,
@@ -139,6 +143,13 @@ class InpaintingGAN(Phases):
                 raise Refused(f"module.{name}: {limit!r} is no number above 0")
 
         choice("module.r1_of", r1_of, ("mean", "sum"))
+        if not (isinstance(mismatched, int | float) and 0 <= mismatched < 1):
+            raise Refused(f"module.mismatched: {mismatched!r} is not at least 0 and below 1")
+        if mismatched and not {*getattr(discriminator, "needs", ())} & {*SAID}:
+            raise Refused(
+                "module.mismatched: nothing is said of pictures to this discriminator; give it a condition, as "
+                "discriminator=dcgan 'discriminator.condition={label:10}', or 0"
+            )
 
         super().__init__(
             generator,
@@ -155,7 +166,7 @@ class InpaintingGAN(Phases):
         self.discriminator_every, self.generator_every = discriminator_every, generator_every
         self.adversarial_start, self.discriminator_alone = adversarial_start, discriminator_alone
         self.r1_gamma, self.r1_of, self.r1_every = r1_gamma, r1_of, r1_every
-        self.accumulate, self.seed = accumulate, seed
+        self.mismatched, self.accumulate, self.seed = mismatched, accumulate, seed
         shown = ("discriminator", "penalty", "r1", "adversarial", *losses)
         self.shown = {f"train/{name}" for name in shown}  # while it trains
         self.validation = validation or Validation()
@@ -175,7 +186,7 @@ class InpaintingGAN(Phases):
             return paint(self.ema.network, batch)
 
     @torch.no_grad()
-    def realism(self, outputs: Outputs, mask: Tensor) -> Tensor | None:
+    def realism(self, outputs: Outputs, batch: Batch) -> Tensor | None:
         """What the discriminator makes of each part of a picture, to look at; None where there is none.
 
         ``(B, 3, H, W)`` in [-1, 1], grey: the sigmoid of its logits, the mean over its maps; black is fake, white real.
@@ -185,7 +196,10 @@ class InpaintingGAN(Phases):
             return None
         training = self.discriminator.training
         self.discriminator.eval()
-        verdict = self.discriminator(getattr(outputs, self.adversarial.of).to(mask.dtype), mask)
+        mask = batch["mask"]
+        verdict = self.discriminator(
+            getattr(outputs, self.adversarial.of).to(mask.dtype), mask, **said_to(self.discriminator, batch)
+        )
         self.discriminator.train(training)
         size = mask.shape[-2:]
         maps = [F.interpolate(logits.float().sigmoid().mean(1, keepdim=True), size) for logits in verdict.logits]
@@ -246,15 +260,18 @@ class InpaintingGAN(Phases):
             with torch.no_grad():
                 shared = self._painted(batch)
         fake = getattr(shared, self.adversarial.of).detach().to(image.dtype)
-        judge = self.discriminator.forward  # not compiled, as torch cannot differentiate that twice
+        said = said_to(self.discriminator, batch)
+        judge = partial(self.discriminator.forward, **said)  # not compiled, as torch cannot differentiate that twice
         judged_for_r1 = None
         if self.r1_gamma > 0 and update // self.discriminator_every % self.r1_every == 0:
             judged_for_r1, watched = judge_for_r1(judge, image, mask)
         if judged_for_r1 is None or torch.is_autocast_enabled(image.device.type):
-            judged_real, judged_fake = self._judge(image, fake, mask)
+            judged_real, judged_fake = self._judge(image, fake, mask, said)
         else:  # the penalty's pass serves the game as well, as in LaMa
-            judged_real, judged_fake = judged_for_r1, self.discriminator(fake, mask)
+            judged_real, judged_fake = judged_for_r1, self.discriminator(fake, mask, **said)
         terms = {"discriminator": self.adversarial.discriminator(judged_real, judged_fake, mask)}
+        if self.mismatched:
+            terms["discriminator"] = self._with_mismatched(terms["discriminator"], judged_real, image, mask, said)
         with rng.of_samples(self._keys(batch, "penalty")):
             if (penalty := self.adversarial.penalty(judge, image, fake, mask)) is not None:
                 terms["penalty"] = penalty
@@ -266,7 +283,18 @@ class InpaintingGAN(Phases):
         self.figures["told_apart"] = (real > fake).float().mean()
         return terms
 
-    def _judge(self, image: Tensor, fake: Tensor, mask: Tensor) -> tuple[Verdict, Verdict]:
+    def _with_mismatched(
+        self, game: Tensor, judged_real: Verdict, image: Tensor, mask: Tensor, said: dict[str, Any]
+    ) -> Tensor:
+        """The third verdict: what is called fake are made pictures and, for a share, real ones under wrong texts."""
+        assert self.discriminator is not None and self.adversarial is not None
+        wrong, several = mismatched(said)
+        judged_wrong = self.discriminator(image, mask, **wrong)
+        self.figures["logits_mismatched"] = judged_wrong.scores().detach().mean()
+        texts = self.adversarial.discriminator(judged_real, judged_wrong, mask)
+        return torch.where(several, torch.lerp(game, texts, self.mismatched), game)
+
+    def _judge(self, image: Tensor, fake: Tensor, mask: Tensor, said: dict[str, Any]) -> tuple[Verdict, Verdict]:
         """The verdicts on real and fake, which go through the discriminator together.
 
         Not where it has batch norm: the generator's phase shows it fake pictures alone, so each kind keeps statistics
@@ -274,8 +302,8 @@ class InpaintingGAN(Phases):
         """
         assert self.discriminator is not None
         if self.judged_apart:
-            return self.discriminator(image, mask), self.discriminator(fake, mask)
-        return self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask])).halves()
+            return self.discriminator(image, mask, **said), self.discriminator(fake, mask, **said)
+        return self.discriminator(torch.cat([image, fake]), torch.cat([mask, mask]), **twice(said)).halves()
 
     def _generator_terms(self, batch: Batch, shared: Outputs | None, playing: bool) -> dict[str, Tensor]:
         """Weighted terms of the generator's loss."""
@@ -303,10 +331,11 @@ class InpaintingGAN(Phases):
         """With the verdict on what was painted, and on the truth if anything looks at that."""
         assert self.discriminator is not None and self.adversarial is not None
         image, mask, fake = batch["image"], batch["mask"], getattr(outputs, self.adversarial.of)
+        said = said_to(self.discriminator, batch)
         if self.adversarial.needs_real or any("real" in term.needs for _, term in self._terms()):
-            real_verdict, fake_verdict = self._judge(image, fake.to(image.dtype), mask)
+            real_verdict, fake_verdict = self._judge(image, fake.to(image.dtype), mask, said)
             return replace(outputs, real=real_verdict, fake=fake_verdict)
-        return replace(outputs, fake=self.discriminator(fake, mask))
+        return replace(outputs, fake=self.discriminator(fake, mask, **said))
 
     # ---- validation -------------------------------------------------------------------------------------------------
 

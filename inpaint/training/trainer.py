@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from inpaint import rng
-from inpaint.batch import Batch, paint
+from inpaint.batch import Batch, paint, said_to
 from inpaint.settings import choice
 from inpaint.training.phases import PHASES, Phases
 
@@ -219,7 +219,9 @@ def wrong_gradients(module: Phases, batch: Batch) -> str | None:
         if discriminator is not None:
             image, mask = batch["image"], batch["mask"]
             suspects |= dict(
-                _strided_to_one_position(discriminator, lambda: discriminator(image, mask), "discriminator")
+                _strided_to_one_position(
+                    discriminator, lambda: discriminator(image, mask, **said_to(discriminator, batch)), "discriminator"
+                )
             )
         with torch.enable_grad():
             return next((name for name, (layer, size) in suspects.items() if not gradient_is_right(layer, size)), None)

@@ -20,7 +20,8 @@ from inpaint.networks.generators.super_resolution import SRVGG
 from inpaint.restoration import Bicubic, TotalVariation
 from inpaint.rng import normal
 from inpaint.settings import Refused
-from inpaint.training.contract import check_degradation, check_degraded, check_generator
+from inpaint.training.contract import check_degraded, check_generator
+from inpaint.training.fitting import check_degradation
 from inpaint.training.validation import Validation
 
 SETTINGS = {"crop": 32, "crops_per_image": 1, "validation_crops": 2, "batch_size": 4}

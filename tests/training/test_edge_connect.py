@@ -104,7 +104,7 @@ def test_realism_of_pictures_only(stage):
     module = make(stage)
     batch = {name: torch.stack([row[name] for row in samples(2)]) for name in ("image", "mask")}
     batch["index"] = torch.arange(2)
-    shown = module.realism(module.repair(batch), batch["mask"])
+    shown = module.realism(module.repair(batch), batch)
     assert (shown is None) == (stage == "edge")
 
 

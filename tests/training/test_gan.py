@@ -216,14 +216,14 @@ def test_realism_shows_the_verdict_and_leaves_the_discriminator_alone():
     batch = {name: torch.stack([row[name] for row in samples(4)]) for name in ("image", "mask")}
     batch["index"] = torch.arange(4)
     outputs = module.repair(batch)
-    shown = module.realism(outputs, batch["mask"])
+    shown = module.realism(outputs, batch)
     assert shown.shape == batch["image"].shape and discriminator.training
     assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
     (logits,) = discriminator.eval()(outputs.composite, batch["mask"]).logits
     nearest = torch.arange(16) * logits.shape[-1] // 16
     expected = 2 * logits[:, 0].sigmoid() - 1
     assert torch.allclose(shown[:, 1], expected[:, nearest][:, :, nearest], atol=1e-6)
-    assert make(adversarial=False).realism(outputs, batch["mask"]) is None
+    assert make(adversarial=False).realism(outputs, batch) is None
 
 
 def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
