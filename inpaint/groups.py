@@ -254,7 +254,7 @@ GROUPS: dict[str, Group] = {
     "method": Group(
         "what style is to inpaint-stylise",
         Classes("a method of style", "inpaint.stylise.methods.Method", ("inpaint.stylise",)),
-        files=("weights",),
+        files=("weights", "points", "landmarks"),
         compared="never",
     ),
     "hydra": Group("where a command runs", at_resume="yes", compared="never"),

@@ -39,7 +39,7 @@ MIRRORED = {
     ],
     "module": ["inpaint.training.gan", "inpaint.training.edge_connect"],
     "refine": ["inpaint.predict.refine", "inpaint.predict.texture"],
-    "method": ["inpaint.stylise.methods"],
+    "method": ["inpaint.stylise.methods", "inpaint.stylise.faces"],
 }
 # Public classes that are parts of others and no option of their own.
 NOT_OPTIONS = {"GatedConv", "ContextualAttention", "EdgeGenerator"}
@@ -57,7 +57,7 @@ NOT_OPTIONS |= {
     "LeavesAmongPhotographs",
     "Tiles",
 }
-NOT_OPTIONS |= {"Degradation", "Draw", "Stage", "Method", "View", "Matched"}
+NOT_OPTIONS |= {"Degradation", "Draw", "Stage", "Method", "View", "Matched", "Swapped"}
 NOT_OPTIONS |= {"Shapes", "Masks", "Drawn", "Resident", "Pool", "Crop", "Frozen", "FrozenCrop"}
 
 

@@ -2,10 +2,12 @@
 
     inpaint-stylise content=photo.jpg style=painting.jpg output=painted.png
     inpaint-stylise method=patches content=photo.jpg style=painting.jpg output=painted.png keep_colours=true
+    inpaint-stylise method=face_swap content=a.jpg style=b.jpg output=c.png method.points=points.json
 
 What is written says of itself that it is made: its XMP data have IPTC's digital source type.
 """
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,6 @@ from inpaint.settings import ConfigError, Refused, choice, number, whole
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from inpaint.pictures.writing import Photograph
     from inpaint.stylise.methods import Method
@@ -29,10 +30,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")  # that hold XMP data
 LARGEST, MOST_SCALES, MOST_STEPS = 4096, 8, 100_000
 MADE = b"http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
 MARK = (
+    b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
     b'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmp:CreatorTool="inpaint-stylise" '
-    b'Iptc4xmpExt:DigitalSourceType="' + MADE + b'"/></rdf:RDF></x:xmpmeta>'
+    b'Iptc4xmpExt:DigitalSourceType="' + MADE + b'"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 
 
@@ -44,7 +46,7 @@ def run(cfg: DictConfig) -> None:
     """
     check(cfg)
     size = _within("size", cfg.size, 32, LARGEST)
-    settings = {
+    settings: dict[str, Any] = {
         "strength": number("strength", cfg.strength, 0, 1e6, "a number from 0 up"),
         "scales": _within("scales", cfg.scales, 1, MOST_SCALES),
         "steps": _within("steps", cfg.steps, 1, MOST_STEPS),
@@ -52,6 +54,8 @@ def run(cfg: DictConfig) -> None:
         "style_scale": number("style_scale", cfg.style_scale, 0.1, 10, "a share of the picture's longer side"),
         "seed": whole("seed", cfg.seed, 0),
     }
+    if not isinstance(cfg.keep_colours, bool):
+        raise ConfigError(f"keep_colours: give true or false; got {cfg.keep_colours}")
     content, style, output = Path(cfg.content), Path(cfg.style), Path(cfg.output)
     format = _format(content, output)
     for name, file in (("content", content), ("style", style)):
@@ -61,13 +65,25 @@ def run(cfg: DictConfig) -> None:
         raise Refused(f"output: {output} is there already, and inpaint-stylise did not write it; give another file")
 
     from inpaint.pictures.writing import read_photograph, write_photograph
+    from inpaint.stylise.faces import FaceSwap
 
     photograph, example = read_photograph(content), read_photograph(style)
     device = choose_device(cfg.device)
     method: Method = hydra.utils.instantiate(cfg.method, _convert_="all")
     method.backbone.to(device)
     print(method.about)
-    painted, stopped = _painted(method, photograph, example, size, device, bool(cfg.keep_colours), settings)
+    _refuse_unwritable(output.parent)
+    if isinstance(method, FaceSwap):
+        for name, usual in {"keep_colours": False, "start": "content", "style_scale": 1.0}.items():
+            if cfg[name] != usual:
+                raise Refused(f"{name}: method=face_swap takes colours and size from the content; leave it out")
+        kept = {name: settings[name] for name in ("strength", "scales", "steps")}
+        painted, stopped, seam = method.swapped(
+            photograph.pixels, example.pixels, (content, style), size, device, **kept
+        )
+        print(f"seam: {seam:.2f} times as steep as the content is there")
+    else:
+        painted, stopped = _painted(method, photograph, example, size, device, cfg.keep_colours, settings)
     write_photograph(output, replace(photograph.painted(painted), grey=False, xmp=MARK), format)
     height, width = painted.shape[:2]
     print(f"{'stopped early' if stopped else 'done'}: {output}, {width} x {height} pixels, marked as made")
@@ -85,6 +101,7 @@ def _painted(
     """The content in the style, as its file has pixels, and whether that was stopped."""
     from inpaint.degradations.tone import luma
     from inpaint.stylise.methods import View, stylise
+    from inpaint.stylise.pixels import as_pixels, as_tensor, shrunk
 
     before = as_tensor(shrunk(photograph.pixels, size)).to(device)
     style = as_tensor(shrunk(example.pixels, round(size * max(1, settings["style_scale"])))).to(device)
@@ -120,6 +137,20 @@ def _format(content: Path, output: Path) -> str:
     return format
 
 
+def _refuse_unwritable(folder: Path) -> None:
+    """Nothing is painted for minutes that cannot be written.
+
+    Raises:
+        Refused: the folder cannot be made, or no file in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Refused(f"output: nothing can be written into {folder} ({error.strerror})") from None
+
+
 def _is_ours(file: Path) -> bool:
     """Whether a picture's XMP data say that it is a result."""
     from inpaint.pictures.reading import LARGEST_FILE
@@ -127,38 +158,6 @@ def _is_ours(file: Path) -> bool:
     if not file.is_file() or file.stat().st_size > LARGEST_FILE:
         return False
     return b'"inpaint-stylise"' in file.read_bytes()
-
-
-# ---- pixels of files and of networks --------------------------------------------------------------------------------
-
-
-def shrunk(pixels: "np.ndarray", size: int) -> "np.ndarray":
-    """Pixels ``(H, W, 3)`` whose longer side has at most `size`, in proportion."""
-    import cv2
-
-    longer = max(pixels.shape[:2])
-    if longer <= size:
-        return pixels
-    height, width = (max(1, round(side * size / longer)) for side in pixels.shape[:2])
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def as_tensor(pixels: "np.ndarray") -> "Tensor":
-    """Pixels ``(H, W, 3)`` of 8 or 16 bits as float32 ``(1, 3, H, W)`` in [-1, 1]."""
-    import numpy as np
-    import torch
-
-    scaled = pixels.astype(np.float32) * (2 / np.iinfo(pixels.dtype).max) - 1
-    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]
-
-
-def as_pixels(picture: "Tensor", like: "np.ndarray") -> "np.ndarray":
-    """The reverse of `as_tensor`, with as many bits as other pixels have."""
-    import numpy as np
-
-    most = np.iinfo(like.dtype).max
-    levels = picture[0].permute(1, 2, 0).cpu().double().add(1).mul(most / 2).round().clamp(0, most)
-    return levels.numpy().astype(like.dtype)
 
 
 def main() -> None:

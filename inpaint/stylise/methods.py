@@ -39,8 +39,8 @@ class View(NamedTuple):
     """A picture, and which of its parts are alike.
 
     pixels: ``(1, 3, H, W)`` in [-1, 1].
-    parts: the number of the part that a pixel belongs to, int64 ``(1, 1, H, W)``, -1 for what stays as it is and is no
-        example; None: all is of one part.
+    parts: the number of the part that a pixel belongs to, int64 ``(1, 1, H, W)``, -1 for what stays as it is at first
+        and is no example; None: all is of one part.
     """
 
     pixels: Tensor
@@ -268,8 +268,7 @@ def stylise(
         strength: multiplies what the style counts.
         scales: at most; fewer where a side would have less than 64 pixels.
         steps: of L-BFGS at each scale.
-        start: what the smallest picture is at first: the `content`; the `style`, whose size must be the content's; or
-            `noise`.
+        start: what the picture is at first: the `content`; the `style`, whose size must be the content's; or `noise`.
         style_scale: the style's longer side as a share of the content's, at each scale.
         seed: of the noise.
 
@@ -281,12 +280,18 @@ def stylise(
     """
     picture, stopped = None, False
     for size in _sizes(content.pixels.shape[-2:], scales):
-        view, example = content.resized(size), style.resized(_within(style.pixels.shape[-2:], max(size) * style_scale))
+        view = content.resized(size)
+        alike = style.pixels.shape == content.pixels.shape and style_scale == 1  # to the pixel, whatever is rounded
+        near = size if alike else _within(style.pixels.shape[-2:], max(size) * style_scale)
+        example = style.resized(near)
         for name, seen in (("content", view), ("style", example)):
             if min(seen.pixels.shape[-2:]) < LEAST:
                 height, width = seen.pixels.shape[-2:]
-                raise Refused(f"{name}: {width} x {height} pixels at this scale; {LEAST} is the least, so raise size")
-        picture = _resized(picture, size) if picture is not None else _first(start, view, example, seed)
+                raise Refused(f"{name}: {width} x {height} pixels at this scale; {LEAST} a side are the least")
+        first = _first(start, view, example, seed)
+        picture = first if picture is None else _resized(picture, size)
+        if view.parts is not None:
+            picture = torch.where(view.parts >= 0, picture, first)
         for _ in range(method.rounds):
             picture, stopped = _optimised(method, picture, view, example, strength, -(-steps // method.rounds))
             if stopped:
@@ -306,7 +311,7 @@ def _optimised(
     free = None if content.parts is None else content.parts >= 0
 
     def now() -> Tensor:
-        return pixels if free is None else torch.where(free, pixels, content.pixels)
+        return pixels if free is None else torch.where(free, pixels, picture)
 
     label = f"stylising {picture.shape[-1]} x {picture.shape[-2]}"
     course = optimise([pixels], lambda: energy(now()), steps, method="lbfgs", label=label)

@@ -47,8 +47,8 @@ class ProgressBar(Callback):
                 f"{name.removeprefix('train/')} {value:.4f}" for name, value in trainer.progress_bar_metrics.items()
             ]
             validation: Validation = pl_module.validation  # type: ignore[assignment]
-            if validation.figures:
-                notes.append(f"hole PSNR {validation.gain('hole_psnr'):+.2f} dB on the {validation.fill_title}")
+            if validation.figures and math.isfinite(gain := validation.gain("hole_psnr")):  # the truth may be given
+                notes.append(f"hole PSNR {gain:+.2f} dB on the {validation.fill_title}")
             self.reporter.show(trainer.global_step, "  ".join(notes))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

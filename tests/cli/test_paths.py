@@ -39,6 +39,7 @@ KEYS = [
     ("sample", ("output=o",), "checkpoint"),
     ("stylise", ("content=c", "output=o"), "style"),
     ("stylise", ("content=c", "style=s", "output=o"), "method.weights"),
+    ("stylise", ("content=c", "style=s", "output=o", "method=face_swap"), "method.points"),
     ("probe", ("data.root=x",), "data.root"),
 ]
 

@@ -112,9 +112,11 @@ def test_what_is_refused(painted, tmp_path):
         ("out.png", ["steps=0"], "steps: 0 is no whole number"),
         ("out.png", ["size=5000"], "size: 5000 is more than 4096"),
         ("out.png", ["strength=-1"], "strength: give a number from 0 up"),
+        ("out.png", ["keep_colours=maybe"], "keep_colours: give true or false; got maybe"),
+        ("mine.png/out.png", [], r"output: nothing can be written into .*mine\.png"),
         ("out.png", ["start=style"], "start: give one of content, noise"),
         ("out.png", ["method.weights=nowhere.pth"], "method.weights: there is no file"),
-        ("out.png", ["size=32"], "content: 32 x 27 pixels at this scale; 32 is the least"),
+        ("out.png", ["size=32"], "content: 32 x 27 pixels at this scale; 32 a side are the least"),
     ):
         with pytest.raises(Refused, match=says):
             painted(output, *settings)

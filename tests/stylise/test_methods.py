@@ -126,9 +126,13 @@ def test_sizes_and_starts(monkeypatch):
     stylise(method, content, STYLE, scales=3, style_scale=0.5)
     assert [size for _, size, _ in begun] == [(65, 130), (130, 260)] and begun[-1][2] == (130, 106)
     assert begun[1][0].shape[-2:] == (130, 260)
+    begun.clear()
+    pictures = View(picture(1, 232, 203)), View(picture(2, 232, 203))
+    stylise(method, *pictures, start="style")
+    assert [size for _, size, _ in begun] == [size for _, _, size in begun] == [(116, 101), (232, 203)]
     starts = [stylise(method, content, STYLE, scales=1, start="noise", seed=seed)[0] for seed in (0, 0, 1)]
     assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
-    with pytest.raises(Refused, match="content: 300 x 20 pixels at this scale; 32 is the least"):
+    with pytest.raises(Refused, match="content: 300 x 20 pixels at this scale; 32 a side are the least"):
         stylise(method, View(picture(1, 20, 300)), STYLE)
     with pytest.raises(Refused, match="style: 24 x 13 pixels at this scale"):
         stylise(method, CONTENT, View(picture(1, 22, 40)), style_scale=0.5, scales=1)
