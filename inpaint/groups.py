@@ -135,6 +135,7 @@ GROUPS: dict[str, Group] = {
             "root",
             "masks_root",
             "given_root",
+            "embeddings",
             "path",
             "cache_dir",
             "counts",

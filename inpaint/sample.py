@@ -47,6 +47,8 @@ def run(cfg: DictConfig) -> None:
     from inpaint.batch import noise_of
     from inpaint.exchange import models
     from inpaint.files import checkpoint as checkpoints
+    from inpaint.files.embeddings import read_embeddings
+    from inpaint.networks.conditions import asked, asked_by, classes_of
 
     check(cfg)
     count = _within("n", cfg.n, 1, MOST)
@@ -79,7 +81,13 @@ def run(cfg: DictConfig) -> None:
     if foreign := _foreign(folder):
         raise Refused(f"output: {foreign} is there already, and no sampling wrote it; give another folder")
 
-    said = said_of(generator, count, cfg.label, cfg.caption)
+    said = asked(generator, count, cfg.label, cfg.caption)
+    if "label" not in said and (classes := classes_of(generator)):
+        said["label"] = torch.arange(count) % classes
+    if cfg.embeddings is not None:
+        asked_by(generator, "embeddings", "embedding")
+        embeddings = list(read_embeddings(cfg.embeddings, "embeddings").values())
+        said["embedding"] = torch.stack([embeddings[number % len(embeddings)] for number in range(count)])
     device = choose_device(cfg.device)
     noise = latents(count, latent, cfg.seed, limit)
     paths = interpolated(noise, min(ways, count // 2), steps)
@@ -149,38 +157,6 @@ def latents(count: int, length: int, seed: int, limit: float | None = None) -> "
     return torch.special.ndtri(least + share * (1 - 2 * least)).float()
 
 
-def said_of(generator: "nn.Module", count: int, label: Any, caption: Any) -> dict[str, Any]:
-    """What is said of samples 0 to count - 1 to a generator that listens: `label` int64 ``(count,)``, `caption`.
-
-    Args:
-        generator: whose `needs` say to what.
-        count: samples.
-        label: the class of all; None: all classes in turn.
-        caption: the text of all; None: none.
-
-    Raises:
-        Refused: it does not listen to that, or has no such class.
-    """
-    import torch
-
-    from inpaint.networks.conditions import Conditions
-
-    heard = {*getattr(generator, "needs", ())}
-    if label is not None and "label" not in heard:
-        raise Refused("label: nothing was said of classes to this generator in training; leave it out")
-    if caption is not None and not heard & {"words", "caption"}:
-        raise Refused("caption: nothing was said in words to this generator in training; leave it out")
-    said: dict[str, Any] = {} if caption is None else {"caption": [str(caption)] * count}
-    own = [layer for layer in generator.modules() if isinstance(layer, Conditions) and "label" in layer.kinds]
-    if label is not None and own and _within("label", label, 0, 2**31) >= own[0].label.num_embeddings:
-        raise ConfigError(f"label: there is no class {label}; give 0 to {own[0].label.num_embeddings - 1}, or null")
-    if label is not None:
-        said["label"] = torch.full((count,), _within("label", label, 0, 2**31))
-    elif own:
-        said["label"] = torch.arange(count) % own[0].label.num_embeddings
-    return said
-
-
 def interpolated(noise: "Tensor", ways: int, steps: int) -> "Tensor":
     """From each second row of noise to the one after it, on the sphere: ``(N, L)`` to ``(ways, steps, L)``.
 
@@ -220,7 +196,7 @@ def painted(
         batch_size: pictures at a time.
         seed: of other noise that the generator may draw.
         rows: int64 ``(N,)``, the number of the sample whose other noise each has; None: 0, 1, 2, ...
-        said: of each sample, as `said_of` gives it.
+        said: of each sample, by the names of a batch.
     """
     import torch
 

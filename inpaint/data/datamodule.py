@@ -243,7 +243,7 @@ class InpaintingData(L.LightningDataModule):
             keys = rng.fold(keys, "degradation").repeat_interleave(tiles.frames)
             with rng.of_clips(tiles.frames):
                 made["given"] = degraded(self.degradation, made["image"], companion, made["mask"], keys, masks)
-        for name in ("label", "caption"):
+        for name in ("label", "caption", "embedding"):
             if name in batch:
                 made[name] = batch[name]
         return made
@@ -296,7 +296,7 @@ class FolderData(InpaintingData):
     Args:
         masks: as there.
         root, train, validation, masks_root, mask_threshold, label, caption, resize: as in `sources.Folder`.
-        mask_channel, mask_polarity, given_root, folds, fold: likewise.
+        mask_channel, mask_polarity, given_root, folds, fold, embeddings: likewise.
         settings: as there.
     """
 
@@ -316,10 +316,11 @@ class FolderData(InpaintingData):
         given_root: str | None = None,
         folds: int | None = None,
         fold: int = 0,
+        embeddings: str | None = None,
         **settings: Any,
     ) -> None:
         read = (masks_root, mask_threshold, label, caption, resize, mask_channel, mask_polarity, given_root)
-        source = Folder(root, train, validation, *read, folds, fold)
+        source = Folder(root, train, validation, *read, folds, fold, embeddings)
         super().__init__(source, masks, **settings)
 
 

@@ -15,6 +15,7 @@ from inpaint.data.companions import Companions
 from inpaint.data.headers import Headers
 from inpaint.data.lists import read_list
 from inpaint.data.splits import Split, by_fold, by_share
+from inpaint.files.embeddings import read_embeddings
 from inpaint.files.untrusted import read_text
 from inpaint.pictures.mask_files import MaskReader, Polarity, Threshold
 from inpaint.pictures.pairing import find_images, pair_masks
@@ -32,6 +33,7 @@ class Picture(TypedDict):
     given: uint8 ``(3, H / scale, W / scale)``, the same picture degraded, where the source has such.
     label: number of its class; all pictures of a source have one, or none has.
     caption: a text about it; all or none.
+    embedding: float32 ``(E,)``, what some other network made of whatever belongs to it; all or none.
     """
 
     image: Tensor
@@ -39,6 +41,7 @@ class Picture(TypedDict):
     given: NotRequired[Tensor]
     label: NotRequired[int]
     caption: NotRequired[str]
+    embedding: NotRequired[Tensor]
 
 
 class Source(Protocol):
@@ -209,6 +212,8 @@ class Folder:
             number of times smaller.
         folds: for cross-validation, so many parts by a hash of the names, of which one validates in place of a share.
         fold: which, from 0 up.
+        embeddings: a file with numbers for each picture under its relative name, with or without its suffix, as
+            `embeddings.read_embeddings` takes it.
 
     Attributes:
         given_scale: how many times fewer pixels a side those have; 0 without them.
@@ -233,6 +238,7 @@ class Folder:
         given_root: str | None = None,
         folds: int | None = None,
         fold: int = 0,
+        embeddings: str | None = None,
     ) -> None:
         self.root, self.resize, self.masked = Path(root), resize, masks_root is not None
         self.headers = Headers(self.root)
@@ -276,6 +282,7 @@ class Folder:
         self.classes, self.labels = self._classes(label, bases)
         self.caption = caption.removeprefix(".") if caption is not None else None
         self._check_captions()
+        self.embeddings = self._embeddings(embeddings) if embeddings is not None else {}
 
     def _select(self, found: list[str], key: Split, name: str | None) -> tuple[list[str], str]:
         """The pictures that a setting names, and the folder of their classes."""
@@ -315,6 +322,18 @@ class Folder:
                 f"{listed([self._caption(name).relative_to(self.root).as_posix() for name in lacking])}"
             )
 
+    def _embeddings(self, file: str) -> dict[str, Tensor]:
+        """The embedding of each picture, by its name."""
+        rows = read_embeddings(file, "data.embeddings")
+        every = {
+            name: rows.get(name, rows.get(name.rpartition(".")[0])) for each in self.names.values() for name in each
+        }
+        if lacking := [name for name, row in every.items() if row is None]:
+            raise Refused(
+                f"data.embeddings: {len(lacking)} of {len(every)} pictures have none in {file}: {listed(lacking)}"
+            )
+        return {name: row for name, row in every.items() if row is not None}
+
     def _caption(self, name: str) -> Path:
         return (self.root / name).with_suffix(f".{self.caption}")
 
@@ -353,6 +372,8 @@ class Folder:
             picture["given"] = self.companions.read(self.root / name, picture["image"].shape[1:])
         if self.labels:
             picture["label"] = self.labels[split][row]
+        if self.embeddings:
+            picture["embedding"] = self.embeddings[name]
         if self.caption is not None:
             try:
                 picture["caption"] = read_text(self._caption(name)).strip()

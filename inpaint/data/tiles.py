@@ -287,5 +287,5 @@ def _pixels(picture: Picture) -> Tensor:
 
 
 def _extras(picture: Picture) -> dict[str, Any]:
-    """Label and caption, where there are some."""
-    return {name: picture[name] for name in ("label", "caption") if name in picture}
+    """Label, caption and embedding, where there are some."""
+    return {name: picture[name] for name in ("label", "caption", "embedding") if name in picture}

@@ -1,6 +1,7 @@
 """What is said of a picture besides its pixels, as a vector, and how features listen to it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,3 +101,44 @@ class FiLM(nn.Module):
         """The features, as the condition wants them."""
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
         return x * (1 + scale) + shift
+
+
+def asked(generator: nn.Module, count: int, label: Any, caption: Any, device: str = "cpu") -> dict[str, Any]:
+    """What is said of so many pictures, of all the same, as a batch has it: `label` int64 ``(count,)``, `caption`.
+
+    Args:
+        generator: to which.
+        count: pictures.
+        label: their class; None says nothing of it.
+        caption: their text; None says none.
+        device: where the classes are to be.
+
+    Raises:
+        Refused: the generator does not listen to that, or has no such class.
+    """
+    said: dict[str, Any] = {}
+    if label is not None:
+        asked_by(generator, "label", "label")
+        if whole("label", label, 0) >= (classes := classes_of(generator) or label + 1):
+            raise Refused(f"label: there is no class {label}; give 0 to {classes - 1}")
+        said["label"] = torch.full((count,), label, device=device)
+    if caption is not None:
+        asked_by(generator, "caption", "caption", "words")
+        said["caption"] = [str(caption)] * count
+    return said
+
+
+def asked_by(generator: nn.Module, setting: str, *names: str) -> None:
+    """Refuse a setting that says something to which a generator does not listen.
+
+    Raises:
+        Refused: naming the setting.
+    """
+    if not {*names} & {*getattr(generator, "needs", ())}:
+        raise Refused(f"{setting}: {type(generator).__name__} was told no {names[0]} in training; leave it out")
+
+
+def classes_of(network: nn.Module) -> int:
+    """How many classes a network is told of; 0 where it is told of none, or is another's and does not say."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Conditions) and "label" in layer.kinds]
+    return layers[0].label.num_embeddings if layers else 0

@@ -64,7 +64,10 @@ INDIFFERENT = (
     "missing",
     "plan",
 )
-SETTINGS = ("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed", "feather")
+SETTINGS = (
+    *("strategy", "tile", "context", "overlap", "multiple", "precision", "batch_size", "seed", "feather"),
+    *("label", "caption"),
+)
 MOST_LINES = 20  # of pictures that are not written
 
 

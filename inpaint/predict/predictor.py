@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,6 +58,8 @@ class Predictor:
         feather: pixels by which holes are painted larger, and over which what is painted fades into what is known;
             known pixels there change.
         refine: what makes better what the generator painted in a window: `refine.Pyramid`, `texture.Texture`.
+        label: the class of all pictures, for a generator that was told classes.
+        caption: the text of all pictures, for one that was told texts.
         sizes: settings of `tiles.Sizes`: strategy, tile, context, overlap, multiple.
 
     Raises:
@@ -84,8 +87,11 @@ class Predictor:
         seed: int = 0,
         feather: int = 0,
         refine: "Refinement | None" = None,
+        label: int | None = None,
+        caption: str | None = None,
         **sizes: Any,
     ) -> None:
+        from inpaint.networks.conditions import asked
         from inpaint.predict.tiles import Sizes
 
         self.generator, self.device, self.seed, self.refine = generator.to(device), device, seed, refine
@@ -100,6 +106,8 @@ class Predictor:
             for setting, value in (("feather", feather), ("refine", refine)):
                 if value:
                     raise Refused(f"{setting}: is for holes, and this model restores whole pictures; leave it out")
+        self.said = partial(asked, generator, label=label, caption=caption, device=device)
+        self.said(1)  # refuses what cannot be said
         if refine is not None:
             refine.check(generator, None if self.sizes.strategy in ("full", "pad") else self.sizes.tile)
 
@@ -298,6 +306,7 @@ class Predictor:
         keys = torch.tensor([rng.key(self.seed, "predict", sample, number) for _, number, _ in group])
         index = torch.arange(len(group))
         batch = Batch(image=image.to(self.device), mask=mask.to(self.device), index=index)
+        batch |= self.said(len(group))  # type: ignore[typeddict-item]
         if clip:
             batch["frames"] = len(group)
         if self.scale is not None:

@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from inpaint import rng
 from inpaint.fills import Mean
+from inpaint.networks.generators.residual_unet import ResidualUNet
 from inpaint.predict.predictor import Predictor
 from inpaint.predict.refine import Refinement
 from inpaint.settings import Refused
@@ -147,3 +149,24 @@ def test_all_tiles_of_another_sample_have_one_latent():
     seen.clear()
     predictor(PICTURE, HOLE)
     assert seen and all(latent is None for latent in seen)
+
+
+def test_what_is_said_of_all_pictures_is_heard():
+    rng.seed_all(0)
+    network = ResidualUNet(width=4, levels=1, condition={"label": 3, "words": 16}).eval()
+    for name, weight in network.named_parameters():
+        if name.startswith(("films", "head")):
+            torch.nn.init.normal_(weight, 0, 0.3)
+    silent = Predictor(network)(PICTURE, HOLE)
+    told = [Predictor(network, **said)(PICTURE, HOLE) for said in ({"label": 2}, {"caption": "red"}, {"label": 1})]
+    for number, one in enumerate([silent, *told]):
+        for other in told[number:]:
+            assert (one[HOLE] != other[HOLE]).any() and np.array_equal(one[~HOLE], PICTURE[~HOLE])
+    for said, says in (
+        ({"label": 3}, "label: there is no class 3; give 0 to 2"),
+        ({"label": -1}, "label: -1"),
+    ):
+        with pytest.raises(Refused, match=says):
+            Predictor(network, **said)
+    with pytest.raises(Refused, match="caption: Mean was told no caption in training; leave it out"):
+        Predictor(Mean(), caption="red")
