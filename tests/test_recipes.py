@@ -276,6 +276,15 @@ NUMBERS = {
     | term("adversarial", 1, of="output")
     | adam(2e-4, 2e-4, [0.5, 0.999])
     | size(64, 128, 300_000),
+    "pix2pix": groups("pix2pix", "patch", "nonsaturating", "full")
+    | {"@degradation": "edges", "generator.width": 64, "generator.levels": 8, "generator.dropout": 0.5}
+    | {"discriminator.width": 64, "discriminator.layers": 3, "discriminator.sees_given": True}
+    | {"discriminator.spectral": False, "discriminator.sees_mask": False, "discriminator.norm": "instance"}
+    | pixels("l1", 100, per="hole")  # which is all of the picture
+    | term("adversarial", 1, of="output")
+    | {"@scheduler@generator_scheduler": "linear", "@scheduler@discriminator_scheduler": "linear"}
+    | adam(2e-4, 2e-4, [0.5, 0.999])
+    | size(256, 1, 200 * 400),
     "vdsr": restoring("vdsr", "resize")
     | HALF_SQUARES[42]
     | {"generator.width": 64, "generator.depth": 20, "generator_optimizer.lr": 0.1, "module.generator_clip": 0.4}

@@ -70,6 +70,7 @@ PAPERS = {
     "nafnet": Paper("320 (SIDD)", 8),
     "partial_conv": Paper("8 M (Places2)", 1, "10 days on a V100"),
     "partial_conv_stage2": Paper("8 M (Places2)", 1, "a day on a V100"),
+    "pix2pix": Paper("400 (facades)"),
     "pix2pixhd": Paper("2 975 (Cityscapes)"),
     "sagan_unet": Paper("1.28 M (ImageNet)", 4),
     "srgan": Paper("350 000 (ImageNet)"),

@@ -19,12 +19,13 @@ from inpaint.degradations.noise import GaussianNoise, PoissonNoise, SaltAndPeppe
 from inpaint.degradations.paired import Paired
 from inpaint.degradations.resampling import Resample, Resize
 from inpaint.degradations.synthetic import BSRGAN, RealESRGAN
-from inpaint.degradations.tone import Fading, Grey, PaintedHoles
+from inpaint.degradations.tone import Edges, Fading, Grey, PaintedHoles
 
 __all__ = [
     "BSRGAN",
     "CameraShake",
     "Degradation",
+    "Edges",
     "Fading",
     "GaussianBlur",
     "GaussianNoise",

@@ -15,6 +15,7 @@ from skimage.data import astronaut
 from inpaint.batch import from_uint8, to_uint8
 from inpaint.degradations import (
     CameraShake,
+    Edges,
     Fading,
     GaussianBlur,
     GaussianNoise,
@@ -64,10 +65,24 @@ def test_a_picture_is_degraded_alike_alone_in_any_batch_and_again(option):
     assert torch.equal(degradation(image[2:3], own[2:3]), made[2:3])
     same = image[:1].expand_as(image)
     others = degradation(same, own)
-    if option not in ("resize", "grey"):  # which draw nothing
+    if option not in ("resize", "grey", "edges"):  # which draw nothing
         assert len({tuple(picture.flatten().tolist()) for picture in others}) > 2
     if degradation.stored:
         assert torch.equal(from_uint8(to_uint8(made)), made)
+
+
+def test_a_drawing_has_lines_where_the_slope_is_and_no_colours():
+    """A ramp of 1/32 a pixel is tanh(10 / 32) black, flat parts are white, and a step is a line as wide as the blur."""
+    ramp = torch.arange(64.0).expand(1, 3, 64, 64) / 32 * 2 - 2
+    assert (Edges(stored=False)(ramp, keys(1))[..., 8:-8, 8:-8] - (1 - 2 * math.tanh(10 / 32))).abs().max() < 1e-4
+    step = torch.where(torch.arange(64) < 32, -0.5, 0.5).expand(1, 3, 64, 64)
+    drawn = Edges(strength=20)(step, keys(1))
+    assert (drawn[..., 8:-8, 31:33] < -0.9).all() and (drawn[..., :26] == 1).all() and (drawn[..., 38:] == 1).all()
+    turned = Edges()(photographs(2).transpose(2, 3), keys(2))
+    assert torch.allclose(turned.transpose(2, 3), Edges()(photographs(2), keys(2)), atol=0.01)
+    assert torch.equal(turned[:, 0], turned[:, 2])
+    with pytest.raises(Refused, match=r"degradation.sigma: give pixels"):
+        Edges(sigma=0)
 
 
 def test_gaussian_noise_has_its_strength_is_white_and_is_not_clipped():

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from inpaint.batch import Verdict
 from inpaint.networks.layers import INITS, NORMS
-from inpaint.settings import choice, whole, whole_numbers
+from inpaint.settings import Refused, choice, whole, whole_numbers
 
 
 class Patch(nn.Module):
@@ -29,6 +29,7 @@ class Patch(nn.Module):
         spectral: spectral norm on every layer but the last (as in AOT-GAN): with a norm of 1 there as well, the logits
             of blurred and of sharp patches stay so close that short trainings learn nothing from them.
         sees_mask: the mask is a fourth input channel, so that known pixels help to judge the painted ones.
+        sees_given: so are the three channels of what the generator is given, as in pix2pix, where both are of one size.
         norm: `none`, `batch`, `instance` or `group` after every convolution but the first and the last, see
             `layers.NORMS`.
         padding: of every convolution, pixels; with 2 (pix2pixHD, LaMa) the map has more logits, and of the border too.
@@ -55,14 +56,17 @@ class Patch(nn.Module):
         bias: bool = True,
         last_bias: bool = True,
         init: str = "normal",
+        sees_given: bool = False,
     ) -> None:
         super().__init__()
         whole_numbers("discriminator", width=width, layers=layers)
         whole_numbers("discriminator", least=0, padding=padding)
         choice("discriminator.norm", norm, NORMS)
         choice("discriminator.init", init, INITS)
-        self.sees_mask = sees_mask
-        widths = [3 + int(sees_mask)] + [min(width * 2**layer, width * 8) for layer in range(layers + 1)]
+        self.sees_mask, self.needs = sees_mask, ("given",) if sees_given else ()
+        widths = [3 + int(sees_mask) + 3 * int(sees_given)] + [
+            min(width * 2**layer, width * 8) for layer in range(layers + 1)
+        ]
         strides = [2] * layers + [1]
         self.layers = nn.ModuleList()
         convolutions = []
@@ -76,9 +80,14 @@ class Patch(nn.Module):
             for convolution in convolutions:
                 spectral_norm(convolution)
 
-    def forward(self, image: Tensor, mask: Tensor) -> Verdict:
-        """Judge the patches."""
-        x = torch.cat([image, mask], dim=1) if self.sees_mask else image
+    def forward(self, image: Tensor, mask: Tensor, given: Tensor | None = None) -> Verdict:
+        """Judge the patches; `given` ``(B, 3, H, W)`` where it is seen."""
+        beside = [mask] if self.sees_mask else []
+        if self.needs:
+            if given is None or given.shape != image.shape:
+                raise Refused("discriminator.sees_given: the generator is given no picture of the truth's size")
+            beside.append(given.to(image.dtype))
+        x = torch.cat([image, *beside], dim=1) if beside else image
         features = []
         for layer in self.layers:
             x = layer(x)
