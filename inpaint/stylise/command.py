@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> None:
     size = _within("size", cfg.size, 32, LARGEST)
     settings: dict[str, Any] = {
         "strength": number("strength", cfg.strength, 0, 1e6, "a number from 0 up"),
-        "scales": _within("scales", cfg.scales, 1, MOST_SCALES),
+        "scales": None if cfg.scales is None else _within("scales", cfg.scales, 1, MOST_SCALES),
         "steps": _within("steps", cfg.steps, 1, MOST_STEPS),
         "start": choice("start", cfg.start, ("content", "noise")),
         "style_scale": number("style_scale", cfg.style_scale, 0.1, 10, "a share of the picture's longer side"),
@@ -72,6 +72,7 @@ def run(cfg: DictConfig) -> None:
     method: Method = hydra.utils.instantiate(cfg.method, _convert_="all")
     method.backbone.to(device)
     print(method.about)
+    settings["scales"] = settings["scales"] or method.scales
     _refuse_unwritable(output.parent)
     if isinstance(method, FaceSwap):
         for name, usual in {"keep_colours": False, "start": "content", "style_scale": 1.0}.items():

@@ -17,6 +17,7 @@ from inpaint.stylise.points import Landmarker, Points, corresponding, drawn, hul
 
 AROUND = 0.25  # of the face's size: what is seen around it
 LEAST = 32  # pixels of a face
+BEYOND = 0.05  # by what share the style's face is larger, so that places at the rim find their own patch there
 RIM = 3  # pixels inside a face's edge where it is the style as it lies there
 
 
@@ -37,28 +38,32 @@ class FaceSwap(Patches):
     """The face of the style in the place of the content's (the idea of Korshunova et al. 2017, by optimisation).
 
     The style is turned, scaled and shifted so that its key points lie on those of the content, and its colours are
-    given the mean and spread of the content's skin (Reinhard et al. 2001, in Lab). From there on it is a `Patches` in
-    which a patch of a part, such as an eye, becomes a patch of that part of the style alone, while the content pulls
-    towards its own expression. What comes out is blended by Poisson's equation, so light and skin follow what is
-    around. Departures from the paper: patches of one photograph in place of a network for one person and its sixty
-    photographs, so an expression that the style lacks is missing; no term for light, which blending stands for.
+    given the mean and spread of the content's skin (Reinhard et al. 2001, in Lab). So it begins, at one scale. From
+    there on it is a `Patches` in which a patch of a part, such as an eye, becomes a patch of that part of the style
+    alone, while the content pulls a little towards its own expression. What comes out is blended by Poisson's equation,
+    so light and skin follow what is around. Departures from the paper: patches of one photograph in place of a network
+    for one person and its sixty photographs, so an expression that the style lacks is missing; no term for light, which
+    blending stands for.
 
     Args:
         points: a .json or .csv file with the key points of both, see `read_points`.
         landmarks: in its place an ONNX network that finds them, see `Landmarker`.
         landmarks_size: pixels of the square that it is given.
-        grown: by what share the face is larger than the region of all points.
+        grown: by what share the face is larger than the region of all points, or smaller if it is negative, as points
+            of an outline lie where the skin ends.
         margin: by what share of the face's size its parts are larger than the regions of their points.
         backbone, weights, convention, style_layers, content_layers, style, content, smoothness: as of `Patches`.
         stride, rounds: likewise.
     """
+
+    scales = 1  # as it begins nearly done
 
     def __init__(
         self,
         points: str | None = None,
         landmarks: str | None = None,
         landmarks_size: int = 112,
-        grown: float = 0.0,
+        grown: float = -0.1,
         margin: float = 0.04,
         backbone: str = "vgg19",
         weights: str | None = None,
@@ -66,7 +71,7 @@ class FaceSwap(Patches):
         style_layers: Sequence[str] | None = None,
         content_layers: Sequence[str] | None = None,
         style: float = 1.0,
-        content: float = 0.1,
+        content: float = 0.02,
         smoothness: float = 0.0,
         stride: int = 1,
         rounds: int = 2,
@@ -77,7 +82,7 @@ class FaceSwap(Patches):
         self.landmarker = None
         if landmarks is not None:
             self.landmarker = Landmarker(Path(landmarks), whole("method.landmarks_size", landmarks_size, 16))
-        self.grown = number("method.grown", grown, 0, 2, "a share")
+        self.grown = number("method.grown", grown, -0.5, 2, "a share")
         self.margin = number("method.margin", margin, 0, 0.5, "a share of the face's size")
         super().__init__(
             backbone,
@@ -100,7 +105,7 @@ class FaceSwap(Patches):
         size: int,
         device: str,
         strength: float = 1.0,
-        scales: int = 2,
+        scales: int = 1,
         steps: int = 100,
     ) -> Swapped:
         """The content with the style's face.
@@ -129,11 +134,14 @@ class FaceSwap(Patches):
 
         height, width = view.shape[:2]
         margin = self.margin * max(np.ptp(np.concatenate([*ours.values()]), axis=0))
-        our_parts, their_parts = (drawn(face, (height, width), self.grown, margin) for face in (ours, theirs))
-        their_parts[~visible] = -1
-        if not (our_parts >= 0).any() or not (their_parts >= 0).any():
+        our_parts, as_large, their_parts = (
+            drawn(face, (height, width), self.grown + more, margin)
+            for face, more in ((ours, 0), (theirs, 0), (theirs, BEYOND))
+        )
+        as_large[~visible] = their_parts[~visible] = -1
+        if not (our_parts >= 0).any() or not (as_large >= 0).any():
             raise Refused("method.points: with these points no part of the style's face is in its picture")
-        aligned = coloured_like(aligned, _skin(their_parts), view, _skin(our_parts))
+        aligned = coloured_like(aligned, _skin(as_large), view, _skin(our_parts))
         seen = as_tensor(view)
         example = torch.where(torch.from_numpy(visible), as_tensor(aligned), seen)
         ours_view, theirs_view = (

@@ -78,6 +78,7 @@ class Method(ABC):
         Refused: a choice that does not exist, a number out of its range, or weights that are nowhere to be found.
     """
 
+    scales = 2  # where nobody says how many
     rounds = 1  # of optimisation at each scale, before each of which the targets are made anew
 
     def __init__(

@@ -11,7 +11,7 @@ def ring(middle, width, height, count=8):
     return np.stack([middle[0] + width * np.cos(angles), middle[1] + height * np.sin(angles)], axis=1)
 
 
-def drawn_face(size, middle, radius, turn, skin, iris, background):
+def drawn_face(size, middle, radius, turn, skin, iris, background, light=6):
     """A face on a plain background, uint8 ``(H, W, 3)``, and its points by part.
 
     Nothing but the eyes has the colour of the iris.
@@ -34,7 +34,7 @@ def drawn_face(size, middle, radius, turn, skin, iris, background):
     for eye in (-0.36, 0.36):
         fill(ring((eye, -0.2), 0.22, 0.14), (240, 240, 240))
         fill(ring((eye, -0.2), 0.12, 0.12), iris)
-    picture += 6 * np.sin(np.arange(width * BIG) / BIG / 5)[None, :, None]  # light that changes
+    picture += light * np.sin(np.arange(width * BIG) / BIG / 5)[None, :, None]  # light that changes
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return small.round().clip(0, 255).astype(np.uint8), {part: at(points) for part, points in parts.items()}
 
@@ -43,8 +43,8 @@ GREEN, BLUE = (30, 150, 40), (40, 60, 220)
 
 
 def content():
-    return drawn_face((72, 64), (31, 36), 22, -0.1, (205, 160, 130), GREEN, (110, 120, 130))
+    return drawn_face((72, 64), (31, 36), 25, -0.1, (205, 160, 130), GREEN, (110, 120, 130))
 
 
-def style():
-    return drawn_face((88, 96), (50, 42), 30, 0.25, (160, 115, 90), BLUE, (150, 150, 120))
+def style(light=6):
+    return drawn_face((88, 96), (50, 42), 30, 0.25, (160, 115, 90), BLUE, (150, 150, 120), light)

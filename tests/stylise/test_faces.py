@@ -21,6 +21,7 @@ from tests.stylise.faces import GREEN, content, drawn_face, style
 SMALL = {"backbone": "vgg16", "weights": "random", "style_layers": ["relu1_2"], "content_layers": ["relu1_2"]}
 FILES = (Path("a.png"), Path("b.png"))
 (CONTENT, OURS), (STYLE, THEIRS) = content(), style()
+LIGHT = CONTENT.mean(axis=2)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def eyes(face, size, grown):
 
 def test_the_face_is_the_others_and_what_is_around_stays_to_the_bit(points):
     result = swapped(points)
-    face = drawn(OURS, CONTENT.shape[:2], 0.0, 1) >= 0
+    face = drawn(OURS, CONTENT.shape[:2], -0.1, 1) >= 0
     assert not result.stopped and np.array_equal(result.pixels[~face], CONTENT[~face])
     assert near(CONTENT, GREEN).sum() > 30 and not near(result.pixels, GREEN, 40).any()
     blue = result.pixels[..., 2].astype(int) - result.pixels[..., 0] > 40
@@ -88,6 +89,14 @@ def test_a_face_in_its_own_place_is_itself(points):
     Path(points).write_text(json.dumps({n: {p: xy.tolist() for p, xy in f.items()} for n, f in both.items()}))
     result = swapped(points, style=CONTENT, files=(FILES[0], FILES[0]))
     assert np.abs(result.pixels.astype(int) - CONTENT).max() <= 2 and result.seam == pytest.approx(1, abs=0.02)
+
+
+def test_skin_gets_the_contents_colours_before_it_is_blended(points):
+    """Blending moves colours alike; the spread of a harder light is taken off before."""
+    hard, _ = style(light=12)
+    skin = drawn(OURS, CONTENT.shape[:2], -0.2, 3) == 0
+    spreads = [x[skin].std() for x in (swapped(points, style=hard).pixels.mean(axis=2), LIGHT)]
+    assert spreads[0] < 1.4 * spreads[1]
 
 
 def test_colours_get_the_mean_and_the_spread_of_others():
@@ -153,7 +162,7 @@ def test_what_is_refused(points):
             FaceSwap(**settings, **SMALL)
     named = {"a.png": far[1], "b.png": THEIRS}
     Path(points).write_text(json.dumps({n: {p: xy.tolist() for p, xy in f.items()} for n, f in named.items()}))
-    with pytest.raises(Refused, match="content: its face has 12 x 16 pixels; 32 a side are the least"):
+    with pytest.raises(Refused, match="content: its face has 11 x 14 pixels; 32 a side are the least"):
         FaceSwap(points, **SMALL).swapped(far[0], STYLE, FILES, 128, "cpu")
     with pytest.raises(Refused, match=r"two pictures are called a\.png"):
         swapped(points, files=(FILES[0], Path("b/a.png")))
