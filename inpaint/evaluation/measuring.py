@@ -169,7 +169,7 @@ def evaluate(
                     found |= steadiness(outputs.composite)
                 made.look(name, outputs.composite, batch)
                 if name in networks:
-                    found |= of_fills(networks[name], batch, keys, samples)
+                    found |= of_fills(networks[name], batch, keys, samples, judges.lpips if judges is not None else {})
                 if judges is not None:
                     found |= judges.of_pictures(name, outputs.composite, batch)
             broken = ~finite(outputs.composite)

@@ -1,6 +1,7 @@
 """What is measured of methods that paint from noise: several fills of a hole, and made pictures as a set."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ DRAWS = 100  # of the pictures, for intervals
 MOST = 2048  # pictures that draws are made of; more need no interval
 
 
-def of_fills(method: nn.Module, batch: Batch, keys: Tensor, samples: int) -> dict[str, Tensor]:
+def of_fills(
+    method: nn.Module, batch: Batch, keys: Tensor, samples: int, seen: Mapping[str, nn.Module] | None = None
+) -> dict[str, Tensor]:
     """How far several fills of each hole differ, and the best of them: ``(B,)`` each.
 
     Each has noise of its own. What a method paints when it is given none is not among them: for some, as MAT, that is
@@ -28,6 +31,7 @@ def of_fills(method: nn.Module, batch: Batch, keys: Tensor, samples: int) -> dic
         batch: what it fills.
         keys: of the noise, int64 ``(B,)``.
         samples: how many fills; below two, or for a method that takes no noise, nothing is measured.
+        seen: distances of two batches of pictures, by name, which are measured of each fill and the next.
     """
     if samples < 2 or noise_of(method) is None:
         return {}
@@ -40,7 +44,11 @@ def of_fills(method: nn.Module, batch: Batch, keys: Tensor, samples: int) -> dic
     mask = batch["mask"]
     between = 2 * (squares * mask).sum(dim=(1, 2, 3)) / (3 * mask.sum(dim=(1, 2, 3)))
     best = [measure(fill, batch["image"], mask, ["hole_psnr"])["hole_psnr"] for fill in fills]
-    return {"diversity": 50 * between.sqrt(), "best_hole_psnr": torch.stack(best).amax(dim=0)}
+    apart = {
+        f"diversity_{name}": torch.stack([network(a.composite, b.composite) for a, b in pairwise(fills)]).mean(dim=0)
+        for name, network in (seen or {}).items()
+    }
+    return {"diversity": 50 * between.sqrt(), "best_hole_psnr": torch.stack(best).amax(dim=0)} | apart
 
 
 class MadeOfNothing:

@@ -20,7 +20,8 @@ from inpaint.settings import Refused
 
 COUNTS = ("area", "method", "images", "perfect", "broken")  # of a row, before its figures
 SHOWN = ("hole_l1", "hole_psnr", "psnr", "ssim", "ms")
-OF_NOISE = ("best_hole_psnr", "swd", "diversity")  # where there are any, of methods that paint from noise
+# Where there are any, of methods that paint from noise.
+OF_NOISE = ("best_hole_psnr", "swd", "diversity", *(name for name in COLUMNS if name.startswith("diversity_")))
 OF_CLIPS = ("warping_error", "warping_error_of_truth", "tof")  # likewise, of clips
 IMAGES = "pictures, rounded to 8 bits, each counted once; averages leave infinite PSNRs out"
 COUNTED = {  # columns of a table where any row has such pictures

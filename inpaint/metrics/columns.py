@@ -258,6 +258,17 @@ COLUMNS: dict[str, Column] = {
         definition="root mean squared difference of two fills of one hole by other noise, over its pixels and RGB, "
         "255 = 100 %; none for methods that take no noise",
     ),
+    **{
+        f"diversity_lpips_{network}": Column(
+            title=f"diversity LPIPS {network}",
+            unit="",
+            digits=4,
+            higher_is_better=True,
+            definition=f"LPIPS {network} between whole composites whose holes are filled by other noise, mean over "
+            "successive fills",
+        )
+        for network in ("alex", "squeeze", "vgg")
+    },
     "best_hole_psnr": Column(
         title="best hole PSNR",
         unit="dB",

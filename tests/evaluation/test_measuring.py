@@ -102,7 +102,7 @@ def test_chosen_pictures_are_kept_in_8_bits():
 class Seen:
     """Stands for the figures of networks."""
 
-    notes = ("seen",)
+    notes, lpips = ("seen",), None
 
     def of_pictures(self, method, composite, batch):
         return {"lpips_alex": torch.arange(len(composite)).float()}

@@ -10,6 +10,9 @@ from inpaint import rng
 from inpaint.batch import compose, stored, to_uint8
 from inpaint.evaluation.intervals import ALL, aggregate
 from inpaint.evaluation.measuring import evaluate
+from inpaint.evaluation.synthesis import of_fills
+from inpaint.evaluation.table import OF_NOISE
+from inpaint.metrics.columns import COLUMNS
 from inpaint.metrics.sliced import patches, sliced_wasserstein
 from tests.evaluation.pictures import Grey, Pictures
 
@@ -83,6 +86,22 @@ def test_what_is_painted_without_noise_is_no_fill_among_others():
 def test_one_fill_has_no_diversity_and_noise_that_changes_nothing_has_none_either():
     assert "diversity" not in evaluate({"noisy": Noisy()}, Pictures(), samples=1).records[0]
     assert {record["diversity"] for record in evaluate({"noisy": Noisy(0.0)}, Pictures()).records} == {0.0}
+
+
+def test_networks_look_at_each_fill_and_the_next():
+    """A distance that a judge would have, by hand: here the mean difference of the whole composites."""
+
+    def distance(first, second):
+        return (first - second).abs().mean(dim=(1, 2, 3))
+
+    pictures, keys = Pictures(), rng.fold(torch.arange(6), "evaluation")
+    batch = {"image": pictures.image, "mask": pictures.mask, "index": torch.arange(6)}
+    found = of_fills(Noisy(), batch, keys, 3, {"lpips_alex": distance})["diversity_lpips_alex"]
+    others = [rng.normal(rng.fold(rng.fold(keys, f"sample {n}"), "latent"), 1)[:, 0] for n in range(1, 4)]
+    greys = 0.5 * torch.stack(others).clamp(-1, 1)
+    by_hand = (greys.diff(dim=0).abs().mean(dim=0)) * pictures.mask.mean(dim=(1, 2, 3))
+    assert torch.allclose(found, by_hand, atol=1e-5) and (found > 0).all()
+    assert "diversity_lpips_alex" in OF_NOISE and "diversity_lpips_alex" in COLUMNS
 
 
 def test_made_pictures_are_measured_as_a_set():
