@@ -39,7 +39,7 @@ def _check_picture(name: str, source: Source, split: Split) -> None:
         return
     if not isinstance(picture, Mapping):
         raise Refused(f"data: {name} should read a dict with the picture as image; it gave a {type(picture).__name__}")
-    wanted = {"image": 3, "mask": 1} if source.masked else {"image": 3}
+    wanted = {"image": 3 * getattr(source, "frames", 1)} | ({"mask": 1} if source.masked else {})
     for key, channels in wanted.items():
         pixels: Any = picture.get(key)
         fits = isinstance(pixels, Tensor) and pixels.dtype == torch.uint8 and pixels.dim() == 3

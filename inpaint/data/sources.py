@@ -28,7 +28,7 @@ say = rank_zero_only(logging.getLogger("inpaint.data").info)  # what is chosen f
 class Picture(TypedDict):
     """What a source reads.
 
-    image: uint8 ``(3, H, W)`` RGB, upright, after `resize`.
+    image: uint8 ``(3, H, W)`` RGB, upright, after `resize`; of a clip ``(3 * frames, H, W)``, a frame behind the other.
     mask: uint8 ``(1, H, W)``, exactly 0 or 1, 1 = hole, where the source pairs masks with its pictures.
     given: uint8 ``(3, H / scale, W / scale)``, the same picture degraded, where the source has such.
     label: number of its class; all pictures of a source have one, or none has.
@@ -49,6 +49,8 @@ class Source(Protocol):
 
     masked: whether its pictures come with masks.
     mask_reader: how these are read.
+
+    A source of clips has `frames`, how many are in each (`clips`).
     """
 
     masked: bool

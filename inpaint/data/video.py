@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from inpaint.data.automatic import AUTO
 from inpaint.data.clips import MovingWindows, Videos
 from inpaint.data.datamodule import InpaintingData
 from inpaint.data.sources import Folder, Photos, Source
@@ -77,7 +78,10 @@ class PanAndZoomData(InpaintingData):
                 raise Refused(f"data.{named[0]}: is of a folder of photographs; give data.root=PHOTOS too")
             photographs = Photos()
         ends: Any = tuple(zoom) if isinstance(zoom, Sequence) else zoom
-        side = settings.get("crop", 64) if side is None else side
+        if side is None:
+            side = settings.get("crop", 64)
+            if side == AUTO:
+                raise Refused("data.side: follows data.crop, which is auto; give the one or the other in pixels")
         source = MovingWindows(photographs, frames, side, clips, speed, ends, zoom_speed, seed)
         super().__init__(source, masks, seed=seed, **settings)
         self.mask_speed = number("data.mask_speed", mask_speed, 0, self.crop, "pixels a frame")

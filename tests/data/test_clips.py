@@ -133,6 +133,7 @@ def test_windows_stay_in_their_photograph_and_are_keyed():
         ({"zoom": [0.5, 1.0]}, "data.zoom"),
         ({"zoom_speed": 0.5}, "data.zoom_speed"),
         ({"mask_speed": -1.0}, "data.mask_speed"),
+        ({"side": None, "crop": "auto"}, "data.side: follows data.crop"),
         ({"validation": 0.5}, "data.validation: is of a folder"),
         ({"side": 301, "crop": 64}, "no room for a window of 301 px"),
         ({"side": 20, "crop": 32}, "smaller than data.crop=32"),

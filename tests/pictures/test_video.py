@@ -231,7 +231,8 @@ def test_bad_input_is_one_line(arguments, message, clip, command):
 
 
 @pytest.mark.parametrize(
-    ("codec", "suffix"), [("libx264", "mp4"), ("libx264", "mkv"), ("libvpx-vp9", "webm"), ("ffv1", "mkv")]
+    ("codec", "suffix"),
+    [("libx264", "mp4"), ("libx264", "mkv"), ("libvpx-vp9", "webm"), ("ffv1", "mkv"), ("mpeg4", "avi")],
 )
 def test_frames_from_a_number_on_are_those_of_the_whole(tmp_path, codec, suffix):
     """With frames that depend on later ones, and a first one that is far back or near."""

@@ -54,6 +54,8 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
     clip = find_clip(cfg.video, mask_files(cfg), Destination(output, cfg.format))
     print(f"video: {clip}")
     predictor, refine, settings = set_up(cfg)
+    if refine is not None and predictor.is_recurrent:
+        raise Refused("refine: is for pictures, and this model sees the frames of a video together; leave it out")
     predictor.check_holes("holes" if masks is None else "masks", cfg.holes is not None or masks is not None)
     if predictor.scale is None:
         holes, line = look(clip.frames, cfg, masks)
@@ -65,7 +67,8 @@ def repair_video(cfg: DictConfig, masks: Masks | None, set_up: SetUp) -> None:
 
     fresh = not output.exists()
     with only_one(output / ".inpaint-predict.lock", "output: a prediction"):
-        records = ClipRecords(output, [*settings, holes.taken], clip, window)
+        reach = 2 * window if predictor.is_recurrent else window  # a frame's window and its margin
+        records = ClipRecords(output, [*settings, holes.taken], clip, reach)
         results = clip.frames[:1] if clip.file else clip.frames
         if not fresh:
             records.refuse_others(results, cfg.overwrite)

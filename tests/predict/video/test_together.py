@@ -17,6 +17,7 @@ from tests.predict.video.clips import box, emptied, pan
 COUNT = 11
 FULL = {"_target_": "inpaint.masks.Full"}
 BOXES = {"_target_": "inpaint.masks.Boxes"}
+TEXTURE = ["refine=texture", "refine.weights=random"]
 HALVED = {"_target_": "inpaint.degradations.Resize", "scale": 2}
 
 
@@ -83,6 +84,10 @@ def test_windows_have_margins_and_a_video_that_is_gone_on_with_is_the_same(place
     said = command(predict, "checkpoint=larger.ckpt", "video=frames", "output=out", "window=4")
     assert "8 frames were done before" in said
     assert all(np.array_equal(a, b) for a, b in zip(once, pixels(place / "out"), strict=True))
+    Image.fromarray(255 - pixels(place / "frames")[9]).save(place / "frames/f10.png")  # frames 5 to 8 have seen it
+    command(predict, "checkpoint=larger.ckpt", "video=frames", "output=out", "window=4")
+    changed = [not np.array_equal(a, b) for a, b in zip(once, pixels(place / "out"), strict=True)]
+    assert changed[:4] == [False] * 4 and changed[4:] == [True] * 7
 
 
 def test_holes_are_filled_by_the_network_and_known_pixels_stay(place, command):
@@ -137,6 +142,10 @@ def test_truths_of_larger_videos_are_larger(place, command):
         (["checkpoint=larger.ckpt", "video=frames", "holes=hole.png"], "holes: this model restores whole pictures"),
         (["checkpoint=filling.ckpt", "video=frames"], "holes: this model fills holes; say where they are"),
         (["checkpoint=larger.ckpt", "video=frames", "dilate=3"], "dilate: is for masks"),
+        (
+            ["checkpoint=filling.ckpt", "video=frames", "holes=hole.png", "refine=texture", "refine.weights=random"],
+            "refine: is for",
+        ),
     ],
 )
 def test_holes_are_for_those_that_fill_them(arguments, message, place, command):
