@@ -91,6 +91,17 @@ class Arithmetic(Callback):
                     for block in _blocks(network):
                         block.compile()
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lay the moments out as their weights, which those of a checkpoint need not be.
+
+        torch's step in one kernel on a CPU takes both for equally laid out (2.13), and is wrong where they are not.
+        """
+        for optimizer in trainer.optimizers:
+            for parameter, held in optimizer.state.items():
+                for name, value in held.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        held[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:

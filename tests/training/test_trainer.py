@@ -28,6 +28,12 @@ from tests.training.gan import tiny
 from tests.training.updates import samples
 
 ADAM = partial(torch.optim.Adam, lr=1e-3)
+QUIET = {
+    "accelerator": "cpu",
+    "max_epochs": -1,
+    "logger": False,
+    **dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
+}
 FAST = {"precision": "bf16-mixed", "memory_format": "channels_last", "fused": True}
 
 
@@ -44,10 +50,7 @@ def settled(module=None, **settings):
 
 
 def fit(module, updates=3, **settings):
-    silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    made = Trainer(
-        accelerator="cpu", max_epochs=-1, max_steps=updates, enable_model_summary=False, **silent, **settings
-    )
+    made = Trainer(max_steps=updates, **QUIET, **settings)
     made.fit(module, DataLoader(samples(12, 16), batch_size=4))
     return module
 
@@ -163,6 +166,21 @@ def test_channels_last_and_one_kernel_a_step_compute_the_same_network():
     assert [o.param_groups[0]["fused"] for o in plain.optimizers()] == [None, None]
     for (name, one), two in zip(plain.state_dict().items(), other.state_dict().values(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_moments_of_a_checkpoint_are_laid_out_as_the_weights(tmp_path):
+    """A run in channels_last goes on in another layout as it would have in its own."""
+    kept, ended = tmp_path / "run.ckpt", []
+    for layout in ("channels_last", "channels_last", "contiguous"):
+        module = tiny(generator_optimizer=ADAM, discriminator_optimizer=ADAM)
+        made = Trainer(memory_format=layout, fused=True, max_steps=4 if kept.exists() else 2, **QUIET)
+        made.fit(module, DataLoader(samples(16, 16), batch_size=4), ckpt_path=kept if kept.exists() else None)
+        if kept.exists():
+            ended.append(module.state_dict())
+        else:
+            made.save_checkpoint(kept)
+    for (name, own), other in zip(ended[0].items(), ended[1].values(), strict=True):
+        torch.testing.assert_close(other, own, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_an_optimizer_that_says_how_it_steps_or_cannot_be_fused_is_left_alone():
