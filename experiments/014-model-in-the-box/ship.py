@@ -208,13 +208,13 @@ def main() -> None:
     parser.add_argument("--lpips-weights", help="AlexNet's features, as lpips_weights of inpaint-evaluate")
     parser.add_argument("--photographs", help="others, of which about a third are measured under each kind of holes")
     parser.add_argument("--called", default="other photographs", help="what the card calls these")
-    parser.add_argument("--before", type=int, help="updates of the run that this one began with")
+    parser.add_argument("--before", help="what this run began with, in words: 3000 updates of L1")
     arguments = parser.parse_args()
     model = models.load(arguments.run)
     generator = models.generator_of(model)
     config, updates = checkpoints.config_of(model), f"{model['inpaint']['update']} updates"
     if arguments.before:
-        updates = f"{arguments.before} updates and {updates} from there"
+        updates = f"{arguments.before} and {updates} from there"
     stripped = model | {"inpaint": model["inpaint"] | {"config": json.dumps(settings_of(config))}}
     # In 16 bits, half the size; the figures below are of what is read back.
     weights.write_weights(FOLDER / weights.WEIGHTS, copy.deepcopy(generator).half())

@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parent
 # Each by its name, in place of a checkpoint and as the option of `generator`, and its folder.
 MODELS = {NAME: "holes"}
 SHA256 = {
-    "holes/model.safetensors": "e2f12a031b75ebd108409ac930b050f2262d3d1d9ef3be6e69172dd037cf8d65",
-    "holes/config.json": "4f30023a85702b9ee5afe28f2e189019fa42f0324b3b252755ccb23faaff51fd",
+    "holes/model.safetensors": "d928bdf2af283d5f66899cf01900089364f449210f73d3d8f5cd6e80a37def7f",
+    "holes/config.json": "78bf96738031ba5e8519d4360d0a3aab16090500c1364a68f24e4fd50082118e",
 }
 
 
