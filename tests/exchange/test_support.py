@@ -12,7 +12,7 @@ from tests.options import TINY, option, options, trainable
 PAGE = (Path(formats.__file__).parent / "README.md").read_text()
 COLUMNS = ("safetensors", "torch_export", "onnx", "torchscript")
 # Those that restore whole pictures, and a scale of each: what their options say of it, or one that they take.
-RESTORING = {"vdsr": 4, "srresnet": 4, "edsr": 3, "rrdb": 2, "srvgg": 2}
+RESTORING = {"vdsr": 4, "srresnet": 4, "edsr": 3, "rrdb": 2, "srvgg": 2, "basicvsr_small": 2}
 RESTORING |= dict.fromkeys(("dncnn", "ffdnet", "nafnet", "deblurgan"), 1)
 QUICK = [(name, "torchscript") for name in ("pix2pixhd_global", "big_lama", "context_encoder_centre", "rrdb")]
 
