@@ -83,6 +83,17 @@ def test_it_repairs_where_nothing_else_is_named(command, tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "a.png")), expected)
 
 
+@pytest.mark.parametrize(("height", "wide"), [(builtin.WIDE, False), (builtin.WIDE + 2, True)])
+def test_where_a_fill_may_be_nearer_is_said(command, tmp_path, height, wide):
+    mask = np.zeros((40, 56), bool)
+    mask[10 : 10 + height, 5:50] = True
+    Image.fromarray(smooth_picture(1, 40, 56)).save(tmp_path / "a.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    arguments = ["images=a.png", "holes=mask.png"]
+    assert ("generator=harmonic paints smoothly" in command(predict, *arguments, "output=out")) == wide
+    assert "generator=harmonic" not in command(predict, *arguments, "generator=telea", "output=telea")
+
+
 def test_it_is_fine_tuned_in_one_line(command, tmp_path):
     small = ["trainer.max_steps=1", "baselines=[]", "data.validation_crops=1", "data.batch_size=2", "seed=3",
              "discriminator=none", "adversarial=none", "generator_optimizer.lr=0", "hydra.run.dir=run"]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 from inpaint.settings import Refused
 
 NAME = "builtin"  # what repairs where nothing else is named
+WIDE = 12  # pixels; of wider holes a fill may be nearer to the truth
 FOLDER = Path(__file__).parent
 # Each by its name, in place of a checkpoint and as the option of `generator`, and its folder.
 MODELS = {NAME: "holes"}
