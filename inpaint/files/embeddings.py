@@ -25,6 +25,8 @@ def read_embeddings(path: str | Path, setting: str) -> dict[str, Tensor]:
     import safetensors.torch
 
     path = Path(path)
+    if not path.is_file():
+        raise Refused(f"{setting}: there is no file {path}")
     try:
         if path.suffix == ".safetensors":
             found = safetensors.torch.load_file(path)

@@ -67,7 +67,8 @@ class InpaintingGAN(Phases):
         r1_of: the score: the `mean` of the picture's logits, or their `sum`, see `r1_penalty`.
         r1_every: apply it at every n-th step of the discriminator, n times as strong (lazy, Karras et al. 2020).
         mismatched: share of real pictures under what is said of others, right pictures and wrong texts, in what the
-            discriminator learns to call fake (GAN-CLS, Reed et al. 2016, section 4.2: 0.5); 0 is off.
+            discriminator learns to call fake (GAN-CLS, Reed et al. 2016, section 4.2: 0.5); 0 is off. The others are of
+            the same batch, or part of one; where something else is said of none of them, nothing is changed.
         accumulate: split the batch into this many parts whose gradients are summed, for memory.
         generator_clip, discriminator_clip: largest gradient norm; None is no limit.
         ema_decay: see `MovingAverage`.

@@ -38,14 +38,16 @@ def test_what_is_no_embedding_is_refused(rows, says, tmp_path):
 def test_what_is_no_such_file_is_refused(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"PK no archive")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    (tmp_path / "rows.txt").write_bytes(b"nothing")
     for name, says in {
         "broken.npz": "cannot be read",
         "broken.safetensors": "cannot be read",
-        "absent.npz": "cannot be read",
         "rows.txt": "neither",
     }.items():
         with pytest.raises(Refused, match=f"key: .*{name}.*{says}"):
             read_embeddings(tmp_path / name, "key")
+    with pytest.raises(Refused, match=r"key: there is no file .*absent.npz"):
+        read_embeddings(tmp_path / "absent.npz", "key")
 
 
 def test_a_file_that_unfolds_to_more_than_there_is_room_for_is_refused(tmp_path, monkeypatch):
