@@ -2,47 +2,104 @@
 
     python experiments/014-model-in-the-box/ship.py RUN [--photographs DIR] [--lpips-weights FILE]
 
-writes `inpaint/builtin/holes/`: model.safetensors, config.json, MODEL_CARD.md, and the hashes in its code.
+writes the folder of the run's name in `inpaint/builtin/`: model.safetensors, config.json, MODEL_CARD.md, and the hashes
+in its code.
 """
 
 import argparse
 import copy
-import csv
 import hashlib
 import json
 import re
 import tempfile
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from cards import text_of_card
 
 import inpaint
 from inpaint import builtin
-from inpaint.data.splits import place
 from inpaint.evaluation.intervals import ALL, Results, aggregate
 from inpaint.exchange import card, models, weights
 from inpaint.files import checkpoint as checkpoints
 from inpaint.groups import named_files
 
-HERE = Path(__file__).parent
-FOLDER = builtin.FOLDER / builtin.MODELS[builtin.NAME]
-KEPT = ("generator", "discriminator", "adversarial", "losses", "masks", "validation_masks", "data", "seed")
+KEPT = (
+    "generator",
+    "discriminator",
+    "adversarial",
+    "losses",
+    "masks",
+    "validation_masks",
+    "degradation",
+    "data",
+    "seed",
+)
 OF_PHOTOGRAPHS = ("root", "share", "train", "validation", "resize")  # settings of data=dead_leaves that need a folder
-HOLES = {
-    "text": "masks=text",
-    "scratches": "masks=scratches",
-    "thin strokes": "masks=strokes masks.width=[0.015,0.06]",
-    "LaMa thin": "masks=lama_thin",
-    "LaMa medium": "masks=lama_medium",
-}
 SIDES = (128, 320)  # pixels; the larger is all that the shorter side of BSDS500's photographs has
-FILLS = ["harmonic", "telea", "navier_stokes", "biharmonic"]
-MOST = 2_000_000  # bytes of the weights
-COLUMNS = {"hole_psnr": ("hole PSNR", max, 2), "lpips_alex": ("LPIPS", min, 4)}
-# What the test of the package repeats.
-SMALL_SET = {"data": "photos", "masks": "damage", "data.crop": 64, "data.validation_crops": 2}
-SMALL = "captions, cracks or pen strokes, 8 crops of the bundled photographs, 64 px"
-LARGE_SET = {"data": "folder", "data.validation": 0.3, "data.validation_crops": 1}
+MOST = 2_000_000  # bytes of all weights
+BUNDLED = {"data": "photos", "data.crop": 64, "data.validation_crops": 2}
+LARGE = {"data": "folder", "data.validation": 0.3, "data.validation_crops": 1}
+
+
+class Measured(NamedTuple):
+    """What a model is measured on, and beside what.
+
+    small: settings of a few crops of the bundled photographs, which the test of the package repeats.
+    called: what the card calls these.
+    kinds: overrides for other photographs, by what the card calls them.
+    beside: classical methods.
+    figures: by column of the tables: title, which is better, digits.
+    """
+
+    small: dict[str, Any]
+    called: str
+    kinds: dict[str, str]
+    beside: list[str]
+    figures: dict[str, tuple[str, Any, int]]
+
+
+WHOLE = {
+    "psnr": ("PSNR", max, 2),
+    "psnr_y": ("PSNR-Y", max, 2),
+    "ssim": ("SSIM", max, 4),
+    "lpips_alex": ("LPIPS", min, 4),
+}
+MEASURED = {
+    "builtin": Measured(
+        BUNDLED | {"masks": "damage"},
+        "captions, cracks or pen strokes, 8 crops of the bundled photographs, 64 px",
+        {
+            "text": "masks=text",
+            "scratches": "masks=scratches",
+            "thin strokes": "masks=strokes masks.width=[0.015,0.06]",
+            "LaMa thin": "masks=lama_thin",
+            "LaMa medium": "masks=lama_medium",
+        },
+        ["harmonic", "telea", "navier_stokes", "biharmonic"],
+        {"hole_psnr": ("hole PSNR", max, 2), "lpips_alex": ("LPIPS", min, 4)},
+    ),
+    "builtin_x2": Measured(
+        BUNDLED | {"degradation": "resize"},
+        "8 crops of the bundled photographs, 64 px",
+        {"photographs": "degradation=resize"},
+        ["bicubic"],
+        WHOLE,
+    ),
+    "builtin_denoise": Measured(
+        BUNDLED | {"degradation": "noise"},
+        "noise of 25 levels, 8 crops of the bundled photographs, 64 px",
+        {
+            "noise of 15 levels": "degradation=noise degradation.sigma=15",
+            "noise of 25 levels": "degradation=noise degradation.sigma=25",
+            "noise of 25 levels, as a file holds it": "degradation=noise degradation.sigma=25 degradation.stored=true",
+            "noise of 50 levels": "degradation=noise degradation.sigma=50",
+        },
+        ["bicubic", "non_local_means", "total_variation"],
+        WHOLE,
+    ),
+}
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -57,148 +114,88 @@ def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     for group in KEPT:
         if isinstance(kept.get(group), dict) and (files := named_files(group, kept[group])):
             raise SystemExit(f"ship: {group} names files: {files}")
-    return {"name": builtin.NAME, **kept}
+    return {"name": config["name"], **kept}
 
 
-def seal() -> None:
-    """Write the hashes of the files into the code, and take them for this process."""
+def seal(folder: str) -> None:
+    """Write the hashes of the files of a folder into the code, and take them for this process."""
     source = builtin.FOLDER / "__init__.py"
     text = source.read_text()
-    for name in builtin.SHA256:
+    for name in (name for name in builtin.SHA256 if name.startswith(f"{folder}/")):
         digest = hashlib.sha256((builtin.FOLDER / name).read_bytes()).hexdigest()
         builtin.SHA256[name] = digest
         text = re.sub(rf'("{re.escape(name)}": )"[0-9a-f]*"', rf'\1"{digest}"', text)
     source.write_text(text)
 
 
-def measured(folder: Path, lpips_weights: str | None, *overrides: str, **settings: Any) -> Results:
-    """Averages and differences of the model and the fills, over every picture."""
+def measured(name: str, folder: Path, lpips_weights: str | None, *overrides: str, **settings: Any) -> Results:
+    """Averages and differences of the model and what stands beside it, over every picture."""
     judged = {"lpips": "alex", "lpips_weights": lpips_weights} if lpips_weights else {}
-    inpaint.measure(*overrides, generator=builtin.NAME, baselines=FILLS, folder=folder, **judged, **settings)
+    beside = MEASURED[name].beside
+    inpaint.measure(*overrides, generator=name, baselines=beside, folder=folder, **judged, **settings)
     return aggregate(inpaint.rows(folder, table="records"))
 
 
 def means(results: Results) -> dict[str, dict[str, float]]:
-    """Averages over holes of all sizes, by method."""
+    """Averages over all pictures, by method."""
     return {row.method: row.means for row in results.rows if row.area == ALL}
 
 
-def best_fill(results: Results, figure: str) -> str:
-    """The fill with the best average."""
-    averages = means(results)
-    return COLUMNS[figure][1](FILLS, key=lambda fill: averages[fill][figure])
+def best_other(name: str, results: Results, figure: str) -> str:
+    """The other method with the best average."""
+    averages, suite = means(results), MEASURED[name]
+    return suite.figures[figure][1](suite.beside, key=lambda other: averages[other][figure])
 
 
-def to_best_fill(results: Results, figure: str) -> str:
-    """The difference to the best fill with its 95 % interval: of PSNR in dB, of LPIPS in percent of the fill's."""
-    fill = best_fill(results, figure)
-    difference = results.difference(ALL, figure, builtin.NAME, fill)
+def to_best_other(name: str, results: Results, figure: str) -> str:
+    """The difference to the best other with its 95 % interval: of PSNR in dB, of LPIPS in percent of the other's."""
+    other = best_other(name, results, figure)
+    difference = results.difference(ALL, figure, name, other)
     assert difference is not None  # both have measured every picture
-    if figure == "hole_psnr":
-        scale, digits, unit = 1.0, 2, "dB"
-    else:
-        scale, digits, unit = 100 / means(results)[fill][figure], 0, "%"
+    scale, digits, unit = 1.0, 2, " dB"
+    if figure == "lpips_alex":
+        scale, digits, unit = 100 / means(results)[other][figure], 0, " %"
+    elif figure == "ssim":
+        digits, unit = 4, ""
     mean, low, high = (f"{scale * value:+.{digits}f}" for value in difference[1:])
-    return f"{mean} {unit} ({low} to {high}), {fill}"
+    return f"{mean}{unit} ({low} to {high}), {other}"
 
 
-def shown_figures(measurements: dict[str, Results]) -> list[str]:
+def shown_figures(name: str, measurements: dict[str, Results]) -> list[str]:
     """LPIPS is there where its weights are."""
-    first = means(next(iter(measurements.values())))[builtin.NAME]
-    return [figure for figure in COLUMNS if figure in first]
+    first = means(next(iter(measurements.values())))[name]
+    return [figure for figure in MEASURED[name].figures if figure in first]
 
 
-def table(measurements: dict[str, Results]) -> list[str]:
-    """The figures of the card: a line for each kind of holes, and beside each figure how it compares."""
-    shown = shown_figures(measurements)
-    lines = [f"| holes | {' | '.join(f'{COLUMNS[figure][0]} | to the best fill' for figure in shown)} |"]
+def table(name: str, measurements: dict[str, Results]) -> list[str]:
+    """The figures of the card: a line for each kind of pictures, and beside each figure how it compares."""
+    figures, shown = MEASURED[name].figures, shown_figures(name, measurements)
+    lines = [f"| pictures | {' | '.join(f'{figures[figure][0]} | to the best other' for figure in shown)} |"]
     lines.append("|---|" + "---:|---|" * len(shown))
-    for holes, results in measurements.items():
-        ours = means(results)[builtin.NAME]
-        cells = [f"{ours[figure]:.{COLUMNS[figure][2]}f} | {to_best_fill(results, figure)}" for figure in shown]
-        lines.append(f"| {holes} | {' | '.join(cells)} |")
+    for kind, results in measurements.items():
+        ours = means(results)[name]
+        cells = [f"{ours[figure]:.{figures[figure][2]}f} | {to_best_other(name, results, figure)}" for figure in shown]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
     return lines
 
 
-def compared(measurements: dict[str, Results]) -> list[str]:
-    """Under which holes it is better than every fill, under which a fill is, and under which that cannot be told."""
-    lines = []
-    for figure in shown_figures(measurements):
-        title, best, _ = COLUMNS[figure]
-        kinds: dict[str, list[str]] = {"better than each of the fills": [], "level with the best": [], "worse": []}
-        for holes, results in measurements.items():
-            difference = results.difference(ALL, figure, builtin.NAME, best_fill(results, figure))
+def compared(name: str, measurements: dict[str, Results]) -> list[str]:
+    """On which pictures it is better than every other, on which another is, and on which that cannot be told."""
+    lines, suite = [], MEASURED[name]
+    for figure in shown_figures(name, measurements):
+        title, best, _ = suite.figures[figure]
+        kinds: dict[str, list[str]] = {"better than each of the others": [], "level with the best": [], "worse": []}
+        for kind, results in measurements.items():
+            difference = results.difference(ALL, figure, name, best_other(name, results, figure))
             assert difference is not None
             better = difference.mean > 0 if best is max else difference.mean < 0
             verdict = (
-                "level with the best" if not difference.is_real else ("worse", "better than each of the fills")[better]
+                "level with the best" if not difference.is_real else ("worse", "better than each of the others")[better]
             )
-            kinds[verdict].append(holes if holes != SMALL else "damage of the bundled photographs")
-        verdicts = [f"{verdict} on {', '.join(names)}" for verdict, names in kinds.items() if names]
-        lines.append(f"In {title} it is {'; '.join(verdicts)}.")
+            kinds[verdict].append(kind if kind != suite.called else "the bundled photographs")
+        verdicts = [f"{verdict} on {'; '.join(names)}" for verdict, names in kinds.items() if names]
+        lines.append(f"In {title} it is {', and '.join(verdicts)}.")
     return lines
-
-
-def text_of_card(
-    config: dict[str, Any], updates: str, parameters: int, others: str, figures: list[str], verdicts: list[str]
-) -> str:
-    """What the model is, learnt from, reaches, and owes."""
-    with (HERE / "photographs.csv").open(newline="") as file:
-        photographs = list(csv.DictReader(file))
-    share, validation = config["data"].get("share"), config["data"].get("validation") or 0.1
-    validating = [row["file"] for row in photographs if place(row["file"]) < validation]
-    credits = [f"| {row['file']} | {row['author']} | {row['licence']} | {row['source']} |" for row in photographs]
-    return "\n".join(
-        [
-            "# The model in the box",
-            "",
-            f"A {config['generator']['_target_'].rpartition('.')[2]} of {parameters:,} parameters that paints holes in "
-            "photographs, beginning with their harmonic fill. It is made for thin damage: scratches, cracks, captions, "
-            "dates, thin strokes. `inpaint-predict images=DIR holes=DIR output=DIR` takes it where no other is named; "
-            "`inpaint-train init_from=builtin data=folder data.root=PHOTOS` trains it further.",
-            "",
-            "## Data",
-            "",
-            f"It is the moving average after {updates} of `inpaint-train` on synthetic pictures (dead leaves, "
-            f"share {0.5 if share is None else share:g}) and on windows of the photographs below, but for "
-            f"{' and '.join(validating)}, which validated, and on nothing else. `config.json` holds the settings, "
-            "`experiments/014-model-in-the-box` in the repository the commands.",
-            "",
-            "## Figures",
-            "",
-            "Hole PSNR in dB (higher is better)"
-            + (" and LPIPS of AlexNet (lower is better)" if "LPIPS" in figures[0] else "")
-            + " beside the best of four classical fills (harmonic, Telea, Navier-Stokes, biharmonic), on photographs "
-            f"that it has not seen; differences have 95 % intervals over photographs{others}:",
-            "",
-            *figures,
-            "",
-            *verdicts,
-            "",
-            "Measure it on your own photographs: `inpaint-evaluate generator=builtin images=DIR holes=DIR`.",
-            "",
-            "## Limits",
-            "",
-            "It knows texture and edges, no objects: what a wide hole hid is smooth, or a texture, and never a face. "
-            "Nothing is promised of holes that are wider than about 20 pixels or cover more than a quarter of a "
-            "picture; larger pictures with larger damage want to be shrunk. Where the table names a fill with a better "
-            "figure, that fill is better there.",
-            "",
-            "## Licence and credits",
-            "",
-            "The weights are Apache-2.0, as the code. They were trained on these photographs, whose licences ask for "
-            "this credit or for none:",
-            "",
-            "| photograph | by | licence | from |",
-            "|---|---|---|---|",
-            *credits,
-            "",
-            "The texts of these licences: https://creativecommons.org/licenses/by/4.0/, "
-            "https://creativecommons.org/licenses/by/2.0/, https://creativecommons.org/publicdomain/zero/1.0/. The "
-            "photographs were cut, shrunk and damaged for training; none of them is in the package.",
-            "",
-        ]
-    )
 
 
 def main() -> None:
@@ -213,35 +210,38 @@ def main() -> None:
     model = models.load(arguments.run)
     generator = models.generator_of(model)
     config, updates = checkpoints.config_of(model), f"{model['inpaint']['update']} updates"
+    name = str(config["name"])
+    folder, suite = builtin.FOLDER / builtin.MODELS[name], MEASURED[name]
+    folder.mkdir(exist_ok=True)
     if arguments.before:
         updates = f"{arguments.before} and {updates} from there"
     stripped = model | {"inpaint": model["inpaint"] | {"config": json.dumps(settings_of(config))}}
     # In 16 bits, half the size; the figures below are of what is read back.
-    weights.write_weights(FOLDER / weights.WEIGHTS, copy.deepcopy(generator).half())
-    (FOLDER / weights.WEIGHTS).chmod(0o644)
-    if (size := (FOLDER / weights.WEIGHTS).stat().st_size) > MOST:
-        raise SystemExit(f"ship: {size} bytes are more than {MOST}")
-    weights.write_config(FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0"})
-    seal()
+    weights.write_weights(folder / weights.WEIGHTS, copy.deepcopy(generator).half())
+    (folder / weights.WEIGHTS).chmod(0o644)
+    if (size := sum(path.stat().st_size for path in builtin.FOLDER.rglob(weights.WEIGHTS))) > MOST:
+        raise SystemExit(f"ship: {size} bytes of all models are more than {MOST}")
+    weights.write_config(folder / weights.CONFIG, stripped, {"licence": "apache-2.0"})
+    seal(folder.name)
+    others = ""
     with tempfile.TemporaryDirectory() as scratch:
         lpips = arguments.lpips_weights
-        found = {SMALL: measured(Path(scratch) / "small", lpips, **SMALL_SET)}
-        figures = card.figures_of(Path(scratch) / "small", builtin.NAME)
-        weights.write_config(FOLDER / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
-        seal()
-        if arguments.photographs:
-            for side, (name, words) in product(SIDES, HOLES.items()):
-                results = measured(
-                    Path(scratch) / f"{name.replace(' ', '_')}_{side}", lpips, *words.split(),
-                    f"data.root={arguments.photographs}", **LARGE_SET, **{"data.crop": side},
-                )  # fmt: skip
-                found[f"{name}, {side} px"] = results
-        lines = table(found)
-    sizes = [row.images for row in found[next(reversed(found))].rows if row.area == ALL]
-    others = f", squares of {' and '.join(map(str, SIDES))} px are of {sizes[0]} {arguments.called}"
+        found = {suite.called: measured(name, Path(scratch) / "small", lpips, **suite.small)}
+        figures = card.figures_of(Path(scratch) / "small", name)
+        weights.write_config(folder / weights.CONFIG, stripped, {"licence": "apache-2.0", "figures": figures})
+        seal(folder.name)
+        for number, (side, (kind, words)) in enumerate(product(SIDES, suite.kinds.items())):
+            if arguments.photographs is None:
+                break
+            settings = LARGE | {"data.root": arguments.photographs, "data.crop": side}
+            results = measured(name, Path(scratch) / str(number), lpips, *words.split(), **settings)
+            found[f"{kind}, {side} px"] = results
+            sizes = [row.images for row in results.rows if row.area == ALL]
+            others = f", squares of {' and '.join(map(str, SIDES))} px are of {sizes[0]} {arguments.called}"
+    lines = table(name, found)
     parameters = sum(parameter.numel() for parameter in generator.parameters())
-    (FOLDER / "MODEL_CARD.md").write_text(
-        text_of_card(config, updates, parameters, others if arguments.photographs else "", lines, compared(found))
+    (folder / "MODEL_CARD.md").write_text(
+        text_of_card(config, updates, parameters, others, lines, compared(name, found))
     )
     print("\n".join(lines))
 

@@ -16,10 +16,14 @@ NAME = "builtin"  # what repairs where nothing else is named
 WIDE = 12  # pixels; of wider holes a fill may be nearer to the truth
 FOLDER = Path(__file__).parent
 # Each by its name, in place of a checkpoint and as the option of `generator`, and its folder.
-MODELS = {NAME: "holes"}
+MODELS = {NAME: "holes", "builtin_x2": "x2", "builtin_denoise": "denoise"}
 SHA256 = {
     "holes/model.safetensors": "d928bdf2af283d5f66899cf01900089364f449210f73d3d8f5cd6e80a37def7f",
     "holes/config.json": "78bf96738031ba5e8519d4360d0a3aab16090500c1364a68f24e4fd50082118e",
+    "x2/model.safetensors": "fdcceb025fe1ff052c33c2b5f1fc59a819f86bfc1949a1cb33e96525f517ed95",
+    "x2/config.json": "a5b6c059145e0943b41527e20c6309a10d979f0829589c6ad929d844e38a02be",
+    "denoise/model.safetensors": "bbdd68e7f4b63858beea99eb6715873d34fc368eb0a85f5c1970dabcf9305463",
+    "denoise/config.json": "809be19cc985a048da2852b26fd891d70d1fc625cb478ee2d23d13bfbba8bcc3",
 }
 
 

@@ -61,9 +61,9 @@ def test_ffdnet_is_told_the_strength_of_each_picture_or_one_for_all():
 
 @pytest.mark.parametrize(("updates", "least"), [
     pytest.param(120, 1.0, id="in-seconds"),
-    pytest.param(1000, 4.0, id="in-minutes", marks=pytest.mark.slow),
+    pytest.param(1000, 5.5, id="in-a-minute", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_a_small_network_soon_takes_noise_off(updates, least):
     data = PhotosData(Full(), degradation=GaussianNoise(25.0), crop=48, batch_size=8, crops_per_image=64)
     torch.manual_seed(0)
-    assert gain(FFDNet(width=32, depth=6), data, updates, "psnr") > least
+    assert gain(FFDNet(width=48, depth=5), data, updates, "psnr") > least
