@@ -113,7 +113,8 @@ def tiny(option):
 # degradations the masks, as they choose their own.
 MASKS = len(options("masks"))
 FIRST = {"adversarial": len(options("discriminator")), "degradation": MASKS}
-FIRST |= {"logger": MASKS - 10, "module": MASKS - 8, "trainer": MASKS - 8, "data": MASKS - 5}
+FIRST["data"] = FIRST["module"] = MASKS - len(options("data"))  # a module chooses its generator, which are tried before
+FIRST["logger"] = FIRST["trainer"] = FIRST["data"] - len(options("logger"))
 BOUND = {"likelihood", "kl"}  # the terms of a VAE's evidence bound, which are tried with it
 
 

@@ -31,7 +31,7 @@ class FastStyle(nn.Module):
 
     def __init__(self, scale: int = 1, width: int = 32, blocks: int = 5, norm: str = "instance") -> None:
         super().__init__()
-        whole_numbers("generator", width=width)
+        whole_numbers("generator", scale=scale, width=width)
         whole_numbers("generator", least=0, blocks=blocks)
         self.scale = int(choice("generator.scale", str(scale), ("1", "2", "4")))
         choice("generator.norm", norm, NORMS)
