@@ -80,9 +80,8 @@ def run(cfg: DictConfig) -> None:
     judges = _judges(cfg, device, figures)
     beside = baselines(cfg, data)
     pictures, about = _pictures(cfg, data, notes)
-    if data is not None:
-        named = {f"checkpoint.{name}" if name in trained else "generator": each for name, each in methods.items()}
-        check_degradation(named | {f"baselines.{name}": each for name, each in beside.items()}, data)
+    named = {f"checkpoint.{name}" if name in trained else "generator": each for name, each in methods.items()}
+    check_degradation(named | {f"baselines.{name}": each for name, each in beside.items()}, data)
     methods |= dict.fromkeys(cfg.results or {})
     methods |= {name: method for name, method in beside.items() if name not in methods}
     about["checkpoints"] = {

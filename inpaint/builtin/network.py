@@ -29,6 +29,7 @@ class Builtin(nn.Module):
         self.network = getattr(import_module(module), name)(**described)
         weights = safetensors.torch.load(builtin.content(model, "model.safetensors"))  # in 16 bits
         self.network.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+        self.scale = getattr(self.network, "scale", 1)
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor, mask: Tensor) -> Outputs:

@@ -26,19 +26,27 @@ SOURCES = {
 }
 
 
-def check_degradation(methods: Mapping[str, nn.Module], data: InpaintingData) -> None:
+def check_degradation(methods: Mapping[str, nn.Module], data: InpaintingData | None) -> None:
     """Whether methods give pictures of the truth's size, and look at what they are given where that is degraded.
+
+    A network that enlarges says so by its `scale`; without a degradation nothing is there to enlarge.
 
     Said is where masks hide all of a degraded picture.
 
     Args:
         methods: generators and baselines by the setting that names them.
-        data: set up for validation.
+        data: set up for validation; None where pictures and holes are files.
 
     Raises:
         Refused: one does not, as those that fill holes read nothing inside them.
     """
-    if data.degradation is None:
+    if data is None or data.degradation is None:
+        for setting, method in methods.items():
+            if isinstance(scale := getattr(method, "scale", 1), int) and scale > 1:
+                raise Refused(
+                    f"{setting}: {type(method).__name__} makes pictures {scale} times as large, and these are given as "
+                    f"large as the truth; degradation=resize degradation.scale={scale} gives it smaller ones"
+                )
         return
     with rng.untouched(), torch.no_grad():
         batch = data.validation_batch(1, torch.device("cpu"))

@@ -10,13 +10,15 @@ from PIL import Image
 
 from inpaint import preview, train
 from inpaint.batch import Batch, Outputs, from_uint8, given, paint
+from inpaint.builtin.network import Builtin
 from inpaint.config.untrained import baselines
 from inpaint.data.datamodule import PhotosData
 from inpaint.degradations import Degradation, GaussianNoise, Jpeg, Resize, Sequence
 from inpaint.fills import Mean, Telea
 from inpaint.masks import Boxes, Full, Inverted, Mixture, Union
+from inpaint.networks.generators.basicvsr import BasicVSR
 from inpaint.networks.generators.residual_unet import ResidualUNet
-from inpaint.networks.generators.super_resolution import SRVGG
+from inpaint.networks.generators.super_resolution import EDSR, RRDB, SRVGG, SRResNet
 from inpaint.restoration import Bicubic, TotalVariation
 from inpaint.rng import normal
 from inpaint.settings import Refused
@@ -106,6 +108,20 @@ def test_a_method_of_another_scale_is_refused():
         check_degradation({"checkpoint.mine": SRVGG(4, width=4, depth=1)}, data)
     with pytest.raises(Refused, match=r"^generator: Telea makes no 32x32 pixels of 16x16"):
         check_degradation({"generator": Telea()}, data)
+
+
+@pytest.mark.parametrize("network", [SRVGG, SRResNet, EDSR, RRDB, BasicVSR])
+def test_a_network_that_enlarges_is_refused_where_nothing_is_smaller(network):
+    data = PhotosData(Boxes(), **SETTINGS)
+    for pictures in (data, None):  # None: files, which are as large as their holes
+        check_degradation({"generator": network(scale=1, width=4)}, pictures)
+        with pytest.raises(Refused, match=rf"^checkpoint.mine: {network.__name__} makes .* degradation.scale=2"):
+            check_degradation({"checkpoint.mine": network(scale=2, width=4)}, pictures)
+
+
+def test_the_model_in_the_box_that_enlarges_is_refused_as_well():
+    with pytest.raises(Refused, match=r"^baselines.builtin_x2: Builtin makes pictures 2 times as large"):
+        check_degradation({"generator": Builtin(), "baselines.builtin_x2": Builtin("builtin_x2")}, None)
 
 
 class Own(Degradation):

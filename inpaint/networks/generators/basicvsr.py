@@ -47,7 +47,7 @@ class BasicVSR(nn.Module):
     ) -> None:
         super().__init__()
         whole_numbers("generator", width=width, blocks=blocks)
-        self.width = width
+        self.scale, self.width = scale, width
         self.start = choice("generator.start", start, ("given", "harmonic"))
         self.flow = choice("generator.flow", flow, ("dis", "none"))
         self.backward_in_time, self.forward_in_time = (

@@ -105,6 +105,7 @@ class SRResNet(nn.Module):
     def __init__(self, scale: int = 4, width: int = 64, blocks: int = 16) -> None:
         super().__init__()
         whole_numbers("generator", width=width, blocks=blocks)
+        self.scale = scale
         self.first = nn.Sequential(nn.Conv2d(3, width, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(_NormedBlock(width) for _ in range(blocks)),
@@ -151,6 +152,7 @@ class EDSR(nn.Module):
     def __init__(self, scale: int = 4, width: int = 64, blocks: int = 16, residual: float = 1.0) -> None:
         super().__init__()
         whole_numbers("generator", width=width, blocks=blocks)
+        self.scale = scale
         self.first = nn.Conv2d(3, width, 3, padding=1)
         self.body = nn.Sequential(
             *(_PlainBlock(width, number("generator.residual", residual, 0, 1, "a factor")) for _ in range(blocks)),
