@@ -88,6 +88,9 @@ def run(cfg: DictConfig) -> None:
         asked_by(generator, "embeddings", "embedding")
         embeddings = list(read_embeddings(cfg.embeddings, "embeddings").values())
         said["embedding"] = torch.stack([embeddings[number % len(embeddings)] for number in range(count)])
+    for kind, setting in {"words": "caption", "embedding": "embeddings"}.items():
+        if kind in getattr(generator, "needs", ()) and cfg[setting] is None:
+            print(f"{setting}: none is given, and in training there was one for each picture; nothing is said of these")
     device = choose_device(cfg.device)
     noise = latents(count, latent, cfg.seed, limit)
     paths = interpolated(noise, min(ways, count // 2), steps)

@@ -1,6 +1,7 @@
 """Embeddings that come as one file: what some other network made of texts, sounds or anything, by names."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from inpaint.settings import Refused
 
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError)
 LARGEST = 16 << 30  # bytes that a file may unfold to
 
 
@@ -38,11 +40,12 @@ def read_embeddings(path: str | Path, setting: str) -> dict[str, Tensor]:
                 found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         else:
             raise Refused(f"{setting}: {path} is neither .safetensors nor .npz")
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, TypeError, MemoryError, RuntimeError, *BROKEN, safetensors.SafetensorError) as error:
         if isinstance(error, Refused):
             raise
-        raise Refused(f"{setting}: {path} cannot be read ({str(error).splitlines()[0][:120]})") from None
-    if not found:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Refused(f"{setting}: {path} cannot be read ({first[:120]})") from None
+    if not any(row.numel() for row in found.values()):
         raise Refused(f"{setting}: there is nothing in {path}")
     length = next(iter(found.values())).numel()
     for name, row in found.items():

@@ -26,8 +26,8 @@ class Conditions(nn.Module):
         sizes: by kind, how many classes, rows for words, numbers of an embedding; None or none is no condition.
         width: numbers of the vector.
         group: of the network, for errors.
-        dropped: share of the pictures of which nothing is said in training, so that the network can do without. A
-            sample's lot is its own (`inpaint.rng.of_samples`).
+        dropped: share of the pictures of which nothing is said in training, so that a generator can do without. A
+            sample's lot is its own (`inpaint.rng.of_samples`). A discriminator sees two batches in one, and has none.
 
     Raises:
         Refused: another kind, or a number that is not whole or below 1.
@@ -38,6 +38,8 @@ class Conditions(nn.Module):
 
     def __init__(self, sizes: Mapping[str, int] | None, width: int, group: str, dropped: float = 0.0) -> None:
         super().__init__()
+        if sizes is not None and not isinstance(sizes, Mapping):
+            raise Refused(f"{group}.condition: give kinds and their sizes, {{label: 10}}, or null; got {sizes}")
         sizes, self.width, self.group, self.dropped = dict(sizes or {}), width, group, dropped
         for kind, size in sizes.items():
             if kind not in KINDS:
@@ -62,6 +64,11 @@ class Conditions(nn.Module):
         return total
 
     def _of_label(self, label: Tensor) -> Tensor:
+        classes = self.label.num_embeddings
+        if (
+            not label.is_cuda and len(label) and not 0 <= label.min() <= label.max() < classes
+        ):  # a GPU would have to wait
+            raise Refused(f"{self.group}.condition.label: {classes}, and a picture is of class {int(label.max())}")
         return self.label(label)
 
     def _of_words(self, words: Tensor) -> Tensor:

@@ -68,16 +68,17 @@ def run(cfg: DictConfig) -> None:
     from inpaint.stylise.faces import FaceSwap
 
     photograph, example = read_photograph(content), read_photograph(style)
+    if hydra.utils.get_class(cfg.method._target_) is FaceSwap:
+        for name, usual in {"keep_colours": False, "start": "content", "style_scale": 1.0, "seed": 0}.items():
+            if cfg[name] != usual:
+                raise Refused(f"{name}: method=face_swap takes all but the face from the content; leave it out")
+    _refuse_unwritable(output.parent)
     device = choose_device(cfg.device)
     method: Method = hydra.utils.instantiate(cfg.method, _convert_="all")
     method.backbone.to(device)
     print(method.about)
     settings["scales"] = settings["scales"] or method.scales
-    _refuse_unwritable(output.parent)
     if isinstance(method, FaceSwap):
-        for name, usual in {"keep_colours": False, "start": "content", "style_scale": 1.0}.items():
-            if cfg[name] != usual:
-                raise Refused(f"{name}: method=face_swap takes colours and size from the content; leave it out")
         kept = {name: settings[name] for name in ("strength", "scales", "steps")}
         painted, stopped, seam = method.swapped(
             photograph.pixels, example.pixels, (content, style), size, device, **kept

@@ -61,20 +61,23 @@ def read_points(file: Path, pictures: Sequence[Path], sizes: Sequence[tuple[int,
     of_picture: dict[str, Points] = {}
     for name, part, pairs in found:
         try:
-            points = np.array(pairs, dtype=np.float64).reshape(-1, 2) if pairs else np.zeros((0, 2))
+            points = np.array(pairs, dtype=np.float64)
         except (TypeError, ValueError):
-            points = np.full((1, 2), np.nan)
-        if not (0 < len(points) <= MOST and np.isfinite(points).all()):
+            points = np.zeros(0)
+        if not (points.ndim == 2 and points.shape[1] == 2 and len(points) <= MOST and np.isfinite(points).all()):
             raise Refused(f"{key}: {part} of {name} should be a list of [x, y], numbers in pixels")
         of_picture.setdefault(name, {})[part] = points
     if lacking := [picture.name for picture in pictures if picture.name not in of_picture]:
         raise Refused(f"{key}: has no points of {listed(lacking)}; it has some of {listed(list(of_picture))}")
     chosen = [of_picture[picture.name] for picture in pictures]
     for picture, points_of, (height, width) in zip(pictures, chosen, sizes, strict=True):
-        every = np.concatenate([*points_of.values()])
-        if (every < -0.5).any() or (every > [width - 0.5, height - 0.5]).any():
+        if not _inside(np.concatenate([*points_of.values()]), height, width):
             raise Refused(f"{key}: points of {picture.name} lie outside of its {width} x {height} pixels")
     return chosen
+
+
+def _inside(points: np.ndarray, height: int, width: int) -> bool:
+    return bool((points >= -0.5).all() and (points <= [width - 0.5, height - 0.5]).all())
 
 
 def _of_json(content: Any) -> Iterator[tuple[str, str, Any]]:
@@ -121,7 +124,12 @@ class Landmarker:
         if not np.isfinite(said).all():
             raise Refused("method.landmarks: the network says numbers that are not finite")
         shares = said / self.network.size if said.max() > 2 else said
-        points = shares * [pixels.shape[1], pixels.shape[0]] - 0.5
+        height, width = pixels.shape[:2]
+        points = shares * [width, height] - 0.5
+        if not _inside(points, height, width):
+            raise Refused(
+                f"method.landmarks: the network finds points outside of the picture's {width} x {height} pixels"
+            )
         return {part: points[first:last] for part, (first, last) in PARTS_OF[len(points)].items()}
 
 

@@ -1,5 +1,8 @@
 """Embeddings in one file, by names: both kinds of file, and what is refused."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -27,6 +30,7 @@ def test_both_kinds_of_file(tmp_path):
         ({"a": np.array([np.nan])}, "finite"),
         ({"a": np.array([{}], dtype=object)}, "cannot be read"),
         ({}, "there is nothing in"),
+        ({"a": np.zeros(0)}, "there is nothing in"),
     ],
 )
 def test_what_is_no_embedding_is_refused(rows, says, tmp_path):
@@ -48,6 +52,16 @@ def test_what_is_no_such_file_is_refused(tmp_path):
             read_embeddings(tmp_path / name, "key")
     with pytest.raises(Refused, match=r"key: there is no file .*absent.npz"):
         read_embeddings(tmp_path / "absent.npz", "key")
+
+
+def test_an_array_that_claims_more_than_there_is_memory_for_is_refused(tmp_path):
+    """Its file is small, and so is what the archive says of it."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)})
+    with zipfile.ZipFile(tmp_path / "rows.npz", "w") as archive:
+        archive.writestr("a.npy", head.getvalue())
+    with pytest.raises(Refused, match=r"key: .*rows\.npz cannot be read"):
+        read_embeddings(tmp_path / "rows.npz", "key")
 
 
 def test_a_file_that_unfolds_to_more_than_there_is_room_for_is_refused(tmp_path, monkeypatch):

@@ -109,7 +109,12 @@ def test_a_projection_is_an_inner_product_with_the_last_features():
 def test_what_cannot_be_said_is_refused():
     with pytest.raises(Refused, match=r"generator.condition: smell is none of label, words, embedding"):
         made({"smell": 3})
+    with pytest.raises(Refused, match=r"generator.condition: give kinds and their sizes"):
+        made(["label"])
     with pytest.raises(Refused, match=r"generator.condition.label"):
         made({"label": 0})
+    for label in (EVERYTHING["label"], -1):
+        with pytest.raises(Refused, match=r"generator.condition.label: \d+, and a picture is of class"):
+            made(EVERYTHING)(torch.zeros(2, 1), {"label": torch.tensor([0, label])})
     with pytest.raises(Refused, match=r"generator.condition.embedding: 5, and the embeddings have 4 numbers"):
         made(EVERYTHING)(torch.zeros(2, 1), {"embedding": torch.zeros(2, 4)})

@@ -145,8 +145,8 @@ def test_the_command_marks_the_result(points, tmp_path, capsys):
         assert written.size == (64, 72) and written.mode == "RGBA" and written.getextrema()[3] == (200, 200)
         assert "digitalsourcetype/compositeSynthetic" in written.info["XML:com.adobe.xmp"]
     assert "times as steep as the content is there" in capsys.readouterr().out
-    for setting in ("keep_colours=true", "start=noise", "style_scale=2"):
-        with pytest.raises(Refused, match=f"{setting.split('=')[0]}: method=face_swap takes colours and size"):
+    for setting in ("keep_colours=true", "start=noise", "style_scale=2", "seed=3"):
+        with pytest.raises(Refused, match=f"{setting.split('=')[0]}: method=face_swap takes all but the face"):
             call("stylise", command.run, [*settings, setting])
 
 
@@ -185,7 +185,7 @@ def test_a_network_finds_points(tmp_path):
         helper.make_node("Mul", ["mean", "none"], ["nothing"]),
         helper.make_node("Add", ["shares", "nothing"], ["points"]),
     ]
-    for name, factor, width in (("shares", 1, 10), ("pixels", 32, 10), ("odd", 1, 8)):
+    for name, factor, width in (("shares", 1, 10), ("pixels", 32, 10), ("odd", 1, 8), ("outside", -1, 10)):
         constants = [
             numpy_helper.from_array(shares[:, :width] * factor, "shares"),
             numpy_helper.from_array(np.zeros(1, np.float32), "none"),
@@ -198,6 +198,8 @@ def test_a_network_finds_points(tmp_path):
         found = FaceSwap(landmarks=str(tmp_path / f"{name}.onnx"), landmarks_size=32, **SMALL).landmarker(CONTENT)
         assert [len(found[part]) for part in ("right_eye", "left_eye", "nose", "mouth")] == [1, 1, 1, 2]
         assert np.allclose(found["right_eye"], [[0.3 * 64 - 0.5, 0.4 * 72 - 0.5]], atol=1e-3)
+    with pytest.raises(Refused, match=r"^method\.landmarks: the network finds points outside of the picture's 64 x 72"):
+        FaceSwap(landmarks=str(tmp_path / "outside.onnx"), landmarks_size=32, **SMALL).landmarker(CONTENT)
     with pytest.raises(Refused, match=r"odd\.onnx says 8 numbers; 136 or 10 are wanted"):
         FaceSwap(landmarks=str(tmp_path / "odd.onnx"), landmarks_size=32, **SMALL)
 

@@ -57,7 +57,18 @@ def test_bad_files(tmp_path):
     says("[1]", r'it should be \{"a\.jpg"')
     says('{"a.jpg": {}}', r"has no points of a\.jpg, b\.jpg")
     says('{"a.jpg": {"eye": [[1, 2]]}}', r"has no points of b\.jpg; it has some of a\.jpg")
-    for pairs in ("[]", "[[1]]", "[[1, null]]", '[["x", 2]]', "[[1e999, 2]]", "3", '{"x": 1}', "[[[1]], 2]"):
+    for pairs in (
+        "[]",
+        "[[1]]",
+        "[[1, null]]",
+        '[["x", 2]]',
+        "[[1e999, 2]]",
+        "3",
+        '{"x": 1}',
+        "[[[1]], 2]",
+        "[[1, 2, 0.9]]",
+        "[1, 2]",
+    ):
         says(f'{{"a.jpg": {{"eye": {pairs}}}}}', r"eye of a\.jpg should be a list of \[x, y\]")
     outside = json.dumps({"a.jpg": FACE, "b.jpg": {"eyes": [[60, 3]]}})
     says(outside, r"points of b\.jpg lie outside of its 50 x 40 pixels")

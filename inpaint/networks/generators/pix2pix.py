@@ -41,7 +41,7 @@ class Pix2Pix(nn.Module):
         whole_numbers("generator", width=width, levels=levels)
         if levels < 2:
             raise Refused("generator.levels: give 2 or more")
-        if not 0 <= dropout < 1:
+        if not (isinstance(dropout, int | float) and 0 <= dropout < 1):
             raise Refused(f"generator.dropout: {dropout} is not at least 0 and below 1")
         normed = NORMS[choice("generator.norm", norm, NORMS)]
         self.multiple, self.dropout = 2**levels, dropout
