@@ -12,6 +12,7 @@ class Refused(ValueError):
         return printable(super().__str__())
 
 
+MOST_SHOWN = 24  # names in a message, which is one line
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -51,7 +52,8 @@ def choice(key: str, value: str, choices: Iterable[str]) -> str:
     """
     choices = list(choices)
     if value not in choices:
-        raise Refused(f"{key}: give one of {', '.join(choices)}; got {value!r}{nearest(str(value), choices)}")
+        shown = ", ".join(choices[:MOST_SHOWN]) + (", ..." if len(choices) > MOST_SHOWN else "")
+        raise Refused(f"{key}: give one of {shown}; got {value!r}{nearest(str(value), choices)}")
     return value
 
 

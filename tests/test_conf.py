@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
+from inpaint.builtin import MODELS
 from inpaint.config import build, check
 from inpaint.settings import ConfigError
 from tests.options import CONF, TINY, compose, options, trainable
@@ -226,6 +227,7 @@ def test_every_generator_composes_for_evaluation(option):
 def test_a_yamls_numbers_are_the_constructors_defaults_or_named_here():
     """So that a class does the same from Python and from a config; where a config suits 64 px better, it is listed."""
     chosen = {
+        **{f"generator/{name}.yaml": {"model"} for name in MODELS},
         "generator/residual_unet.yaml": {"width", "levels", "blocks", "shuffle"},
         "generator/context_encoder.yaml": {"width"},
         "generator/srvgg.yaml": {"scale"},

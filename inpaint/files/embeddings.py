@@ -36,7 +36,7 @@ def read_embeddings(path: str | Path, setting: str) -> dict[str, Tensor]:
             with zipfile.ZipFile(path) as archive:
                 if sum(member.file_size for member in archive.infolist()) > LARGEST:
                     raise Refused(f"{setting}: {path} unfolds to more than {LARGEST >> 30} GB")
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(path) as arrays:
                 found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         else:
             raise Refused(f"{setting}: {path} is neither .safetensors nor .npz")

@@ -37,7 +37,7 @@ WRONG = {
     ),
     "a setting of another option": (
         ["data.root=photos"],
-        "of the option that was chosen; data=dead_leaves, data=folder have it",
+        "of the option that was chosen; data=dead_leaves, data=folder, data=frames, data=pan_and_zoom have it",
     ),
     "a setting of other options": (
         ["data.masks_root=x", "data.counts=y"],
