@@ -8,7 +8,7 @@ row, hence one key: it is cropped, degraded and masked by what is drawn once, an
 import math
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from inpaint.data.splits import Split, by_share
 from inpaint.pictures.mask_files import MaskReader
 from inpaint.pictures.names import SUFFIXES, natural
 from inpaint.pictures.pairing import find_images
-from inpaint.pictures.reading import BadImage, fit, image_size, read_image
+from inpaint.pictures.reading import LARGEST, BadImage, fit, image_size, read_image
 from inpaint.pictures.video import SUFFIXES as VIDEOS
 from inpaint.pictures.video import VideoHeader, is_video, read_frames, read_video_header
 from inpaint.settings import Refused, interval, listed, number, whole
@@ -143,13 +143,19 @@ class Videos:
         """Height and width, from the header of the file or of the first frame.
 
         Raises:
-            BadImage: it is refused.
+            BadImage: it is refused, or its frames are too large to be in memory together.
         """
         name, first = self.clips[split][row]
         if name in self.headers:
             height, width = fit(self.headers[name].size, self.resize)
-            return height, width
-        return image_size(self.stills[name][first], self.resize)
+        else:
+            height, width = image_size(self.stills[name][first], self.resize)
+        if self.frames * height * width > LARGEST:
+            raise BadImage(
+                f"{name}: {self.frames} frames of {width} x {height} pixels are more than {LARGEST // 10**6} million; "
+                "give a smaller data.resize, or fewer data.frames"
+            )
+        return height, width
 
     def read(self, split: Split, row: int) -> Picture:
         """The frames of a clip, one behind the other: uint8 ``(3 * frames, H, W)``.
@@ -187,22 +193,29 @@ def clip_length(frames: int) -> int:
 
 
 def _sides(names: list[str], train: str | None, validation: float | str, root: str) -> Mapping[Split, list[str]]:
-    """The names of the videos of each side."""
+    """The names of the videos of each side; copies of one, by other suffixes or as frames, are on one."""
 
     def below(setting: str, folder: str) -> list[str]:
-        if found := [name for name in names if name == folder or name.startswith(f"{folder.rstrip('/')}/")]:
+        folder = PurePosixPath(folder).as_posix()
+        if found := [name for name in names if folder in (".", name) or name.startswith(f"{folder}/")]:
             return found
         raise Refused(f"data.{setting}: no videos in {Path(root) / folder}")
 
     chosen = names if train is None else below("train", train)
     if not isinstance(validation, str):
-        return {split: [chosen[row] for row in rows] for split, rows in by_share(chosen, validation, root).items()}
+        sides = by_share([_stem(name) for name in chosen], validation, root)
+        return {split: [chosen[row] for row in rows] for split, rows in sides.items()}
     if train is None:
         raise Refused(f"data.train: {validation} validates; name a sub-folder of those that train, too")
-    sides: dict[Split, list[str]] = {"train": chosen, "validation": below("validation", validation)}
-    if both := sorted({*sides["train"]} & {*sides["validation"]}):
+    named: dict[Split, list[str]] = {"train": chosen, "validation": below("validation", validation)}
+    if both := sorted({*named["train"]} & {*named["validation"]}):
         raise Refused(f"data.validation: {len(both)} videos train as well: {listed(both)}")
-    return sides
+    return named
+
+
+def _stem(name: str) -> str:
+    """A video's name without the suffix of a file."""
+    return name.rpartition(".")[0] if is_video(Path(name)) else name
 
 
 def _shrunk(pixels: np.ndarray, resize: int | None) -> Tensor:
@@ -255,8 +268,8 @@ class MovingWindows:
         side: of a window in pixels.
         clips: of each photograph.
         speed: pixels of the window from frame to frame at most.
-        zoom: pixels of the photograph for each of the window, [least, most] at the first frame, 1 to 2.
-        zoom_speed: by what share that grows or shrinks from frame to frame at most.
+        zoom: pixels of the photograph for each of the window, [least, most] in all frames, 1 to 2.
+        zoom_speed: by what share that grows or shrinks from frame to frame at most, within these ends.
         seed: see above.
 
     Raises:
@@ -319,7 +332,9 @@ class MovingWindows:
 
         widest = min(height, width) / self.side
         begin = self.zoom[0] + zoom * (min(self.zoom[1], widest) - self.zoom[0])
-        rate = min(1 + self.zoom_speed * (2 * growth - 1), (widest / begin) ** (1 / (self.frames - 1)))
+        ends = [end / begin for end in (self.zoom[0], min(self.zoom[1], widest))]
+        least, most = (end ** (1 / (self.frames - 1)) for end in ends)
+        rate = min(max(1 + self.zoom_speed * (2 * growth - 1), least), most)
         scales = begin * rate**time
         size, angle = torch.tensor([width, height], dtype=torch.float64), 2 * math.pi * angle
         steps = self.speed * speed * begin * torch.tensor([math.cos(angle), math.sin(angle)], dtype=torch.float64)

@@ -3,6 +3,7 @@
 A file may name others (a list of parts, a stream of the net): only containers that hold their own data are opened.
 """
 
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -43,6 +44,7 @@ class VideoHeader(NamedTuple):
     deep: whether it has more than 8 bits a channel.
     turn: quarters of a turn, counterclockwise, that make its frames upright.
     codec, pixels: what FFmpeg calls its codec and its pixel format.
+    times: when each frame is shown, in the stream's unit and in order; empty where the file does not say it of all.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class VideoHeader(NamedTuple):
     turn: int
     codec: str
     pixels: str
+    times: "array[int]" = array("q")
 
 
 class Still(NamedTuple):
@@ -107,15 +110,21 @@ def read_video_header(path: Path) -> VideoHeader:
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         codec, pixels = context.codec.canonical_name, first.format.name
     with _opened(path) as container, _broken_is_refused(path):
-        frames, end = 0, Fraction(0)
+        frames, end, times = 0, Fraction(0), array("q")
         for packet in container.demux():
-            frames += packet.size > 0 and packet.stream is container.streams.video[0]
+            if packet.size > 0 and packet.stream is container.streams.video[0]:
+                frames += 1
+                if packet.pts is not None:
+                    times.append(packet.pts)
             if packet.pts is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
         seconds = (container.duration or 0) / av.time_base
         if end - (container.start_time or 0) / av.time_base < seconds * (1 - SPARE) - SPARE:
             raise BadImage(f"{path}: broken video, it ends after {float(end):.1f} of {seconds:.1f} seconds")
-    return VideoHeader(path, size, frames, rate, deep, turn, codec, pixels)
+    times = array("q", sorted({*times}))
+    return VideoHeader(
+        path, size, frames, rate, deep, turn, codec, pixels, times if len(times) == frames else array("q")
+    )
 
 
 def read_frames(header: VideoHeader, first: int = 0) -> Iterator[Still]:
@@ -132,7 +141,9 @@ def read_frames(header: VideoHeader, first: int = 0) -> Iterator[Still]:
         stream.thread_type = "AUTO"
         number = 0
         with _broken_is_refused(header.path):
-            begin = _sought(container, stream, first, header.frames) if first else None
+            begin = header.times[first] if first and header.times else None
+            if begin is not None:  # a jump to the last frame before it that depends on no other
+                container.seek(begin, stream=stream)
             for frame in container.decode(stream):
                 if begin is not None:
                     if frame.pts is not None and frame.pts < begin:
@@ -147,16 +158,6 @@ def read_frames(header: VideoHeader, first: int = 0) -> Iterator[Still]:
                 yield Still(np.ascontiguousarray(pixels), number - 1 if frame.pts is None else frame.pts)
         if number < header.frames:
             raise BadImage(f"{header.path}: broken video, {number} of {header.frames} frames can be decoded")
-
-
-def _sought(container: Any, stream: Any, first: int, frames: int) -> int | None:
-    """When a frame is shown, after a jump to the last one before it that depends on no other; None: no jump."""
-    times = sorted({packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None})
-    if len(times) != frames:
-        container.seek(0)
-        return None
-    container.seek(times[first], stream=stream)
-    return times[first]
 
 
 @contextmanager

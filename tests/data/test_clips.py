@@ -1,6 +1,7 @@
 """Clips: whole through crops, masks and degradations, keyed by the clip, and of an exact flow where they are made."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from inpaint.degradations import BSRGAN, GaussianBlur, GaussianNoise, Sequence
 from inpaint.degradations.synthetic import Draw
 from inpaint.evaluation.measuring import validation_crops
 from inpaint.masks import Boxes, Full
+from inpaint.pictures.reading import BadImage
 from inpaint.settings import Refused
 from tests.data.test_datamodule import Ramp
 
@@ -107,6 +109,13 @@ def test_optical_flow_of_moving_windows_is_found():
         found = torch.from_numpy(search.calc(first, second, None)).permute(2, 0, 1)
         error = (found - source.track("train", row).flow(0, 1, 64)).square().sum(0).sqrt()
         assert error[8:-8, 8:-8].mean() < 0.15, source.name("train", row)
+
+
+def test_windows_of_long_clips_zoom_within_their_ends():
+    source = windows(Photos(), frames=64, zoom=(1.2, 1.8), zoom_speed=0.1)
+    scales = torch.stack([source.track("train", row).scales for row in range(source.count("train"))])
+    assert (scales >= 1.2 - 1e-9).all() and (scales <= 1.8 + 1e-9).all()
+    assert (scales.diff(dim=1).abs().amax(dim=1) > 1e-4).float().mean() > 0.5
 
 
 def test_windows_stay_in_their_photograph_and_are_keyed():
@@ -313,7 +322,28 @@ def test_a_frame_of_another_size_is_named(videos, tmp_path):
         data.setup("fit")
 
 
-def test_files_of_video_are_clips_as_well(tmp_path):
+@pytest.mark.parametrize("spelt", ["./a", "a/", "a/."])
+def test_a_folder_may_be_spelt_in_several_ways(videos, spelt):
+    assert Videos(str(videos), spelt, "b", frames=3, resize=None).count("train") == 9
+
+
+def test_copies_of_a_video_are_on_one_side(tmp_path):
+    pytest.importorskip("av")
+    from tests.pictures.test_video import write
+
+    frames = [np.full((32, 48, 3), 10 * number, np.uint8) for number in range(3)]
+    for number in range(8):
+        write(tmp_path / f"{number}.mkv", frames)
+        (tmp_path / f"{number}").mkdir()
+        for place, frame in enumerate(frames):
+            Image.fromarray(frame).save(tmp_path / f"{number}" / f"{place}.png")
+    source = Videos(str(tmp_path), None, 0.5, frames=3, resize=None)
+    names = {split: [source.name(split, row) for row in range(source.count(split))] for split in source.clips}
+    assert len(names["train"]) + len(names["validation"]) == 16
+    assert not {Path(name).stem for name in names["train"]} & {Path(name).stem for name in names["validation"]}
+
+
+def test_files_of_video_are_clips_as_well(tmp_path, monkeypatch):
     pytest.importorskip("av")
     from tests.pictures.test_video import write
 
@@ -323,6 +353,13 @@ def test_files_of_video_are_clips_as_well(tmp_path):
     source = Videos(str(tmp_path), None, 0.5, frames=3, resize=16)
     assert source.count("train") + source.count("validation") == 8 and source.size("train", 1) == (16, 24)
     assert source.read("train", 1)["image"].view(3, 3, 16, 24)[:, 0, 0, 0].tolist() == [30, 40, 50]
+    name, first = source.clips["train"][1]
+    header = source.headers[name]
+    assert first == 3 and len(header.times) == header.frames == 7  # which say where a clip begins
+    with monkeypatch.context() as patch:
+        patch.setattr("inpaint.data.clips.LARGEST", 3 * 16 * 24 - 1)
+        with pytest.raises(BadImage, match=r"3 frames of 24 x 16 pixels .* data\.resize"):
+            source.size("train", 1)
     (tmp_path / "e.mkv").write_bytes(b"no video")
     with pytest.raises(Refused, match=r"data\.root: .*e\.mkv"):
         Videos(str(tmp_path), None, 0.5, frames=3, resize=None)
