@@ -1,15 +1,18 @@
 """Whose fault an error is: what is `Refused` is told in a line with exit code 2, all else shows its traceback."""
 
+import copy
 import errno
 import os
 import subprocess
 import sys
 
 import pytest
+from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.utils import create_config_search_path
 from hydra.errors import InstantiationException
 from torch.utils.data import DataLoader, Dataset
 
-from inpaint.cli.command import _for_the_user
+from inpaint.cli.command import _for_the_user, hidden_parts
 from inpaint.config import conf_dir
 from inpaint.files.folder import Busy
 from inpaint.pictures.reading import BadImage
@@ -88,3 +91,17 @@ def test_what_a_worker_refuses_is_one_line_for_the_user(kind, told):
         next(iter(DataLoader(Broken(), num_workers=1)))
     line = "a b.png: broken picture (image file is truncated: 3 bytes)"
     assert _for_the_user(caught.value) == (line if told else None)
+
+
+def test_a_list_of_options_copies_no_place_of_configs_and_leaves_hydra_as_it_was(monkeypatch):
+    monkeypatch.delattr(ConfigRepository, "__deepcopy__", raising=False)  # as the suite has it for all tests
+    changed = ("get_group_options", "__deepcopy__")
+    before = [vars(ConfigRepository).get(name) for name in changed]
+    with hidden_parts():
+        repository = ConfigRepository(create_config_search_path(str(conf_dir())))
+        copied = copy.deepcopy(repository)
+        assert all(own is other for own, other in zip(copied.sources, repository.sources, strict=True))
+        copied.initialize_sources(create_config_search_path(None))
+        assert len(copied.sources) < len(repository.sources)
+        assert "_long" not in copied.get_group_options("experiment")
+    assert [vars(ConfigRepository).get(name) for name in changed] == before

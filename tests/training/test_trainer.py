@@ -98,6 +98,14 @@ def test_a_value_of_the_users_own_stays_and_only_the_others_are_chosen(hardware,
     assert "precision" not in caplog.text and settled(**REFERENCE) == REFERENCE
 
 
+@pytest.mark.parametrize(("accelerator", "layout"), [("cpu", "contiguous"), ("cuda", "channels_last")])
+def test_a_generator_says_how_it_lies_best_on_a_processor_alone(hardware, accelerator, layout):
+    hardware(False)
+    module = tiny(generator=LaMa(blocks=1, width=8))
+    assert settled(module, accelerator=accelerator)["memory_format"] == layout
+    assert settled(module, memory_format="channels_last")["memory_format"] == "channels_last"
+
+
 @pytest.mark.parametrize("bfloat16", [True, False])
 def test_bfloat16_that_was_asked_for_is_warned_of_where_the_processor_has_none(hardware, caplog, bfloat16):
     hardware(bfloat16)

@@ -126,6 +126,7 @@ class LaMa(nn.Module):
     """
 
     multiple = 8
+    memory_format = "contiguous"  # faster than channels_last on a processor (experiments/benchmarks)
     minimum = 16  # reflect padding needs two positions
 
     def __init__(self, blocks: int = 9, width: int = 64, ratio: float = 0.75, checkpointing: bool = False) -> None:

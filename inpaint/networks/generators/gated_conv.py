@@ -38,6 +38,7 @@ class DeepFillV2(nn.Module):
 
     returns = ("coarse",)
     multiple = 8
+    memory_format = "contiguous"  # faster than channels_last on a processor (experiments/benchmarks)
 
     def __init__(self, width: int = 48, rates: Sequence[int] = (2, 4, 8, 16), softmax_scale: float = 10.0) -> None:
         super().__init__()
