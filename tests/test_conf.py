@@ -6,6 +6,7 @@ import itertools
 import re
 import shutil
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import hydra
@@ -104,6 +105,7 @@ def test_every_public_class_has_a_yaml_and_the_reverse(group):
     assert named == offered
 
 
+@cache
 def tiny(option):
     """Overrides that make a generator small."""
     settings = OmegaConf.load(CONF / "generator" / f"{option}.yaml")
@@ -133,14 +135,13 @@ def rounds():
     return tried
 
 
-@pytest.fixture
-def photo_shard(photo_folder, tmp_path):
+def shards_of(photographs, folder):
     """The photographs as a shard to train on; the same beside it to validate."""
     for split in ("train", "validation"):
-        with tarfile.open(tmp_path / f"{split}.tar", "w") as tar:
-            for copy, file in itertools.product("ab", sorted(photo_folder.rglob("*.*"))):
+        with tarfile.open(folder / f"{split}.tar", "w") as tar:
+            for copy, file in itertools.product("ab", sorted(photographs.rglob("*.*"))):
                 tar.add(file, f"{copy} {file.stem}{file.suffix}")
-    return f"{tmp_path}/train.tar"
+    return [f"data.{split}={folder}/{split}.tar" for split in ("train", "validation")]
 
 
 def clips_of(photographs, folder):
@@ -166,35 +167,49 @@ COMPILED = pytest.param(["trainer=fast"], id="compiled", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("overrides", [*(pytest.param(tried, id=" ".join(tried)) for tried in rounds()), COMPILED])
-def test_every_option_composes_builds_and_trains(
-    overrides, photo_folder, photo_shard, mask_folder, monkeypatch, tmp_path
-):
+def test_every_option_composes_builds_and_trains(overrides, request, monkeypatch, tmp_path):
     """One real update, of masks or a degradation alone one batch; recipes train in `test_recipes`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    folder = [f"data.root={photo_folder}", "data.validation=0.4", "data.crops_per_image=8"]
+
+    @cache
+    def made(what):  # files, where an option reads them
+        return request.getfixturevalue(f"{what}_folder")
+
+    def folder():
+        return [f"data.root={made('photo')}", "data.validation=0.4", "data.crops_per_image=8"]
+
+    def frames():
+        return [f"data.root={clips_of(made('photo'), tmp_path / 'clips')}", "data.frames=2", "data.crop=32"]
+
     extra = {
-        "discriminator=none": ["adversarial=none"],
+        "discriminator=none": lambda: ["adversarial=none"],
         "data=folder": folder,
-        "data=dead_leaves": ["data.pictures=4", "data.side=64"],
-        "data=frames": [
-            f"data.root={clips_of(photo_folder, tmp_path / 'clips')}",
-            "data.validation=0.4",
-            "data.frames=2",
-            "data.crop=32",
+        "data=dead_leaves": lambda: ["data.pictures=4", "data.side=64"],
+        "data=frames": lambda: [*frames(), "data.validation=0.4"],
+        "data=huggingface": lambda: [f"data.path={made('photo')}", "data.validation=0.4"],
+        "data=shards": lambda: shards_of(made("photo"), tmp_path),
+        "masks=paired": lambda: [
+            "data=folder",
+            *folder(),
+            f"data.masks_root={paired_masks(made('photo'), tmp_path / 'holes')}",
         ],
-        "data=huggingface": [f"data.path={photo_folder}", "data.validation=0.4"],
-        "data=shards": [f"data.train={photo_shard}", f"data.validation={photo_shard.replace('train', 'validation')}"],
-        "masks=paired": ["data=folder", *folder, f"data.masks_root={paired_masks(photo_folder, tmp_path / 'holes')}"],
-        "degradation=paired": ["data=folder", *folder, f"data.given_root={shutil.copytree(photo_folder, 'given')}"],
-        "masks=files": [f"masks.root={mask_folder}"],
-        "masks=objects": [f"masks.annotations={mask_folder}"],
-        "trainer=fast": [f"trainer.compile={overrides == ['trainer=fast']}"],
-        "module=edge_connect": ["generator=edge_connect", *tiny("edge_connect")],
+        "degradation=paired": lambda: [
+            "data=folder",
+            *folder(),
+            f"data.given_root={shutil.copytree(made('photo'), 'given')}",
+        ],
+        "masks=files": lambda: [f"masks.root={made('mask')}"],
+        "masks=objects": lambda: [f"masks.annotations={made('mask')}"],
+        "trainer=fast": lambda: [f"trainer.compile={overrides == ['trainer=fast']}"],
+        "module=edge_connect": lambda: ["generator=edge_connect", *tiny("edge_connect")],
+        "generator=vae": lambda: [*tiny("vae"), f"losses=[{','.join(sorted(BOUND))}]"],
     }
-    extra |= {f"generator={option}": tiny(option) for option in options("generator")}
-    extra["generator=vae"] += [f"losses=[{','.join(sorted(BOUND))}]"]
-    cfg = compose(*overrides, *(word for override in overrides for word in extra.get(override, [])), *ONE_UPDATE)
+    words = []
+    for override in overrides:
+        group, _, option = override.partition("=")
+        words += extra[override]() if override in extra else tiny(option) if group == "generator" else []
+    cfg = compose(*overrides, *words, *ONE_UPDATE)
     cfg.generator.width = cfg.discriminator.width = TINY["width"]
     cfg.paths.run = "run"
     check(cfg)
