@@ -97,6 +97,15 @@ def composed_once():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def short_farewell():
+    """A loader that an error has left to the garbage collector waits .5 s for each worker, not 5: its queues are closed
+    before it says that work is over, so none of them hears of it and each is ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(state_of_its_own):
     """The environment is as it was, and no Hydra is left initialised."""
