@@ -180,7 +180,7 @@ class Tiles(Dataset):
         """A photograph, or the next that can be read, without what belongs to it: uint8 ``(3, H, W)`` on the CPU."""
         if self.store is not None:
             return self.store.picture(self.usable(row))[:3].cpu()
-        return self.read(row)[1]["image"]
+        return self.read(row)[1]["image"][:3]  # of a clip its first frame
 
     def hole_share(self, row: int) -> float:
         """How much of a photograph its mask covers, 0..1, or of the next one that can be read.

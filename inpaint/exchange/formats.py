@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from inpaint.batch import SAID
 from inpaint.exchange.contract import Contract, Exported, Restoring, draws_noise, example, graph_sizes
 from inpaint.files.folder import replacing
 from inpaint.metrics.foreign import onnx_session, refuse_acts
@@ -94,6 +95,10 @@ def write(name: str, generator: nn.Module, folder: Path, scale: int | None = Non
 def _contract(generator: nn.Module, scale: int | None) -> Contract | Restoring:
     if draws_noise(generator, scale=scale):
         raise CannotHold("its generator draws noise, by keys that a graph does not have; model.safetensors holds it")
+    if told := [name for name in getattr(generator, "needs", ()) if name in SAID]:
+        raise CannotHold(
+            f"its generator is told the {told[0]} of a picture, which a graph is not; model.safetensors holds it"
+        )
     network = _numbered(generator)
     return (Contract(network) if scale is None else Restoring(network, scale)).eval()
 

@@ -54,6 +54,8 @@ def run(cfg: DictConfig) -> None:
         "style_scale": number("style_scale", cfg.style_scale, 0.1, 10, "a share of the picture's longer side"),
         "seed": whole("seed", cfg.seed, 0),
     }
+    if size * settings["style_scale"] > LARGEST:
+        raise ConfigError(f"style_scale: {cfg.style_scale} of {size} pixels is more than {LARGEST}; give a smaller one")
     if not isinstance(cfg.keep_colours, bool):
         raise ConfigError(f"keep_colours: give true or false; got {cfg.keep_colours}")
     content, style, output = Path(cfg.content), Path(cfg.style), Path(cfg.output)
@@ -86,7 +88,8 @@ def run(cfg: DictConfig) -> None:
         print(f"seam: {seam:.2f} times as steep as the content is there")
     else:
         painted, stopped = _painted(method, photograph, example, size, device, cfg.keep_colours, settings)
-    write_photograph(output, replace(photograph.painted(painted), grey=False, xmp=MARK), format)
+    profile = None if photograph.grey else photograph.profile  # that of a grey file is none of colours
+    write_photograph(output, replace(photograph.painted(painted), grey=False, profile=profile, xmp=MARK), format)
     height, width = painted.shape[:2]
     print(f"{'stopped early' if stopped else 'done'}: {output}, {width} x {height} pixels, marked as made")
 

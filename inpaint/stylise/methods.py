@@ -220,7 +220,12 @@ class Patches(Method):
         """As of `Method`: patches of a part become patches of that part alone."""
         found = (self.backbone(pixels, self.style_layers) for pixels in (now, style.pixels))
         targets: list[Target] = []
-        for mine, theirs in zip(*found, strict=True):
+        for layer, mine, theirs in zip(self.style_layers, *found, strict=True):
+            if min(*mine.shape[2:], *theirs.shape[2:]) < self.patch:
+                raise Refused(
+                    f"method.style_layers: {layer} of so small pictures has fewer than {self.patch} positions a side; "
+                    "give a larger size, fewer scales, or earlier layers"
+                )
             chosen = self.chosen(mine, content.parts, theirs, style.parts)
             targets.append(matched(self._cut(theirs), chosen, (mine.shape[2], mine.shape[3]), self.patch).energy)
         return targets

@@ -198,3 +198,10 @@ def test_a_file_of_something_else_is_one_line(name, tmp_path):
     with pytest.raises(Refused, match="cannot be read") as refusal:
         formats.read(path, name)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_network_that_is_told_something_has_its_weights_alone(tmp_path):
+    """A graph would paint as if nothing was said."""
+    generator = ResidualUNet(width=4, levels=1, blocks=0, condition={"label": 3}).eval().requires_grad_(False)
+    with pytest.raises(formats.CannotHold, match="is told the label of a picture"):
+        formats.write("torchscript", generator, tmp_path, None)

@@ -160,3 +160,10 @@ def test_bad_settings():
     ):
         with pytest.raises(Refused, match=match):
             Patches(**{**SMALL, **settings})
+
+
+def test_a_picture_without_room_for_a_patch_is_refused_by_its_layer():
+    method = Patches("vgg16", "random", style_layers=["relu5_1"], content_layers=["relu2_1"])
+    pixels = torch.zeros(1, 3, 40, 40)
+    with pytest.raises(Refused, match=r"^method\.style_layers: relu5_1 of so small pictures"):
+        method.targets(pixels, View(pixels), View(pixels))

@@ -10,7 +10,7 @@ from inpaint.fills import harmonic
 from inpaint.networks.generators.super_resolution import shuffled
 from inpaint.networks.layers import exact
 from inpaint.restoration import enlarged
-from inpaint.settings import choice, whole_numbers
+from inpaint.settings import Refused, choice, whole_numbers
 
 SLOPE = 0.1  # of the leaky ReLUs, as published
 
@@ -49,6 +49,8 @@ class BasicVSR(nn.Module):
         whole_numbers("generator", width=width, blocks=blocks)
         self.scale, self.width = scale, width
         self.start = choice("generator.start", start, ("given", "harmonic"))
+        if start == "harmonic" and scale > 1:
+            raise Refused("generator.start: harmonic fills holes, and generator.scale enlarges; give one of the two")
         self.flow = choice("generator.flow", flow, ("dis", "none"))
         self.backward_in_time, self.forward_in_time = (
             nn.Sequential(
