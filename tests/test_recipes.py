@@ -63,10 +63,10 @@ TWINS = {"big_lama", "lama_regular", "partial_conv_stage2"}
 @pytest.mark.parametrize("recipe", [pytest.param(name, marks=[pytest.mark.slow] * (name in TWINS)) for name in RECIPES])
 def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shorter = ["trainer.max_steps=4", "trainer.val_check_interval=4", "trainer.log_every_n_steps=2"]
+    shorter = ["trainer.max_steps=3", "trainer.val_check_interval=3", "trainer.log_every_n_steps=1"]
     cfg = compose(f"+experiment={recipe}", "+debug=tiny", *shorter, "+trainer.limit_val_batches=1")
     cfg.paths.run, cfg.callbacks = str(tmp_path), {}
-    cfg.module.adversarial_start = min(cfg.module.adversarial_start, 2)  # so that a late discriminator plays, too
+    cfg.module.adversarial_start = min(cfg.module.adversarial_start, 1)  # so that a late discriminator plays, too
     cfg.module.discriminator_alone = min(cfg.module.discriminator_alone, 1)
     if OmegaConf.missing_keys(cfg):
         Image.new("RGB", (64, 64), "red").save(tmp_path / "style.png")
@@ -83,7 +83,7 @@ def test_a_recipe_trains(recipe, tmp_path, monkeypatch):
     parts = build(cfg)
     before = [parameter.detach().clone() for parameter in parts.module.generator.parameters()]
     parts.trainer.fit(parts.module, parts.data)
-    assert parts.trainer.global_step == 4
+    assert parts.trainer.global_step == 3
     logged = {name: float(value) for name, value in parts.trainer.logged_metrics.items()}
     of_the_truth = recipe == "fast_style"  # which is given, so that no PSNR of what is given is finite
     finite = [math.isfinite(value) for name, value in logged.items() if not (of_the_truth and "bicubic" in name)]

@@ -49,7 +49,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_the_setting_at_fault_is_named(case):
+def test_the_setting_at_fault_is_named(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Hydra makes a run's folder before it knows what the settings are
     overrides, message = WRONG[case]
     with pytest.raises(Refused) as refused:
         call("train", check, overrides)
