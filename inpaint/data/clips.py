@@ -208,7 +208,8 @@ def _sides(names: list[str], train: str | None, validation: float | str, root: s
     if train is None:
         raise Refused(f"data.train: {validation} validates; name a sub-folder of those that train, too")
     named: dict[Split, list[str]] = {"train": chosen, "validation": below("validation", validation)}
-    if both := sorted({*named["train"]} & {*named["validation"]}):
+    stems = {_stem(name) for name in chosen}
+    if both := [name for name in named["validation"] if _stem(name) in stems]:
         raise Refused(f"data.validation: {len(both)} videos train as well: {listed(both)}")
     return named
 

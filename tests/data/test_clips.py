@@ -341,6 +341,8 @@ def test_copies_of_a_video_are_on_one_side(tmp_path):
     names = {split: [source.name(split, row) for row in range(source.count(split))] for split in source.clips}
     assert len(names["train"]) + len(names["validation"]) == 16
     assert not {Path(name).stem for name in names["train"]} & {Path(name).stem for name in names["validation"]}
+    with pytest.raises(Refused, match=r"data\.validation: 1 videos train as well: 0\.mkv"):
+        Videos(str(tmp_path), "0", "0.mkv", frames=3, resize=None)
 
 
 def test_files_of_video_are_clips_as_well(tmp_path, monkeypatch):
