@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 train: $(READY)  ## train the default model, evaluate it, print the table (ARGS="seed=1 ..." for other settings)
 	$(BIN)/inpaint-train $(ARGS)
 
-test: lint types $(READY)  ## everything that must hold (9 minutes on 2 cores)
+test: lint types $(READY)  ## everything that must hold (6 to 9 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(READY)  ## the long variants: a clean clone, the default run
