@@ -38,9 +38,9 @@ def weights(name: str = NAME) -> Path:
     Raises:
         Refused: one is missing or damaged.
     """
-    for file in ("config.json", "model.safetensors"):
-        content(name, file)
-    return FOLDER / MODELS[name] / file
+    content(name, "config.json")
+    content(name, "model.safetensors")
+    return FOLDER / MODELS[name] / "model.safetensors"
 
 
 def content(name: str, file: str) -> bytes:
